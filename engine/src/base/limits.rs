@@ -1,0 +1,90 @@
+//! The most of everything, and how the bounds relate.
+//!
+//! Wire limits are turbopuffer's as its documentation stated them in September 2026; the others are
+//! ours, with the reason beside each.
+
+use core::time::Duration;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// Length of a namespace's name, in bytes.
+pub const NAMESPACE_NAME_BYTES_MAX: usize = 128;
+/// Length of an attribute's name, in bytes.
+pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 128;
+/// Attributes of one namespace.
+pub const ATTRIBUTES_MAX: usize = 1024;
+/// Vector attributes of one namespace.
+pub const VECTOR_ATTRIBUTES_MAX: usize = 8;
+/// Dimensions of a dense vector.
+pub const DIMENSIONS_MAX: u32 = 10_752;
+/// Length of a document's id, in bytes.
+pub const ID_BYTES_MAX: usize = 64;
+/// Size of one attribute value, in bytes.
+pub const VALUE_BYTES_MAX: usize = 8 * MIB;
+/// Size of one value that filters may look at, in bytes. Of an array: of each element.
+pub const FILTERABLE_VALUE_BYTES_MAX: usize = 4 * KIB;
+/// Size of one document, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * MIB;
+/// Length of an idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+/// Rows a query may return, offset included.
+pub const QUERY_ROWS_MAX: usize = 10_000;
+/// Depth of a filter. Keeps recursion off the end of the stack.
+pub const FILTER_DEPTH_MAX: usize = 64;
+
+/// A batch up to this size rides in the head itself; a larger one is staged as an object first.
+/// One put of a head of this size still costs about one latency of the store.
+pub const INLINE_BATCH_BYTES_MAX: usize = MIB;
+/// An inline batch above this size is also written as an object, in the round of its commit, for the
+/// next commit to name: so a head carries at most one large batch.
+pub const SPILL_BATCH_BYTES_MIN: usize = 64 * KIB;
+/// Inline batches of a head together, the newest not counted. Above it they are spilled.
+pub const INLINE_LOG_BYTES_MAX: usize = 128 * KIB;
+/// Size of a head that is no namespace any more, in bytes. A live one is longer: padded if need be.
+pub const TOMBSTONE_BYTES_MAX: usize = 256;
+/// Size of any head, in bytes. The schema, the manifest and the log take their bounded shares of it.
+pub const HEAD_BYTES_MAX: usize = 4 * MIB;
+/// Commits remembered by id. Eight writers that commit back to back take this long to push a commit
+/// out of the ring, far longer than a reply stays lost without being looked for.
+pub const RECENT_COMMITS_MAX: usize = 256;
+/// Log entries of a head. Above it writers wait for the indexer, as they do for bytes.
+pub const LOG_ENTRIES_MAX: usize = 4_096;
+/// Segments of a manifest. The merge policy stays far below it.
+pub const SEGMENTS_MAX: usize = 512;
+/// Unindexed bytes of a namespace above which writes are turned away, unless configured otherwise.
+pub const UNINDEXED_BYTES_MAX: u64 = 2 << 30;
+/// Requests that one group commit takes together, by their estimated size in bytes.
+pub const GROUP_BYTES_MAX: usize = 8 * MIB;
+/// Log bytes that one flush absorbs, unless a single entry is larger. Bounds its memory.
+pub const FLUSH_BYTES_MAX: u64 = 48 << 20;
+
+/// Size of one object of a segment, in bytes. A segment that is larger has several: nobody has to
+/// hold more than this of it in memory, and no store has to take a larger body in one put.
+pub const PART_BYTES_MAX: usize = 16 * MIB;
+/// Size of a column page before compression, in bytes, unless one value is larger.
+pub const PAGE_BYTES: usize = 64 * KIB;
+/// Size of a page of vectors, in bytes. Larger, for they are scanned whole or not at all.
+pub const VECTOR_PAGE_BYTES: usize = 256 * KIB;
+/// Rows of a page.
+pub const PAGE_ROWS_MAX: usize = 8_192;
+/// Rows across which one segment may reach: positions in it are 32-bit.
+pub const SEGMENT_ROWS_MAX: u64 = 1 << 32;
+
+/// Bytes one window of a stream may ask for: a query's scan, a merge's input.
+pub const WINDOW_BYTES: usize = 32 * MIB;
+
+/// The longest a query may take, unless configured otherwise.
+pub const QUERY_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long an unlinked object stays, unless configured otherwise: ten times the longest query.
+pub const TRASH_RETENTION: Duration = Duration::from_secs(600);
+/// How long idempotency keys are remembered, unless configured otherwise.
+pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+const _: () = {
+    assert!(SPILL_BATCH_BYTES_MIN <= INLINE_LOG_BYTES_MAX);
+    assert!(INLINE_LOG_BYTES_MAX + INLINE_BATCH_BYTES_MAX < HEAD_BYTES_MAX);
+    assert!(VECTOR_PAGE_BYTES * 8 <= PART_BYTES_MAX);
+    assert!(PAGE_BYTES <= VECTOR_PAGE_BYTES);
+    assert!(FILTERABLE_VALUE_BYTES_MAX <= VALUE_BYTES_MAX);
+};

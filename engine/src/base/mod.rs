@@ -1,0 +1,19 @@
+//! Words without behaviour, used on every floor above.
+//!
+//! | module     | what it answers                                                    |
+//! |------------|--------------------------------------------------------------------|
+//! | [`time`]   | When is now, on whose clock?                                       |
+//! | [`id`]     | What numbers and nonces name things, and how are fresh ones drawn? |
+//! | [`name`]   | What may a namespace, an attribute, an object be called?           |
+//! | [`value`]  | What can a document hold?                                          |
+//! | [`blob`]   | How are bytes shared, compared and checksummed?                    |
+//! | [`limits`] | What is the most of everything?                                    |
+//! | [`planted`]| Which bug is switched on, in tests that must find it?              |
+
+pub mod blob;
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod planted;
+pub mod time;
+pub mod value;

@@ -1,0 +1,42 @@
+//! Planted bugs: known ways to lose data, switched on one at a time by tests that must find them.
+//!
+//! A production build is made without the feature `planted`. There [`is`] is a constant `false`, so
+//! the branches it guards are compiled out.
+
+/// Every bug that can be planted. The numbers are those of the list in `docs/testing.md`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Bug {
+    /// A lost reply to the head put is taken as success.
+    LostIsSuccess = 1,
+}
+
+/// Whether `bug` is switched on.
+#[cfg(not(feature = "planted"))]
+pub const fn is(bug: Bug) -> bool {
+    let _ = bug;
+    false
+}
+
+#[cfg(feature = "planted")]
+pub use switch::{choose, is};
+
+#[cfg(feature = "planted")]
+mod switch {
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    use super::Bug;
+
+    /// The bug that is on in this process; 0 is none. One process looks for one bug at a time.
+    static CHOSEN: AtomicU8 = AtomicU8::new(0);
+
+    /// Whether `bug` is switched on.
+    pub fn is(bug: Bug) -> bool {
+        CHOSEN.load(Ordering::Relaxed) == bug as u8
+    }
+
+    /// Switches one bug on, or all off.
+    pub fn choose(bug: Option<Bug>) {
+        CHOSEN.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
+    }
+}

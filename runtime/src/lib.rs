@@ -1,0 +1,1 @@
+//! Everything impure of Sana: stores, clocks, threads, HTTP, and the binary sana.

@@ -1,0 +1,3 @@
+//! The binary `sana`.
+
+fn main() {}

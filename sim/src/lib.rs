@@ -1,0 +1,1 @@
+//! The adversary: Sana's machines on a store with every fault.

@@ -1,0 +1,1 @@
+//! Tests of Sana from outside, and suites for those who embed it.
