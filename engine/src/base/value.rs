@@ -1,0 +1,461 @@
+//! What a document holds: ids, values, and their types.
+//!
+//! [`Raw`] is what a client sent, before a schema says what it is; [`Value`] is what it is. The order
+//! of values of one type is the order of results: numbers by size, texts by their bytes, moments by
+//! time.
+
+use core::cmp::Ordering;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::base::id::AttributeId;
+
+/// What names a document. All ids of a namespace are of one kind.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Id {
+    /// A number.
+    Uint(u64),
+    /// A UUID, as its 128 bits.
+    Uuid(u128),
+    /// A text of at most [`ID_BYTES_MAX`](crate::base::limits::ID_BYTES_MAX) bytes.
+    String(Arc<str>),
+}
+
+/// The kind of a namespace's ids.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum IdType {
+    /// Numbers.
+    Uint,
+    /// UUIDs.
+    Uuid,
+    /// Texts.
+    String,
+}
+
+impl Id {
+    /// Its kind.
+    pub const fn id_type(&self) -> IdType {
+        match self {
+            Self::Uint(_) => IdType::Uint,
+            Self::Uuid(_) => IdType::Uuid,
+            Self::String(_) => IdType::String,
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uint(id) => write!(f, "{id}"),
+            Self::Uuid(id) => write!(f, "{}", Uuid(*id)),
+            Self::String(id) => f.write_str(id),
+        }
+    }
+}
+
+/// A UUID, for showing and reading it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Uuid(pub u128);
+
+impl Uuid {
+    /// Reads any spelling in use: with or without dashes, in braces, behind `urn:uuid:`, in either
+    /// case. `None` if `text` is none of them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_prefix("urn:uuid:").unwrap_or(text);
+        let text = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
+        let dashed = text.len() == 36;
+        let mut bits = 0_u128;
+        let mut digits = 0;
+        for (place, c) in text.chars().enumerate() {
+            if dashed && matches!(place, 8 | 13 | 18 | 23) {
+                if c != '-' {
+                    return None;
+                }
+                continue;
+            }
+            bits = bits << 4 | u128::from(c.to_digit(16)?);
+            digits += 1;
+            if digits > 32 {
+                return None;
+            }
+        }
+        (digits == 32).then_some(Self(bits))
+    }
+}
+
+impl fmt::Display for Uuid {
+    /// Lower case with dashes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (a, b, c) = (self.0 >> 96, self.0 >> 80 & 0xffff, self.0 >> 64 & 0xffff);
+        let (d, e) = (self.0 >> 48 & 0xffff, self.0 & 0xffff_ffff_ffff);
+        write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
+    }
+}
+
+/// A 64-bit float that is finite, ordered by size and hashed by its bits. `-0.0` becomes `0.0`.
+#[derive(Clone, Copy, Debug)]
+pub struct Float(f64);
+
+impl Float {
+    /// Takes a number; `None` if it is not finite.
+    pub fn new(number: f64) -> Option<Self> {
+        number.is_finite().then(|| Self(if number == 0.0 { 0.0 } else { number }))
+    }
+
+    /// The number.
+    pub const fn number(self) -> f64 {
+        self.0
+    }
+}
+
+impl PartialEq for Float {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Float {}
+
+impl PartialOrd for Float {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Float {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl Hash for Float {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl Serialize for Float {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Float {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = f64::deserialize(from)?;
+        Self::new(number).ok_or_else(|| serde::de::Error::custom("a number that is not finite"))
+    }
+}
+
+/// A dense vector of finite 32-bit floats, shared, compared and hashed by its bits.
+#[derive(Clone, Debug)]
+pub struct Vector(Arc<[f32]>);
+
+impl Vector {
+    /// Takes the components; `None` if one is not finite.
+    pub fn new(components: impl Into<Arc<[f32]>>) -> Option<Self> {
+        let components = components.into();
+        components.iter().all(|x| x.is_finite()).then_some(Self(components))
+    }
+
+    /// The components.
+    pub fn components(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+impl PartialEq for Vector {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |v: &Self| v.0.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.len() == other.0.len() && bits(self) == bits(other))
+    }
+}
+
+impl Eq for Vector {}
+
+impl Hash for Vector {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.len().hash(state);
+        self.0.iter().for_each(|x| x.to_bits().hash(state));
+    }
+}
+
+impl Serialize for Vector {
+    /// As little-endian bytes, so that a batch of vectors is written at the speed of memory.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|x| x.to_le_bytes()).collect();
+        to.serialize_bytes(&bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vector {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(from)?;
+        let (words, rest) = bytes.as_chunks::<4>();
+        let vector = Self::new(words.iter().map(|w| f32::from_le_bytes(*w)).collect::<Vec<_>>());
+        let whole = rest.is_empty();
+        vector.filter(|_| whole).ok_or_else(|| serde::de::Error::custom("not a vector"))
+    }
+}
+
+/// One value that is not made of others.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Scalar {
+    /// True or false; false comes first.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer.
+    Uint(u64),
+    /// A finite number.
+    Float(Float),
+    /// A text, ordered by its bytes.
+    String(Arc<str>),
+    /// A UUID, as its 128 bits.
+    Uuid(u128),
+    /// A moment, in milliseconds since 1970 UTC.
+    DateTime(i64),
+}
+
+/// The type of a [`Scalar`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum ScalarType {
+    /// `bool`.
+    Bool,
+    /// `int`: 64 bits, signed.
+    Int,
+    /// `uint`: 64 bits, unsigned.
+    Uint,
+    /// `float`: 64 bits.
+    Float,
+    /// `string`.
+    String,
+    /// `uuid`.
+    Uuid,
+    /// `datetime`: milliseconds.
+    DateTime,
+}
+
+impl Scalar {
+    /// Its type.
+    pub const fn scalar_type(&self) -> ScalarType {
+        match self {
+            Self::Bool(_) => ScalarType::Bool,
+            Self::Int(_) => ScalarType::Int,
+            Self::Uint(_) => ScalarType::Uint,
+            Self::Float(_) => ScalarType::Float,
+            Self::String(_) => ScalarType::String,
+            Self::Uuid(_) => ScalarType::Uuid,
+            Self::DateTime(_) => ScalarType::DateTime,
+        }
+    }
+
+    /// Its size as limits and bills count it, in bytes.
+    pub fn logical_bytes(&self) -> u64 {
+        match self {
+            Self::Bool(_) => 1,
+            Self::String(text) => text.len() as u64,
+            Self::Uuid(_) => 16,
+            Self::Int(_) | Self::Uint(_) | Self::Float(_) | Self::DateTime(_) => 8,
+        }
+    }
+}
+
+impl ScalarType {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Uint => "uint",
+            Self::Float => "float",
+            Self::String => "string",
+            Self::Uuid => "uuid",
+            Self::DateTime => "datetime",
+        }
+    }
+
+    /// Every scalar type.
+    pub const ALL: [Self; 7] =
+        [Self::Bool, Self::Int, Self::Uint, Self::Float, Self::String, Self::Uuid, Self::DateTime];
+}
+
+/// The value of an attribute. A missing attribute is null; there is no value for it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Value {
+    /// One scalar.
+    Scalar(Scalar),
+    /// Scalars of one type. May be empty.
+    Array(Arc<[Scalar]>),
+    /// A dense vector.
+    Vector(Vector),
+}
+
+impl Value {
+    /// Its size as limits and bills count it, in bytes.
+    pub fn logical_bytes(&self) -> u64 {
+        match self {
+            Self::Scalar(scalar) => scalar.logical_bytes(),
+            Self::Array(elements) => elements.iter().map(Scalar::logical_bytes).sum(),
+            Self::Vector(vector) => 4 * vector.components().len() as u64,
+        }
+    }
+}
+
+/// The type of an attribute.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Type {
+    /// One scalar.
+    Scalar(ScalarType),
+    /// An array of scalars.
+    Array(ScalarType),
+    /// A dense vector of 32-bit floats with this many components.
+    Vector(u32),
+}
+
+impl fmt::Display for Type {
+    /// As on the wire: `string`, `[]int`, `[384]f32`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scalar(scalar) => f.write_str(scalar.name()),
+            Self::Array(element) => write!(f, "[]{}", element.name()),
+            Self::Vector(dimensions) => write!(f, "[{dimensions}]f32"),
+        }
+    }
+}
+
+impl Type {
+    /// Reads the spelling of the wire; `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let scalar = |name: &str| ScalarType::ALL.into_iter().find(|t| t.name() == name);
+        if let Some(element) = text.strip_prefix("[]") {
+            scalar(element).map(Self::Array)
+        } else if let Some(rest) = text.strip_prefix('[') {
+            let dimensions = rest.strip_suffix("]f32")?.parse().ok()?;
+            Some(Self::Vector(dimensions))
+        } else {
+            scalar(text).map(Self::Scalar)
+        }
+    }
+
+    /// Whether `value` is of this type.
+    pub fn admits(self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Scalar(t), Value::Scalar(scalar)) => scalar.scalar_type() == t,
+            (Self::Array(t), Value::Array(all)) => all.iter().all(|e| e.scalar_type() == t),
+            (Self::Vector(n), Value::Vector(vector)) => vector.components().len() == n as usize,
+            _ => false,
+        }
+    }
+}
+
+/// A document, whole: what a namespace holds under an id.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Document {
+    /// Its id.
+    pub id: Id,
+    /// Its attributes that are not null, by ascending number.
+    pub attributes: Vec<(AttributeId, Value)>,
+}
+
+impl Document {
+    /// The value of an attribute, if it has one.
+    pub fn value(&self, attribute: AttributeId) -> Option<&Value> {
+        let place = self.attributes.binary_search_by_key(&attribute, |(id, _)| *id);
+        place.ok().map(|place| &self.attributes[place].1)
+    }
+
+    /// Its size as limits and bills count it, in bytes.
+    pub fn logical_bytes(&self) -> u64 {
+        let id = match &self.id {
+            Id::Uint(_) => 8,
+            Id::Uuid(_) => 16,
+            Id::String(text) => text.len() as u64,
+        };
+        id + self.attributes.iter().map(|(_, value)| value.logical_bytes()).sum::<u64>()
+    }
+}
+
+/// A value as a client sent it, before the schema says what it is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Raw {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// An integer literal.
+    Integer(i128),
+    /// A literal with a fraction or an exponent, finite.
+    Number(Float),
+    /// A text.
+    Text(Arc<str>),
+    /// Several of these.
+    List(Vec<Self>),
+}
+
+impl Raw {
+    /// What it is, for messages: `string`, `int`, `[]string` …
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "bool",
+            Self::Integer(n) if *n > i128::from(i64::MAX) => "uint",
+            Self::Integer(_) => "int",
+            Self::Number(_) => "float",
+            Self::Text(_) => "string",
+            Self::List(all) => match all.first() {
+                None | Some(Self::Null) => "[]",
+                Some(Self::Bool(_)) => "[]bool",
+                Some(Self::Integer(_)) => "[]int",
+                Some(Self::Number(_)) => "[]float",
+                Some(Self::Text(_)) => "[]string",
+                Some(Self::List(_)) => "[][]",
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_uuid_is_read_and_one_is_written() {
+        let plain = "769c134d-07b8-4225-954a-b6cc5ffc320c";
+        let uuid = Uuid::parse(plain).unwrap();
+        assert_eq!(uuid.to_string(), plain);
+        let spellings = [
+            "769C134D07B84225954AB6CC5FFC320C",
+            "{769c134d-07b8-4225-954a-b6cc5ffc320c}",
+            "urn:uuid:769c134d-07b8-4225-954a-b6cc5ffc320c",
+        ];
+        assert!(spellings.iter().all(|s| Uuid::parse(s) == Some(uuid)));
+        for bad in ["", "769c134d", "769c134d-07b8-4225-954a-b6cc5ffc320", "zz", "é"] {
+            assert_eq!(Uuid::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Uuid::parse(&"1".repeat(33)), None);
+    }
+
+    #[test]
+    fn a_type_is_read_as_it_is_written() {
+        let vector = [Type::Vector(384)];
+        let scalars = ScalarType::ALL.into_iter().flat_map(|t| [Type::Scalar(t), Type::Array(t)]);
+        for t in scalars.chain(vector) {
+            assert_eq!(Type::parse(&t.to_string()), Some(t));
+        }
+        for bad in ["", "[]", "[x]f32", "[3]f64", "strings", "[-1]f32"] {
+            assert_eq!(Type::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn zero_has_one_sign_and_nothing_is_infinite() {
+        assert_eq!(Float::new(-0.0), Float::new(0.0));
+        assert_eq!(Float::new(f64::NAN), None);
+        assert!(Vector::new(vec![1.0, f32::INFINITY]).is_none());
+    }
+}
