@@ -75,11 +75,11 @@ pub const SEGMENT_ROWS_MAX: u64 = 1 << 32;
 pub const WINDOW_BYTES: usize = 32 * MIB;
 
 /// The longest a query may take, unless configured otherwise.
-pub const QUERY_TIME_MAX: Duration = Duration::from_secs(60);
+pub const QUERY_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long an unlinked object stays, unless configured otherwise: ten times the longest query.
-pub const TRASH_RETENTION: Duration = Duration::from_secs(600);
+pub const TRASH_RETENTION: Duration = Duration::from_mins(10);
 /// How long idempotency keys are remembered, unless configured otherwise.
-pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_hours(720);
 
 const _: () = {
     assert!(SPILL_BATCH_BYTES_MIN <= INLINE_LOG_BYTES_MAX);

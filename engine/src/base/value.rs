@@ -102,7 +102,7 @@ pub struct Float(f64);
 impl Float {
     /// Takes a number; `None` if it is not finite.
     pub fn new(number: f64) -> Option<Self> {
-        number.is_finite().then(|| Self(if number == 0.0 { 0.0 } else { number }))
+        number.is_finite().then_some(Self(if number == 0.0 { 0.0 } else { number }))
     }
 
     /// The number.
