@@ -18,4 +18,6 @@
 //! `base ← machine ← ops`. A test holds it.
 
 pub mod base;
+pub mod format;
 pub mod machine;
+pub mod namespace;

@@ -1,0 +1,517 @@
+//! What clients ask of a namespace and what they are told, in the words of the engine.
+//!
+//! Whoever speaks a wire protocol translates into these types and back. Nothing here was checked
+//! against a schema yet: names may be unknown and values of the wrong type.
+
+use core::time::Duration;
+
+use crate::base::id::CommitId;
+use crate::base::name::{AttributeName, BadName, Key};
+use crate::base::value::{Id, IdType, Raw, Type, Value};
+use crate::format::frame::BadObject;
+pub use crate::format::log::WriteOutcome;
+use crate::format::schema::Metric;
+use crate::namespace::schema::ValueProblem;
+
+/// Documents to write, and how. One request is applied whole or not at all.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct WriteRequest {
+    /// Documents to put in the place of what is there under their ids. `None` if the request has no
+    /// such list, which is told apart from an empty one.
+    pub upserts: Option<Vec<RawDocument>>,
+    /// Attributes to change in documents that exist. Null clears. Ids that do not exist are passed
+    /// over.
+    pub patches: Option<Vec<RawDocument>>,
+    /// Ids of documents to remove.
+    pub deletes: Option<Vec<Raw>>,
+    /// What the client says about attributes.
+    pub schema: Vec<(AttributeName, AttributeRequest)>,
+    /// What the client says about ids.
+    pub id_type: Option<IdType>,
+    /// How vectors are compared. Needed with the first vector of a namespace.
+    pub metric: Option<Metric>,
+    /// Whether the namespace may or must be created.
+    pub create: Create,
+    /// Names the request, so that repeating it has one effect.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Whether a write may create its namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Create {
+    /// The first document does.
+    #[default]
+    WithDocuments,
+    /// It does even if it writes nothing.
+    Always,
+    /// It does not.
+    Never,
+}
+
+/// A document, or changes to one, as a client sent it. Names are in no particular order and distinct.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RawDocument {
+    /// Its id.
+    pub id: Raw,
+    /// Its attributes.
+    pub attributes: Vec<(AttributeName, Raw)>,
+}
+
+/// What a client says about an attribute.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct AttributeRequest {
+    /// Its type.
+    pub value_type: Type,
+    /// Whether filters and orders may use it; by default they may.
+    pub filterable: Option<bool>,
+}
+
+/// A key that a client chose for a request, and the digest of what it asked.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Idempotency {
+    /// 1 to 256 bytes.
+    pub key: String,
+    /// 128 bits of a digest of the request's content.
+    pub fingerprint: u128,
+}
+
+/// Why a write was not acknowledged.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// A value does not fit the schema. Nothing was written; sending it again will not help.
+    #[error("invalid value for attribute '{attribute}': {problem}")]
+    Rejected {
+        /// The attribute; `id` for the id.
+        attribute: String,
+        /// What is wrong with the value.
+        problem: ValueProblem,
+    },
+    /// The request contradicts the schema or itself. Nothing was written; sending it again will not
+    /// help.
+    #[error(transparent)]
+    Invalid(#[from] InvalidWrite),
+    /// There is no such namespace, and the request may not create it. Nothing was written.
+    #[error("namespace was not found")]
+    NoNamespace,
+    /// The key was used for another request. Nothing was written; use another key.
+    #[error("the idempotency key was used for a request with another content; use a fresh key")]
+    KeyReused,
+    /// Indexing is too far behind. Nothing was written; send the same again later.
+    #[error(
+        "{unindexed_bytes} bytes wait to be indexed, more than the limit of {limit_bytes}; send the request again later"
+    )]
+    Behind {
+        /// Bytes committed and not indexed.
+        unindexed_bytes: u64,
+        /// The most there may be.
+        limit_bytes: u64,
+    },
+    /// The store did not answer in time, and nothing of the request was sent to be committed.
+    /// Nothing was written; send the same again later.
+    #[error("the store does not answer; nothing was written, send the request again later")]
+    Unavailable,
+    /// The store did not say in time what became of the commit. It may be written: send it again
+    /// under the same idempotency key, or read before you repeat it.
+    #[error(
+        "the outcome is unknown: the store did not say in time whether the write happened; repeat it only with an idempotency key, or read first"
+    )]
+    Unknown {
+        /// The commit in question.
+        commit: CommitId,
+    },
+    /// An object of the namespace cannot be read. Nothing was written; an operator has to look.
+    #[error(transparent)]
+    Damaged(#[from] BadObject),
+}
+
+/// What is wrong with a write as a whole.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum InvalidWrite {
+    /// An attribute exists with another type.
+    #[error(
+        "🙅 invalid schema update for attribute '{name}': cannot change attribute type from {from} to {to}"
+    )]
+    TypeChange {
+        /// The attribute.
+        name: AttributeName,
+        /// Its type.
+        from: Type,
+        /// The type in the request.
+        to: Type,
+    },
+    /// The namespace's ids are of another kind.
+    #[error(
+        "💔 namespace ID type is {expected}, but you sent {sent}; you are not allowed to mix ID types in the same namespace"
+    )]
+    IdType {
+        /// The kind of the namespace's ids.
+        expected: &'static str,
+        /// The kind in the request.
+        sent: &'static str,
+    },
+    /// An id is not a UUID though all of the namespace's are.
+    #[error("💔 namespace ID type is uuid, but a written ID could not be parsed as uuid")]
+    NotUuid,
+    /// An id is longer than it may be, or empty.
+    #[error("💔 a document id must be 1 to 64 bytes long")]
+    IdLength,
+    /// An id stands twice in one request.
+    #[error("💔 duplicate document ids in one request: {0}")]
+    DuplicateId(Id),
+    /// Vectors came without a metric.
+    #[error("💔 distance_metric must be specified for write to namespace with a vector")]
+    NoMetric,
+    /// The namespace has another metric.
+    #[error("💔 distance metric mismatch, expected {expected}, got {sent}")]
+    MetricChange {
+        /// The metric of the namespace.
+        expected: Metric,
+        /// The metric in the request.
+        sent: Metric,
+    },
+    /// A patch names a vector.
+    #[error("💔 patching vectors is currently unsupported")]
+    PatchedVector,
+    /// There would be more attributes than there may be.
+    #[error("💔 a namespace has at most {most} attributes{}", if *.vectors { " of a vector type" } else { "" })]
+    TooManyAttributes {
+        /// The most there may be.
+        most: usize,
+        /// Whether it is about vector attributes only.
+        vectors: bool,
+    },
+    /// A vector type has no or too many dimensions.
+    #[error("💔 a vector attribute has 1 to {most} dimensions")]
+    Dimensions {
+        /// The most there may be.
+        most: u32,
+    },
+    /// A document is larger than it may be.
+    #[error("💔 a document is larger than {most} bytes")]
+    DocumentTooLarge {
+        /// The most bytes there may be.
+        most: usize,
+    },
+    /// The type of an attribute cannot be told from its values.
+    #[error("💔 the type of attribute '{0}' cannot be inferred; name it in the schema")]
+    NotInferred(AttributeName),
+    /// A namespace is to be created empty, without saying what its ids are.
+    #[error("💔 creating an empty namespace needs the type of `id` in the schema")]
+    NoIdType,
+    /// A vector cannot be filtered by.
+    #[error("💔 vector attribute '{0}' cannot be filterable")]
+    FilterableVector(AttributeName),
+}
+
+/// What to look for in a namespace.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct QueryRequest {
+    /// Which documents count; all if `None`.
+    pub filter: Option<Predicate>,
+    /// What to make of them.
+    pub want: Want,
+    /// Whether writes that ended before the query began must be seen.
+    pub consistency: Consistency,
+}
+
+/// How fresh an answer must be.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Consistency {
+    /// Every write that ended before the query began is seen.
+    #[default]
+    Strong,
+    /// A snapshot not older than this may be used.
+    Eventual(Duration),
+}
+
+/// What a query makes of the documents that count.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Want {
+    /// The first of them in some order.
+    Rows {
+        /// The order.
+        rank: Rank,
+        /// How many.
+        limit: usize,
+        /// What to say of each.
+        include: Include,
+    },
+    /// Figures over all of them, each under a label.
+    Aggregates(Vec<(String, Aggregate)>),
+}
+
+/// The order of rows.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Rank {
+    /// By keys, the first first; ties by ascending id. No keys: by ascending id.
+    By(Vec<(OrderKey, Direction)>),
+    /// By distance from a vector, nearest first; ties by ascending id.
+    Nearest {
+        /// The vector attribute.
+        attribute: AttributeName,
+        /// The vector: numbers, or base64 of little-endian 32-bit floats.
+        to: Raw,
+    },
+}
+
+/// What rows are ordered by.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum OrderKey {
+    /// The id.
+    Id,
+    /// An attribute: nulls come first ascending and last descending.
+    Attribute(AttributeName),
+}
+
+/// Which way an order goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Direction {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// Which attributes an answer shows. The id is always shown.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Include {
+    /// None.
+    #[default]
+    Nothing,
+    /// All.
+    All,
+    /// These; an unknown name is an error.
+    These(Vec<AttributeName>),
+    /// All but these; an unknown name is passed over.
+    AllBut(Vec<AttributeName>),
+}
+
+/// A figure over documents.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Aggregate {
+    /// How many there are.
+    Count,
+    /// The sum of a numeric attribute; null counts as nothing.
+    Sum(AttributeName),
+}
+
+/// A condition on documents, as a client wrote it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Predicate {
+    /// All of them hold; none to hold is true.
+    And(Vec<Self>),
+    /// One of them holds; none to hold is false.
+    Or(Vec<Self>),
+    /// It does not hold.
+    Not(Box<Self>),
+    /// A comparison of one attribute; `id` is one.
+    Compare {
+        /// The attribute's name, or `id`.
+        attribute: String,
+        /// How it is compared.
+        operator: Operator,
+        /// With what.
+        operand: Raw,
+    },
+}
+
+/// How a [`Predicate`] compares. What null, arrays and types mean is in `docs/semantics.md`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Operator {
+    /// Is equal; with null: is missing.
+    Eq,
+    /// The complement of [`Operator::Eq`].
+    NotEq,
+    /// Is one of a list; of an array: has an element that is.
+    In,
+    /// The complement of [`Operator::In`].
+    NotIn,
+    /// Is an array with this element.
+    Contains,
+    /// The complement of [`Operator::Contains`].
+    NotContains,
+    /// Is an array with one of these elements.
+    ContainsAny,
+    /// The complement of [`Operator::ContainsAny`].
+    NotContainsAny,
+    /// Is smaller, or missing.
+    Lt,
+    /// Is smaller or equal, or missing.
+    Lte,
+    /// Is larger.
+    Gt,
+    /// Is larger or equal.
+    Gte,
+    /// Is an array with a smaller element.
+    AnyLt,
+    /// Is an array with a smaller or equal element.
+    AnyLte,
+    /// Is an array with a larger element.
+    AnyGt,
+    /// Is an array with a larger or equal element.
+    AnyGte,
+}
+
+/// What a query came to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Answer {
+    /// What was found.
+    pub found: Found,
+    /// What it was found in.
+    pub statistics: Statistics,
+}
+
+/// What a query found.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Found {
+    /// Rows, in order.
+    Rows(Vec<AnswerRow>),
+    /// A figure for each label, in the order of the request.
+    Aggregates(Vec<(String, Figure)>),
+}
+
+/// One row of an answer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct AnswerRow {
+    /// Its id.
+    pub id: Id,
+    /// Its distance, of a query by distance.
+    pub distance: Option<Distance>,
+    /// What was asked for of its attributes, without nulls, by name.
+    pub attributes: Vec<(AttributeName, Value)>,
+}
+
+/// A distance, hashed and compared by its bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Distance(pub f32);
+
+impl PartialEq for Distance {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Distance {}
+
+impl core::hash::Hash for Distance {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+/// One aggregate's figure.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Figure {
+    /// A count.
+    Count(u64),
+    /// A sum of integers. May exceed 64 bits.
+    Integer(i128),
+    /// A sum of floats, added in the order of rows.
+    Number(crate::base::value::Float),
+}
+
+/// What a query was answered from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Statistics {
+    /// Document versions committed and not indexed, all of them searched.
+    pub unindexed_rows: u64,
+    /// Documents of the namespace: those indexed and alive, and those not indexed.
+    pub namespace_rows: u64,
+}
+
+/// Why a query was not answered.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum QueryError {
+    /// There is no such namespace.
+    #[error("namespace was not found")]
+    NoNamespace,
+    /// The request does not fit the schema; sending it again will not help.
+    #[error(transparent)]
+    Invalid(#[from] InvalidQuery),
+    /// The store did not answer in time; ask again.
+    #[error("the store does not answer; ask again")]
+    Unavailable,
+    /// The query took longer than it may; ask for less or later.
+    #[error("the query took longer than it may; ask for less, or again later")]
+    TooLong,
+    /// An object the query needs cannot be read; an operator has to look.
+    #[error(transparent)]
+    Damaged(#[from] BadObject),
+    /// An object that an old snapshot named is gone: whoever asked starts over from a fresh one. A
+    /// client sees this only if it happens again and again.
+    #[error("the index changed under the query again and again; ask again (last missed: {0})")]
+    Vanished(Key),
+}
+
+/// What is wrong with a query.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum InvalidQuery {
+    /// A filter names an attribute that does not exist.
+    #[error("filter error in key `{0}`: attribute not found")]
+    UnknownFilterAttribute(String),
+    /// A filter names an attribute that is not filterable.
+    #[error("filter error in key `{0}`: attribute is not filterable")]
+    NotFilterable(String),
+    /// An operand is of the wrong type.
+    #[error(
+        "filter error in key `{attribute}`: type mismatch, {operator} expects {expected}, but got {got}"
+    )]
+    OperandType {
+        /// The attribute.
+        attribute: String,
+        /// The operator, as on the wire.
+        operator: &'static str,
+        /// The type it expects.
+        expected: String,
+        /// What it got.
+        got: String,
+    },
+    /// An operator does not go with the attribute's type.
+    #[error(
+        "filter error in key `{attribute}`: {operator} does not apply to attributes of type {value_type}"
+    )]
+    Operator {
+        /// The attribute.
+        attribute: String,
+        /// The operator, as on the wire.
+        operator: &'static str,
+        /// The attribute's type.
+        value_type: String,
+    },
+    /// The filter is nested too deep.
+    #[error("the filter is nested deeper than {most} levels")]
+    Depth {
+        /// The most levels there may be.
+        most: usize,
+    },
+    /// An attribute to show does not exist.
+    #[error("💔 attribute \"{0}\" not found in schema, cannot be part of `include_attributes`")]
+    UnknownInclude(AttributeName),
+    /// An order or an aggregate names an attribute that does not exist, or whose type has no order or
+    /// sum.
+    #[error("💔 attribute \"{name}\" {problem}")]
+    Attribute {
+        /// The attribute.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A query vector does not fit its attribute.
+    #[error("💔 the query vector for attribute \"{attribute}\" {problem}")]
+    QueryVector {
+        /// The attribute.
+        attribute: AttributeName,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// A name that a client sent is none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[error("'{name}': {problem}")]
+pub struct InvalidName {
+    /// What was sent.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: BadName,
+}
