@@ -21,3 +21,4 @@ pub mod base;
 pub mod format;
 pub mod machine;
 pub mod namespace;
+pub mod ops;

@@ -5,9 +5,11 @@
 //! | [`overlay`]  | What is committed and not indexed, and what does it say of an id?  |
 //! | [`request`]  | What do clients ask, and what are they told?                       |
 //! | [`schema`]   | What type has a value, and does it fit?                            |
+//! | [`segments`] | What do a flush and a merge change, and what is merged next?       |
 //! | [`snapshot`] | What does a node hold of a namespace at one head?                  |
 
 pub mod overlay;
 pub mod request;
 pub mod schema;
+pub mod segments;
 pub mod snapshot;
