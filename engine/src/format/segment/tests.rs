@@ -123,7 +123,7 @@ impl Made {
         for block in directory.record_blocks() {
             let (key, bytes) = self.read(&block.extent);
             let opened = RecordBlock::open(block, &key, &bytes)?;
-            records.extend((0..).map_while(|place| opened.entry(place)));
+            records.extend(opened.records());
         }
         Ok((documents, records))
     }
