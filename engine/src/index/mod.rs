@@ -6,6 +6,7 @@
 //! | [`order`]     | Which row comes first?                                      |
 //! | [`top`]       | Which are the nearest of many?                              |
 //! | [`aggregate`] | How many are there, and what do they sum up to?             |
+//! | [`vector`]    | How far are vectors apart?                                  |
 //! | [`invalid`]   | What can be wrong with a query?                             |
 
 pub mod aggregate;
@@ -13,3 +14,4 @@ pub mod invalid;
 pub mod order;
 pub mod predicate;
 pub mod top;
+pub mod vector;
