@@ -19,5 +19,6 @@
 
 pub mod base;
 pub mod format;
+pub mod index;
 pub mod machine;
 pub mod namespace;
