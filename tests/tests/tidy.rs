@@ -12,7 +12,7 @@ use sana_tests::source::{Crate, Source, files_below, files_ending, root};
 const FILE_LINES_MAX: usize = 500;
 /// Lines of code in a function, from `fn` to its last brace.
 const FUNCTION_LINES_MAX: usize = 70;
-/// Assertions per thousand lines in the floors that decide what happens to data.
+/// Assertions per thousand lines of functions in the floors that decide what happens to data.
 const ASSERTIONS_PER_KLOC_MIN: usize = 15;
 
 /// What is over a limit: the file, the function (empty: the file itself) and its lines. A number
@@ -172,7 +172,7 @@ fn what_decides_about_data_asserts_what_it_believes() {
     for source in
         engine().filter(|source| floors.iter().any(|floor| source.path.starts_with(floor)))
     {
-        lines += source.production_lines();
+        lines += source.functions().iter().map(|function| function.code_lines).sum::<usize>();
         let counted = source.production().filter(|(_, line)| {
             ["assert!", "assert_eq!", "assert_ne!"].iter().any(|word| line.code.contains(word))
         });
