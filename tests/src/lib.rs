@@ -1,1 +1,3 @@
 //! Tests of Sana from outside, and suites for those who embed it.
+
+pub mod source;
