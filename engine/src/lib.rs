@@ -22,3 +22,5 @@ pub mod format;
 pub mod index;
 pub mod machine;
 pub mod namespace;
+pub mod ops;
+pub mod service;

@@ -295,7 +295,8 @@ mod tests {
     fn a_patch_sees_the_requests_of_its_group_before_it() {
         let group = [upsert(1, 1), delete(1), patch(1, 2), upsert(1, 3), patch(1, 4)];
         let decision = decided(&group, &Known::default());
-        let patched: Vec<_> = decision.outcomes.iter().map(|o| o.as_ref().unwrap().patched).collect();
+        let patched: Vec<_> =
+            decision.outcomes.iter().map(|o| o.as_ref().unwrap().patched).collect();
         assert_eq!(patched, [None, None, Some(0), None, Some(1)]);
         assert_eq!(decision.batch.operations.len(), 4);
     }

@@ -101,8 +101,16 @@ impl Head {
     /// # Panics
     ///
     /// If `previous` is alive.
-    pub fn create(previous: Option<&Self>, nonce: Nonce, incarnation: Incarnation, at: WallTime) -> Self {
-        assert!(previous.is_none_or(|p| p.live().is_none()), "W1: only what is dead is created over");
+    pub fn create(
+        previous: Option<&Self>,
+        nonce: Nonce,
+        incarnation: Incarnation,
+        at: WallTime,
+    ) -> Self {
+        assert!(
+            previous.is_none_or(|p| p.live().is_none()),
+            "W1: only what is dead is created over"
+        );
         assert!(previous.is_none_or(|p| p.incarnation != incarnation), "W1: a life is lived once");
         let step = previous.map_or(Stamp(0), |p| p.step).next();
         let live = Live {
@@ -146,7 +154,8 @@ impl Head {
     ) -> Result<Self, Blocked> {
         let mut live = self.live().expect("W1: only a live namespace is written to").clone();
         for old in &mut live.log.entries {
-            if let (Payload::Inline(_), Some((name, start))) = (&old.payload, spilled.get(&old.commit))
+            if let (Payload::Inline(_), Some((name, start))) =
+                (&old.payload, spilled.get(&old.commit))
                 && self.floor <= name.stamp
             {
                 old.payload = Payload::Object { name: *name, start: *start };
@@ -176,7 +185,8 @@ impl Head {
         let mut floor = self.floor;
         match edit {
             Edit::Flush(flush) => {
-                next.manifest = flush.apply(&live.manifest, live.log.indexed).map_err(Blocked::from)?;
+                next.manifest =
+                    flush.apply(&live.manifest, live.log.indexed).map_err(Blocked::from)?;
                 next.log.absorb(flush.to);
             }
             Edit::Merge(merge) => {
@@ -215,7 +225,11 @@ impl Head {
     /// ring tells (H7); otherwise nobody can.
     pub fn fate_of(&self, attempt: &Attempt) -> CommitFate {
         let Some(live) = self.live() else {
-            return if self.step <= attempt.step { CommitFate::Missed } else { CommitFate::Unknown };
+            return if self.step <= attempt.step {
+                CommitFate::Missed
+            } else {
+                CommitFate::Unknown
+            };
         };
         if live.recent.iter().any(|(_, commit)| *commit == attempt.commit) {
             return CommitFate::Landed;
@@ -232,7 +246,13 @@ impl Head {
     }
 
     /// Makes `live` the next version: the one place where steps are counted and trash is found.
-    fn advance(&self, nonce: Nonce, mut live: Live, floor: Stamp, at: WallTime) -> Result<Self, Blocked> {
+    fn advance(
+        &self,
+        nonce: Nonce,
+        mut live: Live,
+        floor: Stamp,
+        at: WallTime,
+    ) -> Result<Self, Blocked> {
         assert!(self.floor <= floor && floor <= self.step, "W1: the floor rises, and not ahead");
         let (old, new) = (self.names(), live.names());
         if new.difference(&old).any(|(_, name)| name.stamp < self.floor) {

@@ -44,7 +44,10 @@ fn check_log(log: &Log) -> Result<(), Damage> {
     let in_order = log.entries.iter().map(|entry| entry.cursor).eq(expected);
     hold(in_order, "G1: the entries are out of order")?;
     let bytes = log.entries.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>();
-    hold(log.bytes_committed.checked_sub(log.bytes_indexed) == Some(bytes), "G2: bytes do not add up")
+    hold(
+        log.bytes_committed.checked_sub(log.bytes_indexed) == Some(bytes),
+        "G2: bytes do not add up",
+    )
 }
 
 fn check_manifest(manifest: &Manifest) -> Result<(), Damage> {

@@ -251,7 +251,7 @@ impl Group {
         let ids = mentioned_ids(held.live().map(|(.., live)| &live.schema), &self.plan.requests);
         match held.snapshot.clone() {
             Some(snapshot) if !ids.is_empty() => {
-                let lookup = Lookup::start(now, snapshot, ids, self.plan.deadline);
+                let lookup = Lookup::start(snapshot, ids, self.plan.deadline);
                 self.looking_up(now, held, lookup)
             }
             _ => self.remember(now, held, Known::default()),
@@ -597,12 +597,7 @@ impl Group {
     }
 
     /// Goes on from a version that was found in passing.
-    fn judge(
-        self,
-        now: Timestamp,
-        held: Option<Held>,
-        found: Option<(Tag, Blob)>,
-    ) -> Step<Commit> {
+    fn judge(self, now: Timestamp, held: Option<Held>, found: Option<(Tag, Blob)>) -> Step<Commit> {
         if now >= self.plan.deadline {
             return self.fail(None, &WriteError::Unavailable);
         }

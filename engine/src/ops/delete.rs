@@ -97,7 +97,10 @@ impl Order {
     fn refreshing(self, now: Timestamp, step: Step<Refresh>) -> Step<Delete> {
         let held = match step {
             Step::Wait(refresh, round) => {
-                return Step::Wait(Delete { order: self, state: State::Refreshing(refresh) }, round);
+                return Step::Wait(
+                    Delete { order: self, state: State::Refreshing(refresh) },
+                    round,
+                );
             }
             Step::Done(Ok(held)) => held,
             Step::Done(Err(RefreshError::Unavailable)) => {

@@ -217,12 +217,7 @@ impl Refresh {
         Place { namespace: self.namespace.clone(), incarnation: head.incarnation }
     }
 
-    fn loaded(
-        self,
-        now: Timestamp,
-        mut loading: Box<Loading>,
-        replies: Vec<Reply>,
-    ) -> Step<Self> {
+    fn loaded(self, now: Timestamp, mut loading: Box<Loading>, replies: Vec<Reply>) -> Step<Self> {
         let place = self.place(&loading.head);
         for (wanted, reply) in loading.wanted.clone().into_iter().zip(replies) {
             let body = match reply {
@@ -280,7 +275,8 @@ impl Loading {
             }
             Wanted::Directory(at) => {
                 let segment = &self.live().manifest.segments[at];
-                let directory = Directory::decode(place, segment, body)?;
+                let key = segment.key(place, &segment.directory);
+                let directory = Directory::decode(segment, &key, body)?;
                 self.directories[at] = Some(Arc::new(directory));
             }
         }

@@ -90,9 +90,7 @@ impl Sweep {
 
     fn raising(sweep: impl Fn(State) -> Self, step: Step<Publication>) -> Step<Self> {
         match step {
-            Step::Wait(publication, round) => {
-                Step::Wait(sweep(State::Raising(publication)), round)
-            }
+            Step::Wait(publication, round) => Step::Wait(sweep(State::Raising(publication)), round),
             Step::Done(Publicized::Landed(..) | Publicized::Superseded) => {
                 sweep(State::Listing(Vec::new())).list()
             }

@@ -232,9 +232,10 @@ impl NamespaceService {
         let interval = self.settings.commit_interval_min;
         let writes = !self.queue.writes.is_empty();
         let commit = self.committed_at.filter(|_| writes).map(|at| at + interval);
-        let upkeep = self.settings.indexes.then(|| {
-            self.upkeep.wake_at(now, wall, &self.settings, &self.view)
-        });
+        let upkeep = self
+            .settings
+            .indexes
+            .then(|| self.upkeep.wake_at(now, wall, &self.settings, &self.view));
         [commit, upkeep.flatten()].into_iter().flatten().min()
     }
 
@@ -248,7 +249,8 @@ impl NamespaceService {
         if self.settings.indexes {
             let (name, settings) = (self.name.clone(), self.settings);
             let free = !self.has_turn();
-            let upkeep = self.upkeep.due(now, wall, &name, &settings, &self.view, free, &mut nonces);
+            let upkeep =
+                self.upkeep.due(now, wall, &name, &settings, &self.view, free, &mut nonces);
             for start in upkeep {
                 let running = Running::Upkeep;
                 starts.push((self.run(running), start));
@@ -268,12 +270,7 @@ impl NamespaceService {
     /// # Panics
     ///
     /// If no such operation runs.
-    pub fn finished(
-        &mut self,
-        now: Timestamp,
-        id: TaskId,
-        output: Output,
-    ) -> Vec<(Ticket, Word)> {
+    pub fn finished(&mut self, now: Timestamp, id: TaskId, output: Output) -> Vec<(Ticket, Word)> {
         let running = self.running.remove(&id).expect("V4: a task ends once");
         match (running, output) {
             (Running::Refresh { asks, began }, Output::Refresh(outcome)) => {
@@ -303,7 +300,8 @@ impl NamespaceService {
 
     /// Whether a commit or a deletion runs (V1).
     fn has_turn(&self) -> bool {
-        let takes = |running: &Running| matches!(running, Running::Commit { .. } | Running::Delete(_));
+        let takes =
+            |running: &Running| matches!(running, Running::Commit { .. } | Running::Delete(_));
         self.running.values().any(takes)
     }
 
@@ -365,7 +363,8 @@ impl NamespaceService {
         wall: WallTime,
         nonces: &mut Nonces,
     ) -> Option<(TaskId, Start)> {
-        let early = self.committed_at.is_some_and(|at| now < at + self.settings.commit_interval_min);
+        let early =
+            self.committed_at.is_some_and(|at| now < at + self.settings.commit_interval_min);
         let first = self.queue.writes.front().filter(|_| !early)?;
         let deadline = first.arrived.max(now) + self.settings.write_time_max;
         let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);

@@ -238,7 +238,7 @@ impl Upkeep {
                 None
             }
             Output::Merge(Ok(merged)) => {
-                self.build = Build::Built(Edit::Merge(merged.edit), Some(merged.directory));
+                self.build = Build::Built(Edit::Merge(merged.edit), merged.directory);
                 None
             }
             Output::Flush(Err(_)) | Output::Merge(Err(_)) => {
