@@ -58,3 +58,52 @@ pub enum Operator {
     /// Is an array with a larger or equal element.
     AnyGte,
 }
+
+impl Operator {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eq => "Eq",
+            Self::NotEq => "NotEq",
+            Self::In => "In",
+            Self::NotIn => "NotIn",
+            Self::Contains => "Contains",
+            Self::NotContains => "NotContains",
+            Self::ContainsAny => "ContainsAny",
+            Self::NotContainsAny => "NotContainsAny",
+            Self::Lt => "Lt",
+            Self::Lte => "Lte",
+            Self::Gt => "Gt",
+            Self::Gte => "Gte",
+            Self::AnyLt => "AnyLt",
+            Self::AnyLte => "AnyLte",
+            Self::AnyGt => "AnyGt",
+            Self::AnyGte => "AnyGte",
+        }
+    }
+
+    /// Every operator.
+    pub const ALL: [Self; 16] = [
+        Self::Eq,
+        Self::NotEq,
+        Self::In,
+        Self::NotIn,
+        Self::Contains,
+        Self::NotContains,
+        Self::ContainsAny,
+        Self::NotContainsAny,
+        Self::Lt,
+        Self::Lte,
+        Self::Gt,
+        Self::Gte,
+        Self::AnyLt,
+        Self::AnyLte,
+        Self::AnyGt,
+        Self::AnyGte,
+    ];
+
+    /// The operator of this name on the wire, if it is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operator| operator.name() == name)
+    }
+}
