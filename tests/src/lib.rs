@@ -1,1 +1,7 @@
 //! Tests of Sana from outside, and suites for those who embed it.
+//!
+//! - [`conformance`] tells whether a store of your own answers as Sana expects.
+//! - [`numbered`] makes bodies that tell whether they are whole.
+
+pub mod conformance;
+pub mod numbered;
