@@ -208,6 +208,7 @@ impl Head {
     }
 
     /// The version that ends this incarnation.
+    #[must_use]
     pub const fn tombstone(&self, nonce: Nonce) -> Self {
         let (step, floor) = (self.step.next(), self.floor);
         Self { nonce, step, floor, incarnation: self.incarnation, state: State::Tombstone }

@@ -484,14 +484,13 @@ impl Group {
         decided: Decided,
         own: Option<(ObjectName, u32)>,
     ) -> Step<Commit> {
-        let from = match base.live() {
-            Some((_, head, _)) => Head::clone(head),
-            None => {
-                // What creates a namespace is its first version, with the first entry in it (H3).
-                let first = self.first_head(&base);
-                let step = Stamp(first.step.0 - 1);
-                Head { step, ..first }
-            }
+        let from = if let Some((_, head, _)) = base.live() {
+            Head::clone(head)
+        } else {
+            // What creates a namespace is its first version, with the first entry in it (H3).
+            let first = self.first_head(&base);
+            let step = Stamp(first.step.0 - 1);
+            Head { step, ..first }
         };
         let commit = CommitId(self.plan.nonces.draw());
         let entry = NewEntry {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::base::host::Host;
-use crate::base::id::{Nonces, Stamp};
+use crate::base::id::Nonces;
 use crate::base::name::NamespaceName;
-use crate::base::time::{Timestamp, WallTime};
+use crate::base::time::Timestamp;
 use crate::format::head::Head;
 use crate::machine::request::{Reply, Tag};
 use crate::machine::{Machine, Step};
@@ -19,7 +19,7 @@ use crate::ops::merge::{Merge, MergeError, MergePlan, Merged};
 use crate::ops::publication::{Plan, Publication, Publicized};
 use crate::ops::query::Query;
 use crate::ops::snapshot::{Depth, Held, Refresh, RefreshError};
-use crate::ops::sweep::{Sweep, Swept};
+use crate::ops::sweep::{Sweep, SweepPlan, Swept};
 
 /// Names a task among those of one service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -77,20 +77,7 @@ pub enum Start {
     /// Delete trash.
     Collect(Box<CollectPlan>, Tag, Arc<Head>),
     /// Delete orphans.
-    Sweep {
-        /// The namespace.
-        namespace: NamespaceName,
-        /// Its newest known version.
-        version: Option<(Tag, Arc<Head>)>,
-        /// Work that began before this step is taken for dead.
-        floor: Stamp,
-        /// What day it is.
-        wall: WallTime,
-        /// For nonces of heads.
-        nonces: Nonces,
-        /// When to give up.
-        deadline: Timestamp,
-    },
+    Sweep(Box<SweepPlan>),
 }
 
 /// Any operation on its way.
@@ -161,9 +148,7 @@ impl Start {
             }
             Self::Merge(plan) => merge(Merge::start(now, *plan)),
             Self::Collect(plan, tag, head) => collect(Collect::start(now, *plan, tag, &head)),
-            Self::Sweep { namespace, version, floor, wall, nonces, deadline } => {
-                sweep(Sweep::start(now, namespace, version, floor, wall, nonces, deadline))
-            }
+            Self::Sweep(plan) => sweep(Sweep::start(now, *plan)),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::ops::collect::{self, CollectPlan};
 use crate::ops::merge::MergePlan;
 use crate::ops::publication::{Plan, Publicized};
 use crate::ops::snapshot::Held;
+use crate::ops::sweep::SweepPlan;
 use crate::service::namespace::{Settings, View};
 use crate::service::task::{Output, Start};
 
@@ -183,7 +184,7 @@ impl Upkeep {
         }
         if !self.is_sweeping && self.swept.0 + settings.sweep_every <= now {
             self.is_sweeping = true;
-            starts.push(Start::Sweep {
+            let plan = SweepPlan {
                 namespace: name.clone(),
                 // Work that began before the last sweep has had its time.
                 floor: self.swept.1.unwrap_or_default(),
@@ -191,7 +192,8 @@ impl Upkeep {
                 wall,
                 nonces: nonces.fork(),
                 deadline: now + BUILD_TIME_MAX,
-            });
+            };
+            starts.push(Start::Sweep(Box::new(plan)));
             self.swept = (now, Some(head.step));
         }
         starts
