@@ -184,11 +184,15 @@ impl Head {
         let mut next = live.clone();
         let mut floor = self.floor;
         match edit {
+            Edit::Flush(flush) if flush.has_landed(&live.manifest, live.log.indexed) => {
+                return Err(Blocked::Done);
+            }
             Edit::Flush(flush) => {
                 next.manifest =
                     flush.apply(&live.manifest, live.log.indexed).map_err(Blocked::from)?;
                 next.log.absorb(flush.to);
             }
+            Edit::Merge(merge) if merge.has_landed(&live.manifest) => return Err(Blocked::Done),
             Edit::Merge(merge) => {
                 next.manifest = merge.apply(&live.manifest).map_err(Blocked::from)?;
             }
@@ -311,10 +315,7 @@ impl Log {
 }
 
 impl From<Stale> for Blocked {
-    fn from(stale: Stale) -> Self {
-        match stale {
-            Stale::Landed => Self::Done,
-            Stale::Moved => Self::Stale,
-        }
+    fn from(_: Stale) -> Self {
+        Self::Stale
     }
 }
