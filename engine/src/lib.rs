@@ -22,3 +22,4 @@ pub mod format;
 pub mod index;
 pub mod machine;
 pub mod namespace;
+pub mod ops;
