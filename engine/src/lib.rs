@@ -23,3 +23,4 @@ pub mod index;
 pub mod machine;
 pub mod namespace;
 pub mod ops;
+pub mod service;

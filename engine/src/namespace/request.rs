@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use crate::base::cast::CastProblem;
 use crate::base::id::CommitId;
 use crate::base::name::{AttributeName, BadName, Key};
 use crate::base::value::{Id, IdType, Raw, Type, Value};
@@ -16,7 +17,6 @@ pub use crate::index::invalid::InvalidQuery;
 pub use crate::index::order::{Direction, OrderKey};
 pub use crate::index::predicate::{Operator, Predicate};
 pub use crate::index::top::Distance;
-use crate::namespace::schema::ValueProblem;
 
 /// Documents to write, and how. One request is applied whole or not at all.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -89,7 +89,7 @@ pub enum WriteError {
         /// The attribute; `id` for the id.
         attribute: String,
         /// What is wrong with the value.
-        problem: ValueProblem,
+        problem: CastProblem,
     },
     /// The request contradicts the schema or itself. Nothing was written; sending it again will not
     /// help.
@@ -196,6 +196,16 @@ pub enum InvalidWrite {
     DocumentTooLarge {
         /// The most bytes there may be.
         most: usize,
+    },
+    /// A value is larger than it may be.
+    #[error("💔 a value of attribute '{attribute}' is larger than {most} bytes{}", if *.filterable { "; make the attribute not filterable to store longer ones" } else { "" })]
+    ValueTooLarge {
+        /// The attribute.
+        attribute: AttributeName,
+        /// The most bytes it may have.
+        most: usize,
+        /// Whether the bound is the one for values that filters look at.
+        filterable: bool,
     },
     /// The type of an attribute cannot be told from its values.
     #[error("💔 the type of attribute '{0}' cannot be inferred; name it in the schema")]
