@@ -74,7 +74,7 @@ impl Tally {
             (Self::Count(count), _) => *count += 1,
             (Self::Integers(_, sum), Some(Value::Scalar(Scalar::Int(n)))) => *sum += i128::from(*n),
             (Self::Integers(_, sum), Some(Value::Scalar(Scalar::Uint(n)))) => {
-                *sum += i128::from(*n)
+                *sum += i128::from(*n);
             }
             (Self::Numbers(_, sum), Some(Value::Scalar(Scalar::Float(number)))) => sum.add(*number),
             _ => {}

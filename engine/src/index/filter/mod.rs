@@ -91,7 +91,9 @@ impl Filter {
     pub fn for_each_test<'a>(&'a self, each: &mut impl FnMut(Option<AttributeId>, &'a Test)) {
         match self {
             Self::All(parts) | Self::Any(parts) => {
-                parts.iter().for_each(|part| part.for_each_test(each));
+                for part in parts {
+                    part.for_each_test(each);
+                }
             }
             Self::Not(part) => part.for_each_test(each),
             Self::Id(test) => each(None, test),

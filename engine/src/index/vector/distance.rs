@@ -272,6 +272,7 @@ fn is_supported(simd: Simd) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // These results are exact.
 mod tests {
     use proptest::prelude::*;
 

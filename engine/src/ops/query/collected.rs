@@ -46,7 +46,9 @@ impl Collected {
         match (self, &plan.want) {
             (Self::Figures(tallies), _) => {
                 for document in selected {
-                    tallies.iter_mut().for_each(|(_, tally)| tally.add(document));
+                    for (_, tally) in tallies.iter_mut() {
+                        tally.add(document);
+                    }
                 }
             }
             (Self::Rows(top), Wanted::Rows { rank: RankBy::Keys(order), .. }) => {

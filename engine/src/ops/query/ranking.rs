@@ -114,7 +114,9 @@ impl Ranking {
         let Selected { positions: selected, held } = selected;
         if let Collected::Figures(tallies) = &mut collected {
             let rows = selected.iter().map(Positions::len).sum();
-            tallies.iter_mut().for_each(|(_, tally)| tally.add_count(rows));
+            for (_, tally) in tallies {
+                tally.add_count(rows);
+            }
         }
         let units = units(plan, &selected.iter().collect::<Vec<_>>());
         Self { collected, selected, units, flying: Vec::new(), held }
@@ -179,7 +181,7 @@ impl Ranking {
     }
 }
 
-impl<'a> Pages<'a> {
+impl Pages<'_> {
     /// Opens the pages of a unit that are not open yet, and forgets those of others.
     fn turn_to(&mut self, unit: &Unit, held: &BTreeMap<Read, Blob>) -> Result<(), QueryError> {
         self.opened.retain(|read, _| unit.reads.contains(read));
@@ -230,10 +232,5 @@ impl<'a> Cells<'a> {
     pub(super) fn id(&self, position: u32) -> Id {
         let id = self.at(position).and_then(|(page, row)| page.id(row));
         id.expect("a document has an id")
-    }
-
-    /// The pages, with the positions they cover.
-    pub(super) fn pages(&self) -> impl Iterator<Item = (Range<u32>, &'a ColumnPage)> {
-        self.pages.iter().map(|(cover, page)| (cover.clone(), *page))
     }
 }
