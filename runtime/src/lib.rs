@@ -1,1 +1,2 @@
 //! Everything impure of Sana: stores, clocks, threads, HTTP, and the binary sana.
+pub mod http;
