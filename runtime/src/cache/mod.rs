@@ -65,6 +65,11 @@ pub enum Keep {
     No,
 }
 
+/// Whether the answer to a request may be kept (C1).
+pub fn may_keep(request: &Request) -> bool {
+    matches!(request, Request::Get { key, unless: None, .. } if layout::is_immutable(key))
+}
+
 /// How a cache has fared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CacheStatistics {

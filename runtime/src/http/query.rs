@@ -240,6 +240,15 @@ pub(super) struct Performance {
     pub(super) misses: u64,
 }
 
+/// About how large an answer's body is, in bytes.
+pub(super) fn bytes_hint(answer: &Answer) -> usize {
+    match &answer.found {
+        // A number of four bytes is about eight digits.
+        Found::Rows(rows) => rows.iter().map(|row| 32 + 2 * row_bytes(row) as usize).sum(),
+        Found::Aggregates(figures) => 32 * figures.len(),
+    }
+}
+
 /// The fewest bytes a query is billed for, as clients expect to read it. Nobody sends a bill.
 const QUERIED_BYTES_MIN: u64 = 256_000_000;
 
