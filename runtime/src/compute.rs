@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sana_engine::base::host::{Host, Simd};
 use tokio::sync::oneshot;
 
 /// A fixed number of threads that compute one thing after another. They end with the value.
@@ -57,6 +58,26 @@ impl Compute {
         self.jobs.send(Box::new(job)).map_err(|_| Crashed)?;
         hear.await.map_err(|_| Crashed)
     }
+}
+
+/// How many threads for computing this machine has room for.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// What this machine can do.
+pub fn host() -> Host {
+    #[cfg(target_arch = "x86_64")]
+    let simd = if std::arch::is_x86_feature_detected!("avx512f") {
+        Simd::Avx512
+    } else if std::arch::is_x86_feature_detected!("avx2") {
+        Simd::Avx2
+    } else {
+        Simd::Scalar
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let simd = Simd::Scalar;
+    Host { simd }
 }
 
 fn work(queue: &Mutex<Receiver<Job>>) {
