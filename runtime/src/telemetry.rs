@@ -36,7 +36,8 @@ impl Metrics {
     /// Nothing counted yet.
     pub fn new() -> Self {
         // From 0.25 ms to 2 minutes, each bucket twice the one before.
-        let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_25, 2.0, 20));
+        let histogram: fn() -> Histogram =
+            || Histogram::new(exponential_buckets(0.000_25, 2.0, 20));
         Self {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(histogram),

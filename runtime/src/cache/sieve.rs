@@ -69,8 +69,14 @@ impl<K: Ord + Clone, V> Sieve<K, V> {
             return;
         }
         while self.bytes + bytes > self.bytes_max && self.evict() {}
-        let entry =
-            Entry { key: key.clone(), value, bytes, marked: false, newer: None, older: self.newest };
+        let entry = Entry {
+            key: key.clone(),
+            value,
+            bytes,
+            marked: false,
+            newer: None,
+            older: self.newest,
+        };
         let place = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             self.entries.len() - 1

@@ -97,8 +97,8 @@ pub(super) enum ServeError {
 /// [`ServeError`] if it cannot start.
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), ServeError> {
     let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log);
-    let filter = filter
-        .map_err(|error| ServeError::Log { filter: arguments.log.clone(), error })?;
+    let filter =
+        filter.map_err(|error| ServeError::Log { filter: arguments.log.clone(), error })?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     if arguments.api_key.as_deref() == Some("") {
         return Err(ServeError::EmptyKey);
@@ -129,8 +129,7 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
         ..Settings::default()
     };
     let cache = arguments.cache_bytes.unwrap_or_else(cache_bytes_default);
-    let node =
-        Node::start(store, size(cache), compute::threads(), settings, Arc::clone(&metrics));
+    let node = Node::start(store, size(cache), compute::threads(), settings, Arc::clone(&metrics));
     if !arguments.no_indexing {
         let node = node.clone();
         tokio::spawn(async move { node.look_at_all().await });
@@ -172,7 +171,8 @@ fn open(store: &str) -> Result<(Store, String), ServeError> {
 }
 
 fn greeting(address: SocketAddr, place: &str, key: &str) -> String {
-    let header = if key == "none" { String::new() } else { format!(" -H 'Authorization: Bearer {key}'") };
+    let header =
+        if key == "none" { String::new() } else { format!(" -H 'Authorization: Bearer {key}'") };
     format!(
         "sana {version} listens on http://{address} and keeps everything in {place}.
 

@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::errors::{Failure, Retry};
@@ -39,7 +39,7 @@ pub(super) struct Held {
 }
 
 /// How long a client may say nothing in the middle of a body.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// How much memory is taken at a time for a body whose length nobody said.
 const STRIDE_BYTES: usize = 1 << 20;
 /// Memory that is taken before anything of a body was seen.
@@ -66,7 +66,7 @@ impl Budget {
         compute: &Compute,
     ) -> Result<Held, Failure> {
         let held = self.receive(body).await?;
-        match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity" | b"") => Ok(held),
             Some(b"gzip" | b"x-gzip") => {
                 let budget = self.clone();
@@ -168,11 +168,13 @@ impl Budget {
 
 /// A body as the client wants it, and whether that is compressed.
 pub(super) fn encoded(headers: &HeaderMap, body: Bytes) -> (Bytes, bool) {
-    let accepts = |value: &str| value.split(',').any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let name = parts.next();
-        name == Some("gzip") && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00"))
-    });
+    let accepts = |value: &str| {
+        value.split(',').any(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let name = parts.next();
+            name == Some("gzip") && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00"))
+        })
+    };
     let wanted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     if body.len() < COMPRESS_BYTES_MIN || !wanted.is_some_and(accepts) {
         return (body, false);
@@ -186,8 +188,6 @@ pub(super) fn encoded(headers: &HeaderMap, body: Bytes) -> (Bytes, bool) {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Bytes {

@@ -41,7 +41,7 @@ pub(super) fn answer(live: &Live) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use sana_engine::base::id::{CommitId, Cursor};
+    use sana_engine::base::id::{CommitId, Cursor, Stamp};
     use sana_engine::format::log::{Log, LogEntry, Payload};
     use serde_json::Value;
 
@@ -56,6 +56,7 @@ mod tests {
             payload: Payload::Inline(vec![].into()),
         };
         Live {
+            created: Stamp::default(),
             created_at: WallTime(0),
             written_at: WallTime(1_709_337_600_000),
             schema: Default::default(),
@@ -90,7 +91,8 @@ mod tests {
     #[test]
     fn what_is_not_indexed_is_shown_once_it_matters() {
         let body: Value = serde_json::from_slice(&answer(&live(1 << 20))).unwrap();
-        let expected = json!({"status": "updating", "unindexed_bytes": 1 << 20, "unindexed_rows": 3});
+        let expected =
+            json!({"status": "updating", "unindexed_bytes": 1 << 20, "unindexed_rows": 3});
         assert_eq!(body["index"], expected);
     }
 }

@@ -50,7 +50,8 @@ fn page_size(text: &str) -> Result<usize, Failure> {
 /// A cursor is the last name of the page before, in an alphabet that URLs leave alone.
 fn name_in(cursor: &str) -> Result<NamespaceName, Failure> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor.trim_end_matches('=')).ok();
-    let name = bytes.and_then(|bytes| NamespaceName::parse(core::str::from_utf8(&bytes).ok()?).ok());
+    let name =
+        bytes.and_then(|bytes| NamespaceName::parse(core::str::from_utf8(&bytes).ok()?).ok());
     name.ok_or_else(|| {
         Failure::meaning("💔 the cursor is not one that this server gave out; begin without one")
     })

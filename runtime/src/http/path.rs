@@ -152,7 +152,11 @@ enum Plus {
 
 /// A part of a URL without its percent signs.
 fn decoded(text: &str, plus: Plus) -> Result<String, Failure> {
-    let bad = || Failure::plain("Invalid URL: a percent sign is not followed by two digits, or what it spells is not UTF-8");
+    let bad = || {
+        Failure::plain(
+            "Invalid URL: a percent sign is not followed by two digits, or what it spells is not UTF-8",
+        )
+    };
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -221,8 +225,11 @@ mod tests {
     #[test]
     fn a_namespace_is_decoded_before_it_is_judged() {
         assert_eq!(route(&Method::POST, "/v2/namespaces/a%2Eb"), of("a.b", Verb::Write));
-        for bad in ["a%20b", "a%2Fb", "a+b", "%C3%A4", "%", "%4", "%zz", "%ff", "", &"a".repeat(129)] {
-            let failure = Route::parse(&Method::POST, &format!("/v2/namespaces/{bad}")).unwrap_err();
+        for bad in
+            ["a%20b", "a%2Fb", "a+b", "%C3%A4", "%", "%4", "%zz", "%ff", "", &"a".repeat(129)]
+        {
+            let failure =
+                Route::parse(&Method::POST, &format!("/v2/namespaces/{bad}")).unwrap_err();
             assert_eq!(failure.status.as_u16(), 400, "{bad}");
             assert!(failure.plain && failure.message.starts_with("Invalid URL: "), "{failure:?}");
         }
