@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crate::format::head::{Head, Live, State};
 use crate::format::layout::Place;
+use crate::format::manifest::SegmentRef;
 use crate::format::segment::Directory;
-use crate::namespace::overlay::Overlay;
+use crate::namespace::overlay::{Decoded, Overlay};
 
 /// A namespace at one moment. Immutable, shared.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -46,6 +47,55 @@ impl Snapshot {
         let committed = live.log.entries.iter().map(|entry| entry.cursor);
         assert!(entries.eq(committed), "Q1: an overlay of another log");
         snapshot
+    }
+
+    /// The snapshot at a newer head, if all that the head names is here or among `batches` and
+    /// `directories`; otherwise this one again.
+    ///
+    /// # Errors
+    ///
+    /// This snapshot, unchanged.
+    ///
+    /// # Panics
+    ///
+    /// Never: what is not here was found among what is given.
+    pub fn advance(
+        self: Arc<Self>,
+        head: &Arc<Head>,
+        batches: &[Decoded],
+        directories: &[Arc<Directory>],
+    ) -> Result<Self, Arc<Self>> {
+        let Some(live) = head.live().filter(|_| head.incarnation == self.head.incarnation) else {
+            return Err(self);
+        };
+        let known = self.directories.iter().chain(directories);
+        let known: Vec<_> = live
+            .manifest
+            .segments
+            .iter()
+            .map_while(|segment| known.clone().find(|known| known.segment() == segment).cloned())
+            .collect();
+        let here = |cursor| self.overlay.entry(cursor).is_some();
+        let given = |cursor| batches.iter().any(|batch| batch.cursor == cursor);
+        let cursors = live.log.entries.iter().map(|entry| entry.cursor);
+        let whole = cursors.clone().all(|cursor| here(cursor) || given(cursor));
+        if known.len() < live.manifest.segments.len() || !whole {
+            return Err(self);
+        }
+        let Self { place, mut overlay, .. } = Arc::unwrap_or_clone(self);
+        let last = overlay.entries().last().map(|entry| entry.cursor);
+        let grown = Arc::make_mut(&mut overlay);
+        grown.absorb(live.log.indexed);
+        for cursor in cursors.filter(|cursor| last.is_none_or(|last| last < *cursor)) {
+            let entry = batches.iter().find(|batch| batch.cursor == cursor);
+            grown.push(entry.expect("all that is not here was given").clone());
+        }
+        Ok(Self::new(place, head.clone(), overlay, known))
+    }
+
+    /// The directory of a segment, if it is held.
+    pub fn directory_of(&self, segment: &SegmentRef) -> Option<&Arc<Directory>> {
+        self.directories.iter().find(|directory| directory.segment() == segment)
     }
 
     /// What its head says of the namespace.

@@ -33,8 +33,8 @@ use crate::format::log::{IdempotencyRecord, Operation};
 use crate::format::manifest::Extent;
 use crate::format::rows::RowSet;
 use crate::format::schema::Schema;
-use crate::format::segment::SegmentWriter;
 use crate::format::segment::writer::{Bounds, Draft};
+use crate::format::segment::{Directory, SegmentWriter};
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Round, Step};
 use crate::namespace::overlay::Decoded;
@@ -72,8 +72,24 @@ impl Default for Settings {
 enum State {
     Gathering,
     Looking { looking: Looking, asked: Stretches },
-    Uploading { edit: FlushEdit, draft: Draft },
-    Pausing { edit: FlushEdit, draft: Draft },
+    Uploading(Building),
+    Pausing(Building),
+}
+
+/// A segment whose parts are on their way into the store.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Building {
+    edit: FlushEdit,
+    draft: Draft,
+}
+
+/// What a flush made.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Flushed {
+    /// What it changes.
+    pub edit: FlushEdit,
+    /// The directory of the segment it made, if it made one, so that nobody here has to read it.
+    pub directory: Option<Arc<Directory>>,
 }
 
 /// The last words of the entries that are absorbed.
@@ -161,38 +177,40 @@ impl Flush {
         let killed = kills.len();
         let edit = FlushEdit { from, to, base, end, killed, segment: None };
         if documents.is_empty() && records.is_empty() && kills.is_empty() {
-            return Step::Done(Ok(edit));
+            return Step::Done(Ok(Flushed { edit, directory: None }));
         }
         let (parts, draft) = build(&live.schema, base, &documents, &records, kills);
         for part in parts {
             self.uploads.add(part);
         }
-        self.upload(edit, draft)
+        self.upload(Building { edit, draft })
     }
 
-    fn upload(mut self, edit: FlushEdit, draft: Draft) -> Step<Self> {
+    fn upload(mut self, building: Building) -> Step<Self> {
         let round = Round::ask_all(self.uploads.requests(), self.deadline);
-        self.state = State::Uploading { edit, draft };
+        self.state = State::Uploading(building);
         Step::Wait(self, round)
     }
 
-    fn uploaded(mut self, now: Timestamp, edit: FlushEdit, draft: Draft) -> Step<Self> {
+    fn uploaded(mut self, now: Timestamp, building: Building) -> Step<Self> {
         if self.uploads.is_done() {
-            let segment = Some(draft.named(&self.uploads.names()));
-            return Step::Done(Ok(FlushEdit { segment, ..edit }));
+            let Building { edit, draft } = building;
+            let (segment, directory) = draft.named(&self.snapshot.place, &self.uploads.names());
+            let edit = FlushEdit { segment: Some(segment), ..edit };
+            return Step::Done(Ok(Flushed { edit, directory: Some(Arc::new(directory)) }));
         }
         let until = now + self.uploads.pause();
         if self.deadline <= until {
             return Step::Done(Err(ReadError::Late));
         }
-        self.state = State::Pausing { edit, draft };
+        self.state = State::Pausing(building);
         Step::Wait(self, Round::sleep(until))
     }
 }
 
 impl Machine for Flush {
     /// The edit to publish. No error leaves anything behind but orphans.
-    type Output = Result<FlushEdit, ReadError>;
+    type Output = Result<Flushed, ReadError>;
 
     fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
         match core::mem::replace(&mut self.state, State::Gathering) {
@@ -201,11 +219,11 @@ impl Machine for Flush {
                 Ok(bodies) => self.looked(looking, bodies),
                 Err(error) => Step::Done(Err(error)),
             },
-            State::Uploading { edit, draft } => {
+            State::Uploading(building) => {
                 self.uploads.settle(replies);
-                self.uploaded(now, edit, draft)
+                self.uploaded(now, building)
             }
-            State::Pausing { edit, draft } => self.upload(edit, draft),
+            State::Pausing(building) => self.upload(building),
         }
     }
 

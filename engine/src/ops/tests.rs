@@ -1,5 +1,6 @@
 //! Flushes and merges on a store in memory, against a map that says what should be there.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,10 +26,9 @@ use crate::format::segment::Directory;
 use crate::machine::request::{Reply, Request, Tag};
 use crate::machine::{Machine, Step};
 use crate::namespace::overlay::{Decoded, Overlay};
-use crate::namespace::segments::{FlushEdit, MergeEdit};
 use crate::namespace::snapshot::Snapshot;
-use crate::ops::flush::{self, Flush};
-use crate::ops::merge::{self, Merge};
+use crate::ops::flush::{self, Flush, Flushed};
+use crate::ops::merge::{Merge, MergePlan, Merged};
 use crate::ops::read::ReadError;
 
 /// A namespace, the store it lies in, and what should be in it.
@@ -53,6 +53,9 @@ const NUMBER: AttributeId = AttributeId(0);
 const TAGS: AttributeId = AttributeId(1);
 const VECTOR: AttributeId = AttributeId(2);
 const TEXT: AttributeId = AttributeId(4);
+/// Idempotency records from before this are old.
+const FORGOTTEN: u64 = 15;
+const WINDOW: usize = 1 << 20;
 const NEVER: Timestamp = Timestamp(60_000);
 
 fn schema() -> Schema {
@@ -104,6 +107,7 @@ impl World {
         let incarnation = Incarnation(Nonce(9));
         let place = Place { namespace: NamespaceName::parse("n").unwrap(), incarnation };
         let live = Live {
+            created: Stamp(1),
             created_at: WallTime(0),
             written_at: WallTime(0),
             schema: schema(),
@@ -231,19 +235,23 @@ impl World {
         &mut self,
         settings: flush::Settings,
         fate: impl FnMut(usize, &Request) -> Option<Reply>,
-    ) -> (Result<FlushEdit, ReadError>, Vec<Asked>) {
+    ) -> (Result<Flushed, ReadError>, Vec<Asked>) {
         let (snapshot, nonces) = (self.snapshot.clone(), self.nonces());
         let first = Flush::start(Timestamp(0), snapshot, nonces, settings, NEVER);
         self.run(first, fate)
     }
 
-    fn publish_flush(&mut self, edit: &FlushEdit) {
+    fn publish_flush(&mut self, flushed: &Flushed) {
+        let edit = &flushed.edit;
         self.change(|live, overlay| {
             live.manifest = edit.apply(&live.manifest, live.log.indexed).unwrap();
             live.log.indexed = edit.to;
             live.log.entries.retain(|entry| edit.to < entry.cursor);
             overlay.absorb(edit.to);
         });
+        if let (Some(made), Some(read)) = (&flushed.directory, self.snapshot.directories.last()) {
+            assert_eq!(format!("{made:?}"), format!("{read:?}"), "it is the one in the store");
+        }
     }
 
     fn flush(&mut self) -> Vec<Asked> {
@@ -335,7 +343,7 @@ impl World {
 #[test]
 fn new_ids_are_flushed_in_one_round_of_uploads() {
     let mut world = World::new();
-    world.commit((0..100).map(|id| put(id, 1)).collect(), vec![record("a", 1)]);
+    world.commit((0..100).map(|id| put(id, 1)).collect(), vec![record("a", 21)]);
     world.commit((50..150).map(|id| put(id, 2)).collect(), vec![]);
     let rounds = world.flush();
     assert_eq!(
@@ -378,11 +386,11 @@ fn deletes_of_nothing_leave_nothing() {
     world.commit(vec![delete(1), put(2, 1), delete(2)], vec![]);
     let (edit, rounds) = world.flush_with(flush::Settings::default(), |_, _| None);
     let edit = edit.unwrap();
-    assert_eq!((edit.segment.clone(), edit.to, rounds.len()), (None, Cursor(1), 0));
+    assert_eq!((&edit.edit.segment, edit.edit.to, rounds.len()), (&None, Cursor(1), 0));
     world.publish_flush(&edit);
     world.check();
     // A commit without rows that has a key is remembered.
-    world.commit(vec![], vec![record("key", 3)]);
+    world.commit(vec![], vec![record("key", 23)]);
     world.flush();
     world.check();
 }
@@ -398,7 +406,7 @@ fn a_flush_takes_no_more_than_it_may_and_at_least_one_entry() {
     for (absorb_bytes_max, to) in tests {
         let settings = flush::Settings { absorb_bytes_max, ..flush::Settings::default() };
         let (edit, _) = world.flush_with(settings, |_, _| None);
-        assert_eq!(edit.unwrap().to, Cursor(to));
+        assert_eq!(edit.unwrap().edit.to, Cursor(to));
     }
 }
 
@@ -458,22 +466,31 @@ fn a_flush_that_cannot_read_or_write_says_why() {
 impl World {
     fn merge_with(
         &mut self,
-        range: core::ops::Range<usize>,
-        settings: merge::Settings,
+        segments: core::ops::Range<usize>,
+        window_bytes: usize,
         fate: impl FnMut(usize, &Request) -> Option<Reply>,
-    ) -> (Result<MergeEdit, ReadError>, Vec<Asked>) {
-        let (snapshot, nonces) = (self.snapshot.clone(), self.nonces());
-        let first = Merge::start(Timestamp(0), snapshot, range, nonces, settings, NEVER);
-        self.run(first, fate)
+    ) -> (Result<Merged, ReadError>, Vec<Asked>) {
+        let plan = MergePlan {
+            snapshot: self.snapshot.clone(),
+            segments,
+            nonces: self.nonces(),
+            wall: WallTime(1000),
+            idempotency_retention: Duration::from_millis(1000 - FORGOTTEN),
+            deadline: NEVER,
+        };
+        self.run(Merge::with(Timestamp(0), plan, window_bytes), fate)
     }
 
-    fn publish_merge(&mut self, edit: &MergeEdit) {
-        self.change(|live, _| live.manifest = edit.apply(&live.manifest).unwrap());
+    fn publish_merge(&mut self, merged: &Merged) {
+        self.change(|live, _| live.manifest = merged.edit.apply(&live.manifest).unwrap());
+        if let Some(made) = &merged.directory {
+            let read = self.snapshot.directory_of(made.segment()).unwrap();
+            assert_eq!(format!("{made:?}"), format!("{read:?}"), "it is the one in the store");
+        }
     }
 
     fn merge(&mut self, range: core::ops::Range<usize>, window_bytes: usize) -> Vec<Asked> {
-        let settings = merge::Settings { window_bytes, ..merge::Settings::default() };
-        let (edit, rounds) = self.merge_with(range, settings, |_, _| None);
+        let (edit, rounds) = self.merge_with(range, window_bytes, |_, _| None);
         self.publish_merge(&edit.unwrap());
         rounds
     }
@@ -482,9 +499,9 @@ impl World {
 #[test]
 fn a_merge_keeps_rows_and_leaves_out_the_dead() {
     let mut world = World::new();
-    world.commit((0..500).map(|id| put(id, 1)).collect(), vec![record("a", 1), record("b", 1)]);
+    world.commit((0..500).map(|id| put(id, 1)).collect(), vec![record("a", 21), record("b", 21)]);
     world.flush();
-    world.commit((250..600).map(|id| put(id, 2)).collect(), vec![record("a", 9)]);
+    world.commit((250..600).map(|id| put(id, 2)).collect(), vec![record("a", 29)]);
     world.flush();
     world.commit((0..50).map(delete).collect(), vec![]);
     world.flush();
@@ -542,7 +559,7 @@ fn a_merge_lands_over_a_flush_that_came_between() {
         world.commit((0..40).map(|id| put(id, version)).collect(), vec![]);
         world.flush();
     }
-    let (edit, _) = world.merge_with(0..2, merge::Settings::default(), |_, _| None);
+    let (edit, _) = world.merge_with(0..2, WINDOW, |_, _| None);
     world.commit(vec![put(1, 5), delete(2)], vec![]);
     world.flush();
     world.publish_merge(&edit.unwrap());
@@ -552,11 +569,10 @@ fn a_merge_lands_over_a_flush_that_came_between() {
 #[test]
 fn old_idempotency_records_are_forgotten_by_a_merge() {
     let mut world = World::new();
-    world.commit(vec![put(1, 1)], vec![record("old", 10), record("new", 20)]);
+    let records = vec![record("old", FORGOTTEN - 1), record("new", FORGOTTEN)];
+    world.commit(vec![put(1, 1)], records);
     world.flush();
-    let settings = merge::Settings { records_since: WallTime(15), ..merge::Settings::default() };
-    let (edit, _) = world.merge_with(0..1, settings, |_, _| None);
-    world.publish_merge(&edit.unwrap());
+    world.merge(0..1, WINDOW);
     world.keys.remove("old");
     world.check();
 }
@@ -565,10 +581,10 @@ fn old_idempotency_records_are_forgotten_by_a_merge() {
 fn a_small_merge_takes_four_rounds() {
     let mut world = World::new();
     for version in 1..9 {
-        world.commit((0..30).map(|id| put(id, version)).collect(), vec![record("k", version)]);
+        world.commit((0..30).map(|id| put(id, version)).collect(), vec![record("k", 20 + version)]);
         world.flush();
     }
-    let rounds = world.merge(0..8, merge::Settings::default().window_bytes);
+    let rounds = world.merge(0..8, WINDOW);
     let counts: Vec<_> = rounds.iter().map(|round| (round.reads, round.writes)).collect();
     assert_eq!(counts, [(8, 0), (8, 0), (8, 0), (0, 1)], "pages, ids, records, parts");
     world.check();
@@ -601,9 +617,8 @@ fn a_merge_survives_lost_parts_and_reports_lost_reads() {
         world.commit((0..40).map(|id| put(id, version)).collect(), vec![]);
         world.flush();
     }
-    let settings = merge::Settings::default();
     let mut lost = 3;
-    let (edit, _) = world.merge_with(0..2, settings, |_, request| {
+    let (edit, _) = world.merge_with(0..2, WINDOW, |_, request| {
         let spoil = !request.is_read() && lost > 0;
         lost -= usize::from(spoil);
         spoil.then_some(Reply::Lost)
@@ -611,9 +626,9 @@ fn a_merge_survives_lost_parts_and_reports_lost_reads() {
     world.publish_merge(&edit.unwrap());
     world.check();
     let late = |_: usize, request: &Request| request.is_read().then_some(Reply::Lost);
-    assert_eq!(world.merge_with(0..1, settings, late).0, Err(ReadError::Late));
+    assert_eq!(world.merge_with(0..1, WINDOW, late).0, Err(ReadError::Late));
     let gone = |_: usize, request: &Request| request.is_read().then_some(Reply::Missing);
-    let vanished = world.merge_with(0..1, settings, gone).0;
+    let vanished = world.merge_with(0..1, WINDOW, gone).0;
     assert!(matches!(vanished, Err(ReadError::Vanished { .. })));
 }
 
@@ -621,10 +636,10 @@ fn a_merge_survives_lost_parts_and_reports_lost_reads() {
 fn every_flipped_byte_of_an_input_stops_a_merge_with_the_name_of_the_object() {
     let mut world = World::new();
     for version in 1..3 {
-        world.commit((0..6).map(|id| put(id, version)).collect(), vec![record("k", version)]);
+        world.commit((0..6).map(|id| put(id, version)).collect(), vec![record("k", 20 + version)]);
         world.flush();
     }
-    let (whole, _) = world.merge_with(0..2, merge::Settings::default(), |_, _| None);
+    let (whole, _) = world.merge_with(0..2, WINDOW, |_, _| None);
     assert!(whole.is_ok());
     let segment = &world.snapshot.live().manifest.segments[0];
     let (directory, key) =
@@ -634,7 +649,7 @@ fn every_flipped_byte_of_an_input_stops_a_merge_with_the_name_of_the_object() {
         let mut bytes = body.as_slice().to_vec();
         bytes[place] ^= 0x10;
         world.objects.insert(key.clone(), bytes.into());
-        let (edit, _) = world.merge_with(0..2, merge::Settings::default(), |_, _| None);
+        let (edit, _) = world.merge_with(0..2, WINDOW, |_, _| None);
         let named = matches!(&edit, Err(ReadError::Damaged(bad)) if bad.key == key);
         assert!(named, "byte {place}: {edit:?}");
     }
@@ -683,7 +698,7 @@ proptest! {
             let segments = world.snapshot.directories.len();
             match event {
                 Event::Commit(all, key) => {
-                    let key = key.then(|| record(&format!("key {}", number % 5), number as u64));
+                    let key = key.then(|| record(&format!("key {}", number % 5), 20 + number as u64));
                     world.commit(operations(&all), key.into_iter().collect());
                 }
                 Event::Flush(absorb_bytes_max) if !world.snapshot.overlay.entries().is_empty() => {
@@ -698,7 +713,7 @@ proptest! {
                 }
                 Event::Overtaken(at, all) if segments > 0 => {
                     let range = at.index(segments)..segments;
-                    let (edit, _) = world.merge_with(range, merge::Settings::default(), |_, _| None);
+                    let (edit, _) = world.merge_with(range, WINDOW, |_, _| None);
                     world.commit(operations(&all), Vec::new());
                     world.flush();
                     world.publish_merge(&edit.unwrap());

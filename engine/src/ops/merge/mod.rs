@@ -29,11 +29,13 @@ mod streams;
 mod writing;
 
 use core::ops::Range;
+use core::time::Duration;
 use std::sync::Arc;
 
 use crate::base::id::Nonces;
 use crate::base::limits;
 use crate::base::time::{Timestamp, WallTime};
+use crate::format::segment::Directory;
 use crate::format::segment::writer::Draft;
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Round, Step};
@@ -47,29 +49,44 @@ use writing::Writing;
 /// A merge on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Merge {
-    snapshot: Arc<Snapshot>,
-    range: Range<usize>,
-    settings: Settings,
-    deadline: Timestamp,
+    plan: MergePlan,
+    window_bytes: usize,
     uploads: Uploads,
     state: State,
 }
 
-/// How a merge goes about it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Settings {
-    /// Bytes that one round reads at most, unless one page is larger (J3).
-    pub window_bytes: usize,
-    /// Idempotency records from before this moment are left out.
-    pub records_since: WallTime,
+/// What to merge, and how.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MergePlan {
+    /// The segments, and who kills rows in them.
+    pub snapshot: Arc<Snapshot>,
+    /// Which of its segments.
+    pub segments: Range<usize>,
+    /// For the names of objects.
+    pub nonces: Nonces,
+    /// What day it is.
+    pub wall: WallTime,
+    /// How long idempotency keys count.
+    pub idempotency_retention: Duration,
+    /// When to give up.
+    pub deadline: Timestamp,
 }
 
-impl Default for Settings {
-    /// A window of 8 MiB, so that a merge holds about 64 MiB; all records are kept.
-    fn default() -> Self {
-        Self { window_bytes: limits::WINDOW_BYTES / 4, records_since: WallTime(0) }
-    }
+/// What a merge made.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Merged {
+    /// What it changes.
+    pub edit: MergeEdit,
+    /// The directory of the segment it made, if it made one, so that nobody here has to read it.
+    pub directory: Option<Arc<Directory>>,
 }
+
+/// Why nothing was made. Nothing is left behind but orphans.
+pub type MergeError = ReadError;
+
+/// What a round reads at most, in bytes, unless one page is larger (J3). A merge holds about seven
+/// of these; larger ones would need fewer rounds.
+const WINDOW_BYTES: usize = limits::WINDOW_BYTES / 4;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum State {
@@ -88,31 +105,32 @@ enum Work {
 }
 
 impl Merge {
-    /// Begins to merge the segments of this range.
+    /// Begins to merge.
     ///
     /// # Panics
     ///
-    /// If the snapshot has no such segments, or the range is empty.
-    pub fn start(
-        now: Timestamp,
-        snapshot: Arc<Snapshot>,
-        range: Range<usize>,
-        nonces: Nonces,
-        settings: Settings,
-        deadline: Timestamp,
-    ) -> Step<Self> {
-        let there = range.end <= snapshot.directories.len() && !range.is_empty();
-        assert!(there, "E1: there are no segments {range:?} to merge");
-        let uploads = Uploads::new(snapshot.place.clone(), snapshot.head.step, nonces);
-        let state = State::Planning;
-        let machine = Self { snapshot, range, settings, deadline, uploads, state };
+    /// If the snapshot has no such segments, or there are none to merge.
+    pub fn start(now: Timestamp, plan: MergePlan) -> Step<Self> {
+        Self::with(now, plan, WINDOW_BYTES)
+    }
+
+    /// Begins to merge in windows of this size.
+    pub(super) fn with(now: Timestamp, plan: MergePlan, window_bytes: usize) -> Step<Self> {
+        let MergePlan { snapshot, segments, nonces, .. } = &plan;
+        let there = segments.end <= snapshot.directories.len() && !segments.is_empty();
+        assert!(there, "E1: there are no segments {segments:?} to merge");
+        let uploads = Uploads::new(snapshot.place.clone(), snapshot.head.step, nonces.clone());
+        let machine = Self { plan, window_bytes, uploads, state: State::Planning };
         Step::Wait(machine, Round::sleep(now))
     }
 
     fn plan(self) -> Step<Self> {
-        match Plan::new(self.snapshot.clone(), self.range.clone()) {
+        let MergePlan { snapshot, segments, wall, idempotency_retention, .. } = &self.plan;
+        match Plan::new(snapshot.clone(), segments.clone()) {
             Ok(plan) => {
-                let writing = Writing::new(plan, self.settings.records_since);
+                let retention =
+                    u64::try_from(idempotency_retention.as_millis()).unwrap_or(u64::MAX);
+                let writing = Writing::new(plan, WallTime(wall.0.saturating_sub(retention)));
                 self.read(Work::Writing(Box::new(writing)))
             }
             Err(bad) => Step::Done(Err(bad.into())),
@@ -122,7 +140,7 @@ impl Merge {
     /// Asks for the next window and creates the parts that are full.
     fn read(mut self, work: Work) -> Step<Self> {
         let Work::Writing(mut writing) = work else { return self.ask(work, Stretches::default()) };
-        let wanted = match writing.next_window(self.settings.window_bytes) {
+        let wanted = match writing.next_window(self.window_bytes) {
             Ok(wanted) => wanted,
             Err(bad) => return Step::Done(Err(bad.into())),
         };
@@ -136,9 +154,10 @@ impl Merge {
             }
             return self.ask(Work::Written(draft), Stretches::default());
         }
-        let inputs = &self.snapshot.directories[self.range.clone()];
+        let MergePlan { snapshot, segments, .. } = &self.plan;
+        let inputs = &snapshot.directories[segments.clone()];
         let wanted = wanted.into_iter().map(|(at, extent)| (inputs[at].segment(), extent));
-        let asked = Stretches::together(&self.snapshot.place, wanted);
+        let asked = Stretches::together(&snapshot.place, wanted);
         self.ask(Work::Writing(writing), asked)
     }
 
@@ -147,7 +166,7 @@ impl Merge {
         match work {
             Work::Written(draft) if requests.is_empty() => self.end(draft),
             work => {
-                let round = Round::ask_all(requests, self.deadline);
+                let round = Round::ask_all(requests, self.plan.deadline);
                 self.state = State::Reading { work, asked };
                 Step::Wait(self, round)
             }
@@ -176,24 +195,26 @@ impl Merge {
             return self.read(work);
         }
         let until = now + self.uploads.pause();
-        if self.deadline <= until {
-            return Step::Done(Err(ReadError::Late));
+        if self.plan.deadline <= until {
+            return Step::Done(Err(MergeError::Late));
         }
         self.state = State::Pausing { work };
         Step::Wait(self, Round::sleep(until))
     }
 
     fn end(self, draft: Option<Draft>) -> Step<Self> {
-        let inputs = self.snapshot.directories[self.range].iter();
+        let MergePlan { snapshot, segments, .. } = &self.plan;
+        let inputs = snapshot.directories[segments.clone()].iter();
         let inputs = inputs.map(|input| input.segment().name()).collect();
-        let output = draft.map(|draft| draft.named(&self.uploads.names()));
-        Step::Done(Ok(MergeEdit { inputs, output }))
+        let made = draft.map(|draft| draft.named(&snapshot.place, &self.uploads.names()));
+        let (output, directory) = made.unzip();
+        let edit = MergeEdit { inputs, output };
+        Step::Done(Ok(Merged { edit, directory: directory.map(Arc::new) }))
     }
 }
 
 impl Machine for Merge {
-    /// The edit to publish. No error leaves anything behind but orphans.
-    type Output = Result<MergeEdit, ReadError>;
+    type Output = Result<Merged, MergeError>;
 
     fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
         match core::mem::replace(&mut self.state, State::Planning) {
