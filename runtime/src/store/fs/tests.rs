@@ -292,3 +292,37 @@ fn a_folder_that_takes_no_files_turns_writes_away() {
     assert_eq!(write(&folder, "r", b"one", When::Absent), Reply::Throttled);
     assert_eq!(ask(&folder, &Request::get(Key::new("r"))), Reply::Missing);
 }
+
+#[test]
+fn a_glance_answers_like_a_reader_or_not_at_all() {
+    let scratch = Scratch::new();
+    let folder = scratch.open();
+    let get = Request::get(Key::new("r"));
+    assert!(matches!(at_once(&folder, &get), None | Some(Reply::Missing)));
+    create(&folder, "r", b"one");
+    change(&folder, "r", b"two");
+    assert_eq!(at_once(&folder, &get), Some(ask(&folder, &get)), "it lies in the cache");
+    let file = scratch.file("r");
+    file.lock().unwrap();
+    assert_eq!(at_once(&folder, &get), None, "a writer is at the file");
+    file.unlock().unwrap();
+    scratch.scribble("r", B + MARK, &[0; 4]);
+    assert_eq!(at_once(&folder, &get), None, "the version may not be durable");
+    ask(&folder, &get);
+    assert!(at_once(&folder, &get).is_some());
+    scratch.flip("r", B + 24);
+    assert_eq!(at_once(&folder, &get), None, "damage is for those who report it");
+    create(&folder, "large", &vec![7; 200_000]);
+    assert_eq!(at_once(&folder, &Request::get(Key::new("large"))), None, "it takes long");
+}
+
+#[test]
+fn a_glance_leaves_to_others_what_is_not_in_the_cache() {
+    let scratch = Scratch::new();
+    let folder = scratch.open();
+    let get = Request::get(Key::new("r"));
+    create(&folder, "r", b"one");
+    rustix::fs::fadvise(scratch.file("r"), 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let glance = at_once(&folder, &get);
+    assert!(glance.is_none() || glance == Some(ask(&folder, &get)), "{glance:?}");
+}
