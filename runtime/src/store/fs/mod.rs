@@ -8,6 +8,7 @@
 //! | `held`   | How do readers and writers of one file keep out of each other's way?     |
 //! | `new_file` | What does a new object's file look like, and how does it get its tag?  |
 //! | `walk`   | Which objects are there, in order?                                       |
+//! | `scan`   | How is a large directory paged through?                                  |
 //! | `cached` | What can be read without waiting for a disk?                             |
 //! | `fault`  | Why did a request fail, and what may be concluded?                       |
 //!
@@ -35,6 +36,7 @@ mod format;
 mod held;
 mod names;
 mod new_file;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod walk;
