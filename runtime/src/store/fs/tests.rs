@@ -46,7 +46,7 @@ impl Drop for Scratch {
 }
 
 fn ask(folder: &Folder, request: &Request) -> Reply {
-    perform(folder, request).unwrap_or_else(|fault| fault.reply())
+    perform(folder, request).unwrap_or_else(|fault| fault.reply(request))
 }
 
 fn write(folder: &Folder, key: &str, body: &[u8], when: When) -> Reply {
