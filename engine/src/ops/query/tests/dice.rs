@@ -1,9 +1,7 @@
 //! Random namespaces and random questions about them, from one number.
 
 use crate::base::id::AttributeId;
-use crate::base::value::{
-    Document, Float, Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value, Vector,
-};
+use crate::base::value::{Float, Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value, Vector};
 use crate::format::log::Operation;
 use crate::format::schema::{Metric, Schema};
 use crate::namespace::request::{
@@ -246,12 +244,5 @@ fn text(n: u64) -> String {
         0 => String::new(),
         1..=3 => "é".repeat(20 + n as usize * 600),
         n => format!("text {n}"),
-    }
-}
-
-impl World {
-    /// Every document, to be looked at.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
-        self.documents.values()
     }
 }

@@ -285,7 +285,7 @@ impl World {
             None => Reply::Missing,
             Some(object) => {
                 let end = (range.end as usize).min(object.len());
-                let body = object.slice(range.start as usize, end).unwrap();
+                let body = object.slice((range.start as usize).min(end), end).unwrap();
                 Reply::Found { tag: Tag::new("1"), body }
             }
         }
