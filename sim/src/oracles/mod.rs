@@ -6,6 +6,10 @@
 //! | [`recovery`]        | what O2 recovers: the documents that an object store holds, without the engine |
 
 pub mod linearizability;
+pub mod reachability;
+pub mod recovery;
+pub mod register;
+pub mod witness;
 
 use std::fmt;
 
