@@ -7,10 +7,14 @@
 //! | [`name`]   | What may a namespace, an attribute, an object be called?           |
 //! | [`value`]  | What can a document hold?                                          |
 //! | [`blob`]   | How are bytes shared, compared and checksummed?                    |
+//! | [`cast`]   | What value does a client's text or number stand for?               |
+//! | [`host`]   | What can the machine we run on do?                                 |
 //! | [`limits`] | What is the most of everything?                                    |
 //! | [`planted`]| Which bug is switched on, in tests that must find it?              |
 
 pub mod blob;
+pub mod cast;
+pub mod host;
 pub mod id;
 pub mod limits;
 pub mod name;

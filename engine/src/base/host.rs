@@ -1,0 +1,22 @@
+//! What the driver hands in about the machine it runs on.
+
+/// What this machine can do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Host {
+    /// How wide its vector instructions are.
+    pub simd: Simd,
+}
+
+/// Vector instructions a processor may have. Results do not depend on them, only speed.
+///
+/// Whoever names one that the processor lacks crashes: a driver asks the processor.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Simd {
+    /// What every processor of the target has.
+    #[default]
+    Scalar,
+    /// 256 bits: `avx2` of x86-64.
+    Avx2,
+    /// 512 bits: `avx512f` of x86-64, with `avx2`.
+    Avx512,
+}
