@@ -24,6 +24,11 @@ impl Chain {
         self.head.as_ref()
     }
 
+    /// How many lives the namespace has had.
+    pub fn lives(&self) -> usize {
+        self.incarnations.len()
+    }
+
     /// Takes in the version that was just put.
     ///
     /// # Errors
