@@ -19,5 +19,8 @@
 
 pub mod base;
 pub mod format;
+pub mod index;
 pub mod machine;
 pub mod namespace;
+pub mod ops;
+pub mod service;

@@ -9,7 +9,7 @@ pub struct Host {
 
 /// Vector instructions a processor may have. Results do not depend on them, only speed.
 ///
-/// Whoever names one that the processor lacks crashes: a driver asks the processor.
+/// Naming some that the processor lacks is a bug, and kernels refuse it: a driver asks the processor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Simd {
     /// What every processor of the target has.
@@ -17,6 +17,6 @@ pub enum Simd {
     Scalar,
     /// 256 bits: `avx2` of x86-64.
     Avx2,
-    /// 512 bits: `avx512f` of x86-64, with `avx2`.
+    /// 512 bits: `avx512f` of x86-64.
     Avx512,
 }

@@ -9,6 +9,20 @@
 pub enum Bug {
     /// A lost reply to the head put is taken as success.
     LostIsSuccess = 1,
+    /// A publication drops the ring of recent commit ids.
+    PublicationDropsRing = 7,
+    /// A head names a log object whose creation was not confirmed.
+    UnstoredIsNamed = 23,
+    /// A lookup takes the first row of an id that it finds, dead or not.
+    DeadRowsAreFound = 45,
+    /// Orphans are deleted though work in flight may still publish them.
+    OrphansAboveFloor = 51,
+    /// An idempotency key is looked up in the log only.
+    KeysInLogOnly = 116,
+    /// Trash is deleted without raising the floor.
+    TrashWithoutFloor = 110,
+    /// A deletion that was overtaken by a commit counts as done.
+    DeleteGivesUpWhenOvertaken = 16,
 }
 
 /// Whether `bug` is switched on.

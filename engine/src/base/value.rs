@@ -44,6 +44,15 @@ impl Id {
             Self::String(_) => IdType::String,
         }
     }
+
+    /// Its size as bills count it, in bytes.
+    pub fn logical_bytes(&self) -> u64 {
+        match self {
+            Self::Uint(_) => 8,
+            Self::Uuid(_) => 16,
+            Self::String(text) => text.len() as u64,
+        }
+    }
 }
 
 impl fmt::Display for Id {
@@ -371,12 +380,8 @@ impl Document {
 
     /// Its size as limits and bills count it, in bytes.
     pub fn logical_bytes(&self) -> u64 {
-        let id = match &self.id {
-            Id::Uint(_) => 8,
-            Id::Uuid(_) => 16,
-            Id::String(text) => text.len() as u64,
-        };
-        id + self.attributes.iter().map(|(_, value)| value.logical_bytes()).sum::<u64>()
+        let values = self.attributes.iter().map(|(_, value)| value.logical_bytes());
+        self.id.logical_bytes() + values.sum::<u64>()
     }
 }
 

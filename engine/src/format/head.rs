@@ -52,6 +52,8 @@ pub enum State {
 /// A namespace that is there.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Live {
+    /// The step of the version that created this incarnation.
+    pub created: Stamp,
     /// When it was created, by the calendar of the node that did.
     pub created_at: WallTime,
     /// When it was last written to, by the calendar of the node that did.
@@ -64,21 +66,19 @@ pub struct Live {
     pub log: Log,
     /// The newest commits, oldest first, without gaps: the ring that lost replies are looked up in.
     pub recent: Vec<(Cursor, CommitId)>,
-    /// Objects that no version names any more, until they are deleted.
+    /// Objects that no version names any more, until they are deleted; by ascending step.
     pub trash: Vec<Trash>,
 }
 
-/// An object that was unlinked.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+/// Objects that one version unlinked.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Trash {
-    /// Which kind of object.
-    pub family: Family,
-    /// Its name.
-    pub name: ObjectName,
-    /// The step of the head that names it no more.
+    /// The step of the version that names them no more.
     pub retired: Stamp,
     /// When that was, by the calendar of the node that did it.
     pub at: WallTime,
+    /// The objects.
+    pub names: Vec<(Family, ObjectName)>,
 }
 
 impl Head {

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::blob::Blob;
 use crate::base::id::{Generation, Row};
-use crate::format::layout::ObjectName;
+use crate::base::name::Key;
+use crate::format::frame::{BadObject, Damage};
+use crate::format::layout::{Family, ObjectName, Place};
 
 /// The segments and what is known of them together.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -64,7 +67,52 @@ pub struct Extent {
     pub crc: u32,
 }
 
+impl Extent {
+    /// Checks that `bytes`, read from the object `key`, are those of this stretch.
+    ///
+    /// # Errors
+    ///
+    /// [`BadObject`] if they are not.
+    pub fn check(&self, key: &Key, bytes: &Blob) -> Result<(), BadObject> {
+        let (found, expected) = (bytes.len() as u64, u64::from(self.bytes));
+        if found != expected {
+            return Err(Damage::Length { found, expected }.of(key));
+        }
+        let intact = bytes.crc32() == self.crc;
+        intact.then_some(()).ok_or_else(|| Damage::Checksum.of(key))
+    }
+
+    /// The byte after its last.
+    pub const fn end(&self) -> u64 {
+        self.start as u64 + self.bytes as u64
+    }
+}
+
 impl SegmentRef {
+    /// The key of the object in which a stretch of this segment lies.
+    ///
+    /// # Panics
+    ///
+    /// If it is no stretch of this segment: those of its directory are.
+    pub fn key(&self, place: &Place, extent: &Extent) -> Key {
+        place.object(Family::Segment, self.parts[extent.part as usize].name)
+    }
+
+    /// Whether a stretch lies inside one of its parts.
+    pub fn holds(&self, extent: &Extent) -> bool {
+        let part = self.parts.get(extent.part as usize);
+        part.is_some_and(|part| extent.end() <= u64::from(part.bytes))
+    }
+
+    /// What tells this segment from all others: the object in which its directory lies.
+    ///
+    /// # Panics
+    ///
+    /// If its directory lies in none of its parts.
+    pub fn name(&self) -> ObjectName {
+        self.parts[self.directory.part as usize].name
+    }
+
     /// Size of all its objects, in bytes.
     pub fn stored_bytes(&self) -> u64 {
         self.parts.iter().map(|part| u64::from(part.bytes)).sum()

@@ -5,13 +5,18 @@
 
 use core::time::Duration;
 
+use crate::base::cast::CastProblem;
 use crate::base::id::CommitId;
 use crate::base::name::{AttributeName, BadName, Key};
 use crate::base::value::{Id, IdType, Raw, Type, Value};
 use crate::format::frame::BadObject;
 pub use crate::format::log::WriteOutcome;
 use crate::format::schema::Metric;
-use crate::namespace::schema::ValueProblem;
+pub use crate::index::aggregate::{Aggregate, Figure};
+pub use crate::index::invalid::InvalidQuery;
+pub use crate::index::order::{Direction, OrderKey};
+pub use crate::index::predicate::{Operator, Predicate};
+pub use crate::index::top::Distance;
 
 /// Documents to write, and how. One request is applied whole or not at all.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -84,7 +89,7 @@ pub enum WriteError {
         /// The attribute; `id` for the id.
         attribute: String,
         /// What is wrong with the value.
-        problem: ValueProblem,
+        problem: CastProblem,
     },
     /// The request contradicts the schema or itself. Nothing was written; sending it again will not
     /// help.
@@ -192,6 +197,16 @@ pub enum InvalidWrite {
         /// The most bytes there may be.
         most: usize,
     },
+    /// A value is larger than it may be.
+    #[error("💔 a value of attribute '{attribute}' is larger than {most} bytes{}", if *.filterable { "; make the attribute not filterable to store longer ones" } else { "" })]
+    ValueTooLarge {
+        /// The attribute.
+        attribute: AttributeName,
+        /// The most bytes it may have.
+        most: usize,
+        /// Whether the bound is the one for values that filters look at.
+        filterable: bool,
+    },
     /// The type of an attribute cannot be told from its values.
     #[error("💔 the type of attribute '{0}' cannot be inferred; name it in the schema")]
     NotInferred(AttributeName),
@@ -254,24 +269,6 @@ pub enum Rank {
     },
 }
 
-/// What rows are ordered by.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum OrderKey {
-    /// The id.
-    Id,
-    /// An attribute: nulls come first ascending and last descending.
-    Attribute(AttributeName),
-}
-
-/// Which way an order goes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Direction {
-    /// Smallest first.
-    Ascending,
-    /// Largest first.
-    Descending,
-}
-
 /// Which attributes an answer shows. The id is always shown.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Include {
@@ -284,72 +281,6 @@ pub enum Include {
     These(Vec<AttributeName>),
     /// All but these; an unknown name is passed over.
     AllBut(Vec<AttributeName>),
-}
-
-/// A figure over documents.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Aggregate {
-    /// How many there are.
-    Count,
-    /// The sum of a numeric attribute; null counts as nothing.
-    Sum(AttributeName),
-}
-
-/// A condition on documents, as a client wrote it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Predicate {
-    /// All of them hold; none to hold is true.
-    And(Vec<Self>),
-    /// One of them holds; none to hold is false.
-    Or(Vec<Self>),
-    /// It does not hold.
-    Not(Box<Self>),
-    /// A comparison of one attribute; `id` is one.
-    Compare {
-        /// The attribute's name, or `id`.
-        attribute: String,
-        /// How it is compared.
-        operator: Operator,
-        /// With what.
-        operand: Raw,
-    },
-}
-
-/// How a [`Predicate`] compares. What null, arrays and types mean is in `docs/semantics.md`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Operator {
-    /// Is equal; with null: is missing.
-    Eq,
-    /// The complement of [`Operator::Eq`].
-    NotEq,
-    /// Is one of a list; of an array: has an element that is.
-    In,
-    /// The complement of [`Operator::In`].
-    NotIn,
-    /// Is an array with this element.
-    Contains,
-    /// The complement of [`Operator::Contains`].
-    NotContains,
-    /// Is an array with one of these elements.
-    ContainsAny,
-    /// The complement of [`Operator::ContainsAny`].
-    NotContainsAny,
-    /// Is smaller, or missing.
-    Lt,
-    /// Is smaller or equal, or missing.
-    Lte,
-    /// Is larger.
-    Gt,
-    /// Is larger or equal.
-    Gte,
-    /// Is an array with a smaller element.
-    AnyLt,
-    /// Is an array with a smaller or equal element.
-    AnyLte,
-    /// Is an array with a larger element.
-    AnyGt,
-    /// Is an array with a larger or equal element.
-    AnyGte,
 }
 
 /// What a query came to.
@@ -379,35 +310,6 @@ pub struct AnswerRow {
     pub distance: Option<Distance>,
     /// What was asked for of its attributes, without nulls, by name.
     pub attributes: Vec<(AttributeName, Value)>,
-}
-
-/// A distance, hashed and compared by its bits.
-#[derive(Clone, Copy, Debug)]
-pub struct Distance(pub f32);
-
-impl PartialEq for Distance {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.to_bits() == other.0.to_bits()
-    }
-}
-
-impl Eq for Distance {}
-
-impl core::hash::Hash for Distance {
-    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        self.0.to_bits().hash(state);
-    }
-}
-
-/// One aggregate's figure.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Figure {
-    /// A count.
-    Count(u64),
-    /// A sum of integers. May exceed 64 bits.
-    Integer(i128),
-    /// A sum of floats, added in the order of rows.
-    Number(crate::base::value::Float),
 }
 
 /// What a query was answered from.
@@ -441,69 +343,6 @@ pub enum QueryError {
     /// client sees this only if it happens again and again.
     #[error("the index changed under the query again and again; ask again (last missed: {0})")]
     Vanished(Key),
-}
-
-/// What is wrong with a query.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
-pub enum InvalidQuery {
-    /// A filter names an attribute that does not exist.
-    #[error("filter error in key `{0}`: attribute not found")]
-    UnknownFilterAttribute(String),
-    /// A filter names an attribute that is not filterable.
-    #[error("filter error in key `{0}`: attribute is not filterable")]
-    NotFilterable(String),
-    /// An operand is of the wrong type.
-    #[error(
-        "filter error in key `{attribute}`: type mismatch, {operator} expects {expected}, but got {got}"
-    )]
-    OperandType {
-        /// The attribute.
-        attribute: String,
-        /// The operator, as on the wire.
-        operator: &'static str,
-        /// The type it expects.
-        expected: String,
-        /// What it got.
-        got: String,
-    },
-    /// An operator does not go with the attribute's type.
-    #[error(
-        "filter error in key `{attribute}`: {operator} does not apply to attributes of type {value_type}"
-    )]
-    Operator {
-        /// The attribute.
-        attribute: String,
-        /// The operator, as on the wire.
-        operator: &'static str,
-        /// The attribute's type.
-        value_type: String,
-    },
-    /// The filter is nested too deep.
-    #[error("the filter is nested deeper than {most} levels")]
-    Depth {
-        /// The most levels there may be.
-        most: usize,
-    },
-    /// An attribute to show does not exist.
-    #[error("💔 attribute \"{0}\" not found in schema, cannot be part of `include_attributes`")]
-    UnknownInclude(AttributeName),
-    /// An order or an aggregate names an attribute that does not exist, or whose type has no order or
-    /// sum.
-    #[error("💔 attribute \"{name}\" {problem}")]
-    Attribute {
-        /// The attribute.
-        name: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// A query vector does not fit its attribute.
-    #[error("💔 the query vector for attribute \"{attribute}\" {problem}")]
-    QueryVector {
-        /// The attribute.
-        attribute: AttributeName,
-        /// What is wrong with it.
-        problem: String,
-    },
 }
 
 /// A name that a client sent is none.

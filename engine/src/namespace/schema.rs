@@ -1,48 +1,353 @@
-//! Types of attributes: how they come to be, and how what a client sent becomes a value.
+//! How the schema grows with what clients write, and how what they sent becomes values.
 //!
-//! Validation is strict: a value of another type is an error, never a conversion. An integer literal
-//! is good for every numeric type that can hold it, because JSON has one kind of numbers.
+//! # Invariants
+//!
+//! - **S2** A request extends the schema as a whole or not at all; a type once given stays (S1).
 
+use std::collections::BTreeMap;
+
+use crate::base::cast::{cast_array, cast_scalar, cast_vector};
+use crate::base::id::AttributeId;
 use crate::base::limits;
-use crate::base::value::{Float, Raw, Scalar, ScalarType, Type, Uuid, Value, Vector};
+use crate::base::name::AttributeName;
+use crate::base::value::{Id, IdType, Raw, ScalarType, Type, Uuid, Value};
+use crate::format::schema::{Attribute, Schema};
+use crate::namespace::request::{
+    AttributeRequest, InvalidWrite, RawDocument, WriteError, WriteRequest,
+};
 
-/// What is wrong with a value.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
-pub enum ValueProblem {
-    /// It is of another type.
-    #[error("type mismatch, expected {expected}, but got {got}")]
-    Type {
-        /// The type it should have.
-        expected: String,
-        /// What it is.
-        got: &'static str,
-    },
-    /// It is a text that does not spell a value of this type.
-    #[error("'{text}' is not a valid {expected}")]
-    Spelling {
-        /// The type it should spell.
-        expected: &'static str,
-        /// The beginning of the text.
-        text: String,
-    },
-    /// It is a vector of another length.
-    #[error("expected a vector of {expected} dimensions, but got {got}")]
-    Dimensions {
-        /// The length it should have.
-        expected: u32,
-        /// Its length.
-        got: usize,
-    },
-    /// It is too large.
-    #[error("it is larger than {most} bytes")]
-    TooLarge {
-        /// The most bytes it may have.
-        most: usize,
-    },
-    /// A number is outside the range of its type.
-    #[error("it is out of the range of type {expected}")]
-    Range {
-        /// The type.
-        expected: String,
-    },
+/// The one attribute whose vectors need no schema.
+const VECTOR: &str = "vector";
+
+/// The schema after a request, its documents' new attributes inferred.
+///
+/// # Errors
+///
+/// [`InvalidWrite`] if the request contradicts the schema, or a type cannot be told.
+pub fn extend(schema: &Schema, request: &WriteRequest) -> Result<Schema, InvalidWrite> {
+    let mut next = schema.clone();
+    for (name, wanted) in &request.schema {
+        declare(&mut next, name, *wanted)?;
+    }
+    let documents = || request.upserts.iter().chain(&request.patches).flatten();
+    for (name, inferred) in infer(&next, documents())? {
+        let wanted = AttributeRequest { value_type: inferred, filterable: None };
+        declare(&mut next, &name, wanted)?;
+    }
+    extend_ids(&mut next, request)?;
+    let vectors = next.attributes.values().filter(|a| matches!(a.value_type, Type::Vector(_)));
+    let vectors = vectors.count();
+    match (next.metric, request.metric) {
+        (Some(expected), Some(sent)) if expected != sent => {
+            return Err(InvalidWrite::MetricChange { expected, sent });
+        }
+        (None, None) if vectors > 0 => return Err(InvalidWrite::NoMetric),
+        (None, sent) => next.metric = sent,
+        (Some(_), _) => {}
+    }
+    for (vectors, count, most) in [
+        (false, next.attributes.len(), limits::ATTRIBUTES_MAX),
+        (true, vectors, limits::VECTOR_ATTRIBUTES_MAX),
+    ] {
+        if count > most {
+            return Err(InvalidWrite::TooManyAttributes { most, vectors });
+        }
+    }
+    Ok(next)
+}
+
+/// Adds an attribute, or changes what may be changed of one.
+fn declare(
+    schema: &mut Schema,
+    name: &AttributeName,
+    wanted: AttributeRequest,
+) -> Result<(), InvalidWrite> {
+    let is_vector = match wanted.value_type {
+        Type::Vector(dimensions) => {
+            let most = limits::DIMENSIONS_MAX;
+            if dimensions == 0 || dimensions > most {
+                return Err(InvalidWrite::Dimensions { most });
+            }
+            true
+        }
+        Type::Scalar(_) | Type::Array(_) => false,
+    };
+    if is_vector && wanted.filterable == Some(true) {
+        return Err(InvalidWrite::FilterableVector(name.clone()));
+    }
+    let next_id = schema.next_id();
+    if let Some(known) = schema.attributes.get_mut(name) {
+        if known.value_type != wanted.value_type {
+            let (name, from, to) = (name.clone(), known.value_type, wanted.value_type);
+            return Err(InvalidWrite::TypeChange { name, from, to });
+        }
+        known.filterable = wanted.filterable.unwrap_or(known.filterable);
+        return Ok(());
+    }
+    let filterable = wanted.filterable.unwrap_or(!is_vector);
+    let attribute = Attribute { id: next_id, value_type: wanted.value_type, filterable };
+    schema.attributes.insert(name.clone(), attribute);
+    Ok(())
+}
+
+/// The types of attributes that the schema does not know, by what the documents hold.
+fn infer<'a>(
+    schema: &Schema,
+    documents: impl Iterator<Item = &'a RawDocument>,
+) -> Result<BTreeMap<AttributeName, Type>, InvalidWrite> {
+    let mut inferred: BTreeMap<AttributeName, Option<Type>> = BTreeMap::new();
+    for (name, raw) in documents.flat_map(|document| &document.attributes) {
+        if *raw == Raw::Null || schema.attributes.contains_key(name) {
+            continue;
+        }
+        let seen = type_of(name, raw);
+        match inferred.get_mut(name) {
+            Some(known) => *known = unify(*known, seen),
+            None => {
+                inferred.insert(name.clone(), seen);
+            }
+        }
+    }
+    let told = |(name, known): (AttributeName, Option<Type>)| match known {
+        Some(known) => Ok((name, known)),
+        None => Err(InvalidWrite::NotInferred(name)),
+    };
+    inferred.into_iter().map(told).collect()
+}
+
+/// The type that a value alone suggests.
+fn type_of(name: &AttributeName, raw: &Raw) -> Option<Type> {
+    let vector = |dimensions: usize| Some(Type::Vector(u32::try_from(dimensions).ok()?));
+    if name.as_str() == VECTOR {
+        return match raw {
+            Raw::List(components) => vector(components.len()),
+            // Four bytes a component, in base64: four characters for three bytes.
+            Raw::Text(text) => vector(text.trim_end_matches('=').len() * 3 / 4 / 4),
+            _ => None,
+        };
+    }
+    match raw {
+        Raw::List(elements) => {
+            let types = elements.iter().map(scalar_type_of);
+            let all = types.reduce(|a, b| match (a?, b?) {
+                (a, b) if a == b => Some(a),
+                (ScalarType::Int | ScalarType::Float, ScalarType::Int | ScalarType::Float) => {
+                    Some(ScalarType::Float)
+                }
+                _ => None,
+            });
+            all.flatten().map(Type::Array)
+        }
+        raw => scalar_type_of(raw).map(Type::Scalar),
+    }
+}
+
+const fn scalar_type_of(raw: &Raw) -> Option<ScalarType> {
+    match raw {
+        Raw::Bool(_) => Some(ScalarType::Bool),
+        Raw::Integer(_) => Some(ScalarType::Int),
+        Raw::Number(_) => Some(ScalarType::Float),
+        Raw::Text(_) => Some(ScalarType::String),
+        Raw::Null | Raw::List(_) => None,
+    }
+}
+
+/// What two values of one attribute suggest together. The first that suggests anything decides,
+/// except that whole numbers among others are floats; a value that does not fit is found when it is
+/// cast.
+fn unify(known: Option<Type>, seen: Option<Type>) -> Option<Type> {
+    use ScalarType::{Float, Int};
+    match (known, seen) {
+        (Some(Type::Scalar(Int)), Some(Type::Scalar(Float))) => seen,
+        (Some(Type::Array(Int)), Some(Type::Array(Float))) => seen,
+        (None, seen) => seen,
+        (known, _) => known,
+    }
+}
+
+/// Settles the kind of ids.
+fn extend_ids(schema: &mut Schema, request: &WriteRequest) -> Result<(), InvalidWrite> {
+    match (schema.id_type, request.id_type) {
+        (Some(expected), Some(sent)) if expected != sent => {
+            return Err(InvalidWrite::IdType { expected: expected.name(), sent: sent.name() });
+        }
+        (None, Some(sent)) => schema.id_type = Some(sent),
+        _ => {}
+    }
+    if schema.id_type.is_none() {
+        let documents = request.upserts.iter().chain(&request.patches).flatten();
+        let ids = documents.map(|document| &document.id).chain(request.deletes.iter().flatten());
+        schema.id_type = ids.into_iter().next().map(|id| match id {
+            Raw::Text(_) => IdType::String,
+            _ => IdType::Uint,
+        });
+    }
+    Ok(())
+}
+
+impl IdType {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uint => "uint",
+            Self::Uuid => "uuid",
+            Self::String => "string",
+        }
+    }
+}
+
+/// The id that a client sent.
+///
+/// # Errors
+///
+/// [`InvalidWrite`] if it is no id of this kind.
+pub fn cast_id(raw: &Raw, id_type: IdType) -> Result<Id, InvalidWrite> {
+    let other = || InvalidWrite::IdType { expected: id_type.name(), sent: raw.kind() };
+    match (id_type, raw) {
+        (IdType::Uint, Raw::Integer(n)) => u64::try_from(*n).map(Id::Uint).map_err(|_| other()),
+        (IdType::Uuid, Raw::Text(text)) => {
+            Uuid::parse(text).map(|uuid| Id::Uuid(uuid.0)).ok_or(InvalidWrite::NotUuid)
+        }
+        (IdType::Uuid, _) => Err(InvalidWrite::NotUuid),
+        (IdType::String, Raw::Text(text)) if (1..=limits::ID_BYTES_MAX).contains(&text.len()) => {
+            Ok(Id::String(text.clone()))
+        }
+        (IdType::String, Raw::Text(_)) => Err(InvalidWrite::IdLength),
+        _ => Err(other()),
+    }
+}
+
+/// The values a client sent, by ascending attribute; `None` for null.
+///
+/// # Errors
+///
+/// [`WriteError`] if a value is of another type or too large.
+///
+/// # Panics
+///
+/// If the schema was not extended by the request they come from.
+pub fn cast_attributes(
+    schema: &Schema,
+    raw: &[(AttributeName, Raw)],
+) -> Result<Vec<(AttributeId, Option<Value>)>, WriteError> {
+    let mut values = Vec::with_capacity(raw.len());
+    for (name, raw) in raw {
+        // A name that was never anything but null is in no schema.
+        let Some(attribute) = schema.attributes.get(name) else {
+            assert_eq!(*raw, Raw::Null, "S2: the schema was extended by what it does not know");
+            continue;
+        };
+        let value = if *raw == Raw::Null { None } else { Some(cast_value(name, attribute, raw)?) };
+        values.push((attribute.id, value));
+    }
+    values.sort_unstable_by_key(|(id, _)| *id);
+    Ok(values)
+}
+
+fn cast_value(name: &AttributeName, attribute: &Attribute, raw: &Raw) -> Result<Value, WriteError> {
+    let value = match attribute.value_type {
+        Type::Scalar(scalar) => cast_scalar(raw, scalar).map(Value::Scalar),
+        Type::Array(element) => cast_array(raw, element).map(Value::Array),
+        Type::Vector(dimensions) => cast_vector(raw, dimensions).map(Value::Vector),
+    };
+    let value = value.map_err(|problem| {
+        let attribute = name.to_string();
+        WriteError::Rejected { attribute, problem }
+    })?;
+    let largest = match &value {
+        Value::Scalar(scalar) => scalar.logical_bytes(),
+        Value::Array(elements) => elements.iter().map(|e| e.logical_bytes()).max().unwrap_or(0),
+        Value::Vector(_) => 0,
+    };
+    let too_large = |most: usize, filterable: bool| {
+        let attribute = name.clone();
+        InvalidWrite::ValueTooLarge { attribute, most, filterable }
+    };
+    if attribute.filterable && largest > limits::FILTERABLE_VALUE_BYTES_MAX as u64 {
+        return Err(too_large(limits::FILTERABLE_VALUE_BYTES_MAX, true).into());
+    }
+    if value.logical_bytes() > limits::VALUE_BYTES_MAX as u64 {
+        return Err(too_large(limits::VALUE_BYTES_MAX, false).into());
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::value::Float;
+    use crate::format::schema::Metric;
+
+    fn name(name: &str) -> AttributeName {
+        AttributeName::parse(name).unwrap()
+    }
+
+    fn request(documents: Vec<(u64, Vec<(&str, Raw)>)>) -> WriteRequest {
+        let document = |(id, attributes): (u64, Vec<(&str, Raw)>)| RawDocument {
+            id: Raw::Integer(id.into()),
+            attributes: attributes.into_iter().map(|(n, raw)| (name(n), raw)).collect(),
+        };
+        let upserts = Some(documents.into_iter().map(document).collect());
+        WriteRequest { upserts, ..WriteRequest::default() }
+    }
+
+    fn text(text: &str) -> Raw {
+        Raw::Text(text.into())
+    }
+
+    #[test]
+    fn types_are_inferred_over_all_documents_of_a_request() {
+        let half = Raw::Number(Float::new(0.5).unwrap());
+        let request = request(vec![
+            (1, vec![("a", Raw::Null), ("b", Raw::Integer(1)), ("c", Raw::List(vec![]))]),
+            (2, vec![("a", text("x")), ("b", half), ("c", Raw::List(vec![text("t")]))]),
+        ]);
+        let schema = extend(&Schema::default(), &request).unwrap();
+        let types = schema.attributes.iter().map(|(n, a)| (n.as_str(), a.value_type.to_string()));
+        let types: Vec<_> = types.collect();
+        let expected = [("a", "string"), ("b", "float"), ("c", "[]string")];
+        assert_eq!(types, expected.map(|(n, t)| (n, t.to_owned())));
+        assert_eq!(schema.id_type, Some(IdType::Uint));
+    }
+
+    #[test]
+    fn a_vector_needs_a_metric_and_keeps_its_length() {
+        let vector = |n: usize| Raw::List(vec![Raw::Integer(1); n]);
+        let mut first = request(vec![(1, vec![("vector", vector(2))])]);
+        assert_eq!(extend(&Schema::default(), &first), Err(InvalidWrite::NoMetric));
+        first.metric = Some(Metric::Cosine);
+        let schema = extend(&Schema::default(), &first).unwrap();
+        let base64 = request(vec![(1, vec![("vector", text("zczMPc3MTD4="))])]);
+        assert_eq!(extend(&schema, &base64).as_ref(), Ok(&schema));
+        let other = [(name("vector"), vector(3))];
+        assert!(matches!(cast_attributes(&schema, &other), Err(WriteError::Rejected { .. })));
+        let first = WriteRequest { metric: Some(Metric::Cosine), ..base64 };
+        assert_eq!(extend(&Schema::default(), &first), Ok(schema), "the length is seen in base64");
+    }
+
+    #[test]
+    fn a_type_once_given_stays() {
+        let schema = extend(&Schema::default(), &request(vec![(1, vec![("a", text("x"))])]));
+        let schema = schema.unwrap();
+        let wanted = AttributeRequest { value_type: Type::parse("int").unwrap(), filterable: None };
+        let change = WriteRequest { schema: vec![(name("a"), wanted)], ..WriteRequest::default() };
+        assert!(matches!(extend(&schema, &change), Err(InvalidWrite::TypeChange { .. })));
+    }
+
+    #[test]
+    fn an_attribute_of_which_only_empty_lists_are_known_has_no_type() {
+        let request = request(vec![(1, vec![("a", Raw::List(vec![]))])]);
+        assert_eq!(extend(&Schema::default(), &request), Err(InvalidWrite::NotInferred(name("a"))));
+    }
+
+    #[test]
+    fn ids_are_of_one_kind() {
+        assert_eq!(cast_id(&Raw::Integer(7), IdType::Uint), Ok(Id::Uint(7)));
+        let uint = InvalidWrite::IdType { expected: "uint", sent: "string" };
+        assert_eq!(cast_id(&text("7"), IdType::Uint), Err(uint));
+        assert!(cast_id(&Raw::Integer(-1), IdType::Uint).is_err());
+        assert_eq!(cast_id(&text("x"), IdType::Uuid), Err(InvalidWrite::NotUuid));
+        assert_eq!(cast_id(&text(&"x".repeat(65)), IdType::String), Err(InvalidWrite::IdLength));
+        assert_eq!(cast_id(&text(""), IdType::String), Err(InvalidWrite::IdLength));
+    }
 }

@@ -1,0 +1,227 @@
+//! What a client's condition means under a schema.
+//!
+//! | operator              | of a scalar                   | of an array                     |
+//! |-----------------------|-------------------------------|---------------------------------|
+//! | `Eq`                  | is it; with null: is missing  | is this array, in this order    |
+//! | `In`                  | is one of a list, or it       | has an element of a list, or it |
+//! | `Contains`            | –                             | has this element                |
+//! | `ContainsAny`         | –                             | has an element of a list        |
+//! | `Lt` `Lte`            | is less, or missing           | –                               |
+//! | `Gt` `Gte`            | is greater; never missing     | –                               |
+//! | `AnyLt` … `AnyGte`    | –                             | has an element that is          |
+//! | `Not…`                | the exact complement, nulls included                           ||
+//!
+//! Null comes before every value, so `Lt null` holds for nothing, `Lte null` for what is missing, and
+//! `Gt null` for what is there, as does `Gte null`: neither ever matches null. Where an element is
+//! asked for, null is an error.
+
+use crate::base::cast::{CastProblem, cast_array, cast_scalar};
+use crate::base::limits::FILTER_DEPTH_MAX;
+use crate::base::name::AttributeName;
+use crate::base::value::{IdType, Raw, Scalar, ScalarType, Type};
+use crate::format::schema::{Attribute, Schema};
+use crate::index::filter::{Filter, Side, Test};
+use crate::index::invalid::InvalidQuery;
+use crate::index::predicate::{Operator, Predicate};
+
+impl Filter {
+    /// Gives a condition its meaning.
+    ///
+    /// # Errors
+    ///
+    /// If it names an attribute that does not exist or is not filterable, an operand of another type,
+    /// or is nested too deep.
+    pub fn resolve(predicate: &Predicate, schema: &Schema) -> Result<Self, InvalidQuery> {
+        resolve(predicate, schema, FILTER_DEPTH_MAX)
+    }
+}
+
+fn resolve(predicate: &Predicate, schema: &Schema, levels: usize) -> Result<Filter, InvalidQuery> {
+    let levels = levels.checked_sub(1).ok_or(InvalidQuery::Depth { most: FILTER_DEPTH_MAX })?;
+    let all = |parts: &[Predicate]| {
+        parts.iter().map(|part| resolve(part, schema, levels)).collect::<Result<Vec<_>, _>>()
+    };
+    match predicate {
+        Predicate::And(parts) => Ok(Filter::All(all(parts)?)),
+        Predicate::Or(parts) => Ok(Filter::Any(all(parts)?)),
+        Predicate::Not(part) => Ok(not(resolve(part, schema, levels)?)),
+        Predicate::Compare { attribute, operator, operand } => {
+            Comparison::new(attribute, *operator, operand, schema)?.resolve()
+        }
+    }
+}
+
+fn not(filter: Filter) -> Filter {
+    Filter::Not(Box::new(filter))
+}
+
+/// What is compared.
+#[derive(Clone, Copy)]
+enum Subject {
+    /// The id; of a namespace without ids, nothing.
+    Id(Option<IdType>),
+    /// An attribute.
+    Attribute(Attribute),
+}
+
+/// One comparison on its way to a filter.
+struct Comparison<'a> {
+    name: &'a str,
+    subject: Subject,
+    operator: Operator,
+    operand: &'a Raw,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        name: &'a str,
+        operator: Operator,
+        operand: &'a Raw,
+        schema: &Schema,
+    ) -> Result<Self, InvalidQuery> {
+        if name == "id" {
+            return Ok(Self { name, subject: Subject::Id(schema.id_type), operator, operand });
+        }
+        let attribute =
+            AttributeName::parse(name).ok().and_then(|name| schema.attributes.get(&name));
+        let attribute =
+            *attribute.ok_or_else(|| InvalidQuery::UnknownFilterAttribute(name.into()))?;
+        if !attribute.filterable || matches!(attribute.value_type, Type::Vector(_)) {
+            return Err(InvalidQuery::NotFilterable(name.into()));
+        }
+        Ok(Self { name, subject: Subject::Attribute(attribute), operator, operand })
+    }
+
+    fn resolve(&self) -> Result<Filter, InvalidQuery> {
+        let holds = match self.subject {
+            // There are no documents, so nothing holds for one of them.
+            Subject::Id(None) => Filter::Any(Vec::new()),
+            Subject::Id(Some(ids)) => self.of_scalar(id_scalar_type(ids))?,
+            Subject::Attribute(attribute) => match attribute.value_type {
+                Type::Scalar(scalar) => self.of_scalar(scalar)?,
+                Type::Array(element) => self.of_array(element)?,
+                Type::Vector(_) => return Err(InvalidQuery::NotFilterable(self.name.into())),
+            },
+        };
+        let complement = matches!(
+            self.operator,
+            Operator::NotEq | Operator::NotIn | Operator::NotContains | Operator::NotContainsAny
+        );
+        Ok(if complement { not(holds) } else { holds })
+    }
+
+    fn of_scalar(&self, t: ScalarType) -> Result<Filter, InvalidQuery> {
+        let missing = || self.test(Test::Null);
+        let is_null = *self.operand == Raw::Null;
+        match self.operator {
+            Operator::Eq | Operator::NotEq | Operator::Lte if is_null => Ok(missing()),
+            Operator::Gt | Operator::Gte if is_null => Ok(not(missing())),
+            Operator::Lt if is_null => Ok(Filter::Any(Vec::new())),
+            Operator::Eq | Operator::NotEq => Ok(self.test(one_of(vec![self.cast_operand(t)?]))),
+            Operator::In | Operator::NotIn => Ok(self.test(one_of(self.cast_list(t)?))),
+            Operator::Lt | Operator::Lte => Ok(Filter::Any(vec![missing(), self.side(t)?])),
+            Operator::Gt | Operator::Gte => self.side(t),
+            _ => Err(self.inapplicable(Type::Scalar(t))),
+        }
+    }
+
+    fn of_array(&self, t: ScalarType) -> Result<Filter, InvalidQuery> {
+        let list = Type::Array(t);
+        match self.operator {
+            Operator::Eq | Operator::NotEq if *self.operand == Raw::Null => {
+                Ok(self.test(Test::Null))
+            }
+            Operator::Eq | Operator::NotEq => {
+                let array = cast_array(self.operand, t);
+                let array = array.map_err(|problem| self.mismatch(self.operand, list, &problem))?;
+                Ok(self.test(Test::Array(array)))
+            }
+            Operator::Contains | Operator::NotContains => {
+                Ok(self.test(one_of(vec![self.cast_operand(t)?])))
+            }
+            Operator::ContainsAny | Operator::NotContainsAny
+                if !matches!(self.operand, Raw::List(_)) =>
+            {
+                Err(self.expected(list, self.operand.kind().into()))
+            }
+            Operator::In | Operator::NotIn | Operator::ContainsAny | Operator::NotContainsAny => {
+                Ok(self.test(one_of(self.cast_list(t)?)))
+            }
+            Operator::AnyLt | Operator::AnyLte | Operator::AnyGt | Operator::AnyGte => self.side(t),
+            Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte => {
+                Err(self.inapplicable(list))
+            }
+        }
+    }
+
+    /// The scalars on one side of the operand.
+    fn side(&self, t: ScalarType) -> Result<Filter, InvalidQuery> {
+        let side = match self.operator {
+            Operator::Lt | Operator::AnyLt => Side::Below,
+            Operator::Lte | Operator::AnyLte => Side::UpTo,
+            Operator::Gt | Operator::AnyGt => Side::Above,
+            _ => Side::From,
+        };
+        Ok(self.test(Test::Side(side, self.cast_operand(t)?)))
+    }
+
+    fn test(&self, test: Test) -> Filter {
+        match self.subject {
+            Subject::Id(_) => Filter::Id(test),
+            Subject::Attribute(attribute) => Filter::Attribute(attribute.id, test),
+        }
+    }
+
+    /// The operand as a list of scalars; a scalar is a list of one.
+    fn cast_list(&self, t: ScalarType) -> Result<Vec<Scalar>, InvalidQuery> {
+        let elements = match self.operand {
+            Raw::List(elements) => elements,
+            one => core::slice::from_ref(one),
+        };
+        elements.iter().map(|element| self.cast(element, t, Type::Array(t))).collect()
+    }
+
+    fn cast_operand(&self, t: ScalarType) -> Result<Scalar, InvalidQuery> {
+        self.cast(self.operand, t, Type::Scalar(t))
+    }
+
+    fn cast(&self, raw: &Raw, t: ScalarType, expected: Type) -> Result<Scalar, InvalidQuery> {
+        cast_scalar(raw, t).map_err(|problem| self.mismatch(raw, expected, &problem))
+    }
+
+    fn mismatch(&self, raw: &Raw, expected: Type, problem: &CastProblem) -> InvalidQuery {
+        let got = match (problem, raw) {
+            (CastProblem::Spelling { text, .. }, _) => format!("'{text}'"),
+            (CastProblem::Range { .. }, Raw::Integer(number)) => number.to_string(),
+            _ => self.operand.kind().into(),
+        };
+        self.expected(expected, got)
+    }
+
+    fn expected(&self, expected: Type, got: String) -> InvalidQuery {
+        let (attribute, operator) = (self.name.into(), self.operator.name());
+        InvalidQuery::OperandType { attribute, operator, expected: expected.to_string(), got }
+    }
+
+    fn inapplicable(&self, t: Type) -> InvalidQuery {
+        InvalidQuery::Operator {
+            attribute: self.name.into(),
+            operator: self.operator.name(),
+            value_type: t.to_string(),
+        }
+    }
+}
+
+fn one_of(mut scalars: Vec<Scalar>) -> Test {
+    scalars.sort_unstable();
+    scalars.dedup();
+    Test::OneOf(scalars.into())
+}
+
+const fn id_scalar_type(ids: IdType) -> ScalarType {
+    match ids {
+        IdType::Uint => ScalarType::Uint,
+        IdType::Uuid => ScalarType::Uuid,
+        IdType::String => ScalarType::String,
+    }
+}

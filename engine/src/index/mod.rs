@@ -1,0 +1,21 @@
+//! Mathematics in memory: filters, orders, sums, distances. No keys of objects, no requests.
+//!
+//! | module        | what it answers                                             |
+//! |---------------|-------------------------------------------------------------|
+//! | [`predicate`] | What conditions can a client state?                         |
+//! | [`filter`]    | Which documents meet a condition?                           |
+//! | [`order`]     | Which row comes first?                                      |
+//! | [`top`]       | Which are the nearest of many?                              |
+//! | [`aggregate`] | How many are there, and what do they sum up to?             |
+//! | [`sum`]       | What do floats add up to, whatever their order?             |
+//! | [`vector`]    | How far are vectors apart?                                  |
+//! | [`invalid`]   | What can be wrong with a query?                             |
+
+pub mod aggregate;
+pub mod filter;
+pub mod invalid;
+pub mod order;
+pub mod predicate;
+pub mod sum;
+pub mod top;
+pub mod vector;

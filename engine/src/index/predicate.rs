@@ -1,0 +1,109 @@
+//! A condition on documents, as a client wrote it: names and values that no schema has seen yet.
+
+use crate::base::value::Raw;
+
+/// A condition on documents, as a client wrote it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Predicate {
+    /// All of them hold; none to hold is true.
+    And(Vec<Self>),
+    /// One of them holds; none to hold is false.
+    Or(Vec<Self>),
+    /// It does not hold.
+    Not(Box<Self>),
+    /// A comparison of one attribute; `id` is one.
+    Compare {
+        /// The attribute's name, or `id`.
+        attribute: String,
+        /// How it is compared.
+        operator: Operator,
+        /// With what.
+        operand: Raw,
+    },
+}
+
+/// How a [`Predicate`] compares. What null, arrays and types mean is in `docs/semantics.md`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Operator {
+    /// Is equal; with null: is missing.
+    Eq,
+    /// The complement of [`Operator::Eq`].
+    NotEq,
+    /// Is one of a list; of an array: has an element that is.
+    In,
+    /// The complement of [`Operator::In`].
+    NotIn,
+    /// Is an array with this element.
+    Contains,
+    /// The complement of [`Operator::Contains`].
+    NotContains,
+    /// Is an array with one of these elements.
+    ContainsAny,
+    /// The complement of [`Operator::ContainsAny`].
+    NotContainsAny,
+    /// Is smaller, or missing.
+    Lt,
+    /// Is smaller or equal, or missing.
+    Lte,
+    /// Is larger.
+    Gt,
+    /// Is larger or equal.
+    Gte,
+    /// Is an array with a smaller element.
+    AnyLt,
+    /// Is an array with a smaller or equal element.
+    AnyLte,
+    /// Is an array with a larger element.
+    AnyGt,
+    /// Is an array with a larger or equal element.
+    AnyGte,
+}
+
+impl Operator {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eq => "Eq",
+            Self::NotEq => "NotEq",
+            Self::In => "In",
+            Self::NotIn => "NotIn",
+            Self::Contains => "Contains",
+            Self::NotContains => "NotContains",
+            Self::ContainsAny => "ContainsAny",
+            Self::NotContainsAny => "NotContainsAny",
+            Self::Lt => "Lt",
+            Self::Lte => "Lte",
+            Self::Gt => "Gt",
+            Self::Gte => "Gte",
+            Self::AnyLt => "AnyLt",
+            Self::AnyLte => "AnyLte",
+            Self::AnyGt => "AnyGt",
+            Self::AnyGte => "AnyGte",
+        }
+    }
+
+    /// Every operator.
+    pub const ALL: [Self; 16] = [
+        Self::Eq,
+        Self::NotEq,
+        Self::In,
+        Self::NotIn,
+        Self::Contains,
+        Self::NotContains,
+        Self::ContainsAny,
+        Self::NotContainsAny,
+        Self::Lt,
+        Self::Lte,
+        Self::Gt,
+        Self::Gte,
+        Self::AnyLt,
+        Self::AnyLte,
+        Self::AnyGt,
+        Self::AnyGte,
+    ];
+
+    /// The operator of this name on the wire, if it is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operator| operator.name() == name)
+    }
+}

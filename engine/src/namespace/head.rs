@@ -1,0 +1,319 @@
+//! The only functions that make the next head from a head.
+//!
+//! # Invariants
+//!
+//! - **W1** Every put of a head adds one to its step, draws a fresh nonce, and never lowers the floor.
+//! - **W2** No transition introduces the name of an object whose stamp is below the floor of the head
+//!   it starts from: whoever collects garbage raises the floor first.
+//! - **W3** What goes to trash is *the names of the old head without those of the new one*, computed
+//!   here and nowhere else (H6).
+//! - **W4** A commit adds one entry and one place in the ring of recent commits; the ring has no gaps
+//!   (H7).
+//! - **W5** A publication leaves schema, ring and the entries it did not absorb as the head has them
+//!   that it replaces.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::blob::Blob;
+use crate::base::id::{CommitId, Cursor, Incarnation, Nonce, Stamp};
+use crate::base::limits;
+use crate::base::planted::{self, Bug};
+use crate::base::time::WallTime;
+use crate::format::head::{Head, Live, State, Trash};
+use crate::format::layout::{Family, ObjectName};
+use crate::format::log::{Log, LogEntry, Payload};
+use crate::format::manifest::Manifest;
+use crate::format::schema::Schema;
+use crate::namespace::segments::{FlushEdit, MergeEdit, Stale};
+
+/// An entry to be committed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct NewEntry {
+    /// Names the commit.
+    pub commit: CommitId,
+    /// How many documents it puts or deletes.
+    pub operations: u32,
+    /// Size of its batch, in bytes.
+    pub bytes: u32,
+    /// Where its batch is.
+    pub payload: Payload,
+    /// The schema in force from this commit on.
+    pub schema: Schema,
+}
+
+/// Where batches lie that a head may still carry inline: log objects known to be there.
+pub type Spilled = BTreeMap<CommitId, (ObjectName, u32)>;
+
+/// A change of what is indexed or kept, to be made to whatever head is the newest.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Edit {
+    /// A flush: entries become a segment.
+    Flush(FlushEdit),
+    /// A merge: segments become one.
+    Merge(MergeEdit),
+    /// No later version introduces names with a stamp below this.
+    RaiseFloor(Stamp),
+    /// The trash of these steps is deleted.
+    Forget(Vec<Stamp>),
+}
+
+/// Why a transition cannot be made from a head.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum Blocked {
+    /// A name it would introduce lies below the floor: the work behind it starts over.
+    #[error("the work is older than the floor")]
+    BelowFloor,
+    /// What it rests on is not there any more.
+    #[error("the head has moved on from what the work rests on")]
+    Stale,
+    /// It is there already.
+    #[error("it has happened already")]
+    Done,
+}
+
+/// What the newest head says about a commit that was attempted on an older one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CommitFate {
+    /// It is in the chain of versions.
+    Landed,
+    /// It is not in the chain and cannot get into it any more.
+    Missed,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// A commit that was attempted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Attempt {
+    /// Its id.
+    pub commit: CommitId,
+    /// The incarnation it belongs to.
+    pub incarnation: Incarnation,
+    /// Its position.
+    pub cursor: Cursor,
+    /// The step its version would have.
+    pub step: Stamp,
+}
+
+impl Head {
+    /// The first version of a namespace, or of its next incarnation over a tombstone. Empty.
+    ///
+    /// # Panics
+    ///
+    /// If `previous` is alive.
+    pub fn create(
+        previous: Option<&Self>,
+        nonce: Nonce,
+        incarnation: Incarnation,
+        at: WallTime,
+    ) -> Self {
+        assert!(
+            previous.is_none_or(|p| p.live().is_none()),
+            "W1: only what is dead is created over"
+        );
+        assert!(previous.is_none_or(|p| p.incarnation != incarnation), "W1: a life is lived once");
+        let step = previous.map_or(Stamp(0), |p| p.step).next();
+        let live = Live {
+            created: step,
+            created_at: at,
+            written_at: at,
+            schema: Schema::default(),
+            manifest: Manifest::default(),
+            log: Log::default(),
+            recent: Vec::new(),
+            trash: Vec::new(),
+        };
+        let floor = previous.map_or(Stamp(0), |p| p.floor);
+        Self { nonce, step, floor, incarnation, state: State::Live(Box::new(live)) }
+    }
+
+    /// What the namespace holds, if it is there.
+    pub const fn live(&self) -> Option<&Live> {
+        match &self.state {
+            State::Live(live) => Some(live),
+            State::Tombstone => None,
+        }
+    }
+
+    /// The version with one more commit. Inline batches that are known to lie in an object are named
+    /// there from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Blocked::BelowFloor`] if the entry's object is older than the floor.
+    ///
+    /// # Panics
+    ///
+    /// If the namespace is not alive.
+    pub fn commit(
+        &self,
+        nonce: Nonce,
+        entry: NewEntry,
+        spilled: &Spilled,
+        at: WallTime,
+    ) -> Result<Self, Blocked> {
+        let mut live = self.live().expect("W1: only a live namespace is written to").clone();
+        for old in &mut live.log.entries {
+            if let (Payload::Inline(_), Some((name, start))) =
+                (&old.payload, spilled.get(&old.commit))
+                && self.floor <= name.stamp
+            {
+                old.payload = Payload::Object { name: *name, start: *start };
+            }
+        }
+        let NewEntry { commit, operations, bytes, payload, schema } = entry;
+        let cursor = live.log.committed.next();
+        live.log.entries.push(LogEntry { cursor, commit, operations, bytes, payload });
+        live.log.committed = cursor;
+        live.log.bytes_committed += u64::from(bytes);
+        live.schema = schema;
+        live.written_at = at;
+        live.recent.push((cursor, commit));
+        let surplus = live.recent.len().saturating_sub(limits::RECENT_COMMITS_MAX);
+        live.recent.drain(..surplus);
+        self.advance(nonce, live, self.floor, at)
+    }
+
+    /// The version with an edit made to it.
+    ///
+    /// # Errors
+    ///
+    /// [`Blocked`] if it cannot be made, or has been.
+    pub fn edit(&self, nonce: Nonce, edit: &Edit, at: WallTime) -> Result<Self, Blocked> {
+        let Some(live) = self.live() else { return Err(Blocked::Stale) };
+        let mut next = live.clone();
+        let mut floor = self.floor;
+        match edit {
+            Edit::Flush(flush) => {
+                next.manifest =
+                    flush.apply(&live.manifest, live.log.indexed).map_err(Blocked::from)?;
+                next.log.absorb(flush.to);
+            }
+            Edit::Merge(merge) => {
+                next.manifest = merge.apply(&live.manifest).map_err(Blocked::from)?;
+            }
+            Edit::RaiseFloor(to) if *to <= self.floor => return Err(Blocked::Done),
+            Edit::RaiseFloor(to) => floor = (*to).min(self.step),
+            Edit::Forget(steps) => {
+                next.trash.retain(|trash| !steps.contains(&trash.retired));
+                if next.trash.len() == live.trash.len() {
+                    return Err(Blocked::Done);
+                }
+            }
+        }
+        if planted::is(Bug::PublicationDropsRing) {
+            next.recent.clear();
+        }
+        self.advance(nonce, next, floor, at)
+    }
+
+    /// The version that ends this incarnation.
+    pub const fn tombstone(&self, nonce: Nonce) -> Self {
+        let (step, floor) = (self.step.next(), self.floor);
+        Self { nonce, step, floor, incarnation: self.incarnation, state: State::Tombstone }
+    }
+
+    /// Every object that this version names in manifest and log.
+    pub fn names(&self) -> BTreeSet<(Family, ObjectName)> {
+        self.live().map(Live::names).unwrap_or_default()
+    }
+
+    /// What became of a commit that was attempted on an older version.
+    ///
+    /// A version of the chain has each step exactly once. So where the attempt's step is known to
+    /// belong to somebody else, the attempt missed; where the ring reaches back to its cursor, the
+    /// ring tells (H7); otherwise nobody can.
+    pub fn fate_of(&self, attempt: &Attempt) -> CommitFate {
+        let Some(live) = self.live() else {
+            return if self.step <= attempt.step {
+                CommitFate::Missed
+            } else {
+                CommitFate::Unknown
+            };
+        };
+        if live.recent.iter().any(|(_, commit)| *commit == attempt.commit) {
+            return CommitFate::Landed;
+        }
+        let same = self.incarnation == attempt.incarnation;
+        let covered = live.recent.first().is_some_and(|(first, _)| *first <= attempt.cursor);
+        let not_reached = live.log.committed < attempt.cursor;
+        let step_taken = self.step <= attempt.step || (!same && live.created <= attempt.step);
+        if step_taken || (same && (covered || not_reached)) {
+            CommitFate::Missed
+        } else {
+            CommitFate::Unknown
+        }
+    }
+
+    /// Makes `live` the next version: the one place where steps are counted and trash is found.
+    fn advance(
+        &self,
+        nonce: Nonce,
+        mut live: Live,
+        floor: Stamp,
+        at: WallTime,
+    ) -> Result<Self, Blocked> {
+        assert!(self.floor <= floor && floor <= self.step, "W1: the floor rises, and not ahead");
+        let (old, new) = (self.names(), live.names());
+        if new.difference(&old).any(|(_, name)| name.stamp < self.floor) {
+            return Err(Blocked::BelowFloor);
+        }
+        let names: Vec<_> = old.difference(&new).copied().collect();
+        let step = self.step.next();
+        if !names.is_empty() {
+            live.trash.push(Trash { retired: step, at, names });
+        }
+        let state = State::Live(Box::new(live));
+        Ok(Self { nonce, step, floor, incarnation: self.incarnation, state })
+    }
+}
+
+impl Live {
+    /// Every object that is named in manifest and log.
+    pub fn names(&self) -> BTreeSet<(Family, ObjectName)> {
+        let parts = self.manifest.segments.iter().flat_map(|segment| &segment.parts);
+        let segments = parts.map(|part| (Family::Segment, part.name));
+        let objects = self.log.entries.iter().filter_map(|entry| match &entry.payload {
+            Payload::Object { name, .. } => Some((Family::Log, *name)),
+            Payload::Inline(_) => None,
+        });
+        segments.chain(objects).collect()
+    }
+}
+
+impl Log {
+    /// Drops the entries up to `to`, which a flush absorbed.
+    fn absorb(&mut self, to: Cursor) {
+        let absorbed = self.entries.iter().filter(|entry| entry.cursor <= to);
+        self.bytes_indexed += absorbed.map(|entry| u64::from(entry.bytes)).sum::<u64>();
+        self.entries.retain(|entry| to < entry.cursor);
+        self.indexed = to;
+    }
+
+    /// Bytes committed and not indexed.
+    pub const fn unindexed_bytes(&self) -> u64 {
+        self.bytes_committed.saturating_sub(self.bytes_indexed)
+    }
+
+    /// Documents put or deleted and not indexed.
+    pub fn unindexed_operations(&self) -> u64 {
+        self.entries.iter().map(|entry| u64::from(entry.operations)).sum()
+    }
+
+    /// The batches that stand in the head itself.
+    pub fn inline(&self) -> impl Iterator<Item = (CommitId, &Blob)> {
+        self.entries.iter().filter_map(|entry| match &entry.payload {
+            Payload::Inline(batch) => Some((entry.commit, batch)),
+            Payload::Object { .. } => None,
+        })
+    }
+}
+
+impl From<Stale> for Blocked {
+    fn from(stale: Stale) -> Self {
+        match stale {
+            Stale::Landed => Self::Done,
+            Stale::Moved => Self::Stale,
+        }
+    }
+}

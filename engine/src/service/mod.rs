@@ -1,0 +1,16 @@
+//! What lives between operations on one node: plain values, and which machine they start next.
+//!
+//! | module        | what it answers                                                              |
+//! |---------------|------------------------------------------------------------------------------|
+//! | [`namespace`] | What does a node hold of a namespace, who waits, and what is to be run next? |
+//! | [`task`]      | How does a driver run any machine a service starts?                          |
+//! | [`upkeep`]    | When is a namespace flushed, merged, collected, swept?                       |
+//!
+//! A driver owns a [`NamespaceService`](namespace::NamespaceService) for each namespace it has to do
+//! with. It hands in what clients ask, runs every [`Start`](task::Start) it is given, hands the output
+//! back, and delivers the answers. The runtime does this with threads and a clock, the simulator with
+//! neither.
+
+pub mod namespace;
+pub mod task;
+pub mod upkeep;

@@ -1,0 +1,295 @@
+//! When a namespace is flushed, merged, collected and swept by this node.
+//!
+//! One segment is built at a time, by a flush or a merge. What was built waits for the turn to be
+//! published. Nodes do not agree on who does it: two that do the same work both do it, and one
+//! publication gets in.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::base::id::{Nonces, Stamp};
+use crate::base::name::NamespaceName;
+use crate::base::time::{Timestamp, WallTime};
+use crate::format::segment::Directory;
+use crate::namespace::head::Edit;
+use crate::namespace::segments;
+use crate::ops::collect::{self, CollectPlan};
+use crate::ops::merge::MergePlan;
+use crate::ops::publication::{Plan, Publicized};
+use crate::ops::snapshot::Held;
+use crate::service::namespace::{Settings, View};
+use crate::service::task::{Output, Start};
+
+/// What this node does for a namespace unasked.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Upkeep {
+    build: Build,
+    /// Since when there is something to flush, as far as this node knows.
+    unindexed_since: Option<Timestamp>,
+    /// Not before this moment: something failed, or had to start over.
+    resume_at: Timestamp,
+    /// Whether trash is being collected.
+    is_collecting: bool,
+    /// Whether orphans are being swept.
+    is_sweeping: bool,
+    /// When orphans were last looked for, and the step of the head then.
+    swept: (Timestamp, Option<Stamp>),
+    /// Whether somebody asked to have a look.
+    is_asked: bool,
+}
+
+/// Where the building of a segment stands.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Build {
+    Idle,
+    Building,
+    Built(Edit, Option<Arc<Directory>>),
+    Publishing(Option<Arc<Directory>>),
+}
+
+/// The pause after work that failed or was in vain.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The longest that building a segment may take.
+const BUILD_TIME_MAX: Duration = Duration::from_mins(10);
+/// The longest that a publication may take.
+const PUBLISH_TIME_MAX: Duration = Duration::from_secs(30);
+
+impl Upkeep {
+    pub(super) const fn new(now: Timestamp) -> Self {
+        Self {
+            build: Build::Idle,
+            unindexed_since: None,
+            resume_at: now,
+            is_collecting: false,
+            is_sweeping: false,
+            swept: (now, None),
+            is_asked: false,
+        }
+    }
+
+    /// Somebody asks to have a look at the namespace.
+    pub(super) const fn look(&mut self) {
+        self.is_asked = true;
+    }
+
+    /// A commit of this node landed.
+    pub(super) fn committed(&mut self, now: Timestamp) {
+        self.unindexed_since.get_or_insert(now);
+    }
+
+    /// Whether a publication runs, so that commits wait (V1).
+    pub(super) const fn has_turn(&self) -> bool {
+        matches!(self.build, Build::Publishing(_))
+    }
+
+    /// Whether nothing runs or is about to.
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.build, Build::Idle)
+            && !self.is_collecting
+            && !self.is_sweeping
+            && !self.is_asked
+    }
+
+    /// Whether the newest version has to be loaded for what is to be done.
+    pub(super) fn wants_refresh(&self, view: &View) -> bool {
+        let lags = matches!(self.build, Build::Idle) && self.unindexed_since.is_some();
+        self.is_asked || (lags && !view.is_loaded())
+    }
+
+    /// When there is something to do at the latest, if nothing else happens.
+    pub(super) fn wake_at(
+        &self,
+        now: Timestamp,
+        wall: WallTime,
+        settings: &Settings,
+        view: &View,
+    ) -> Option<Timestamp> {
+        let flush = self.unindexed_since.map(|since| since + settings.flush_after);
+        let live = view.version().and_then(|(_, head)| head.live());
+        let merge = live.and_then(|live| segments::next_merge(&live.manifest)).map(|_| now);
+        let trash = live.and_then(|live| live.trash.first()).map(|oldest| {
+            let age = wall.since(oldest.at);
+            now + settings.trash_retention.saturating_sub(age)
+        });
+        let sweep = live.map(|_| self.swept.0 + settings.sweep_every);
+        let idle = matches!(self.build, Build::Idle);
+        let build = [flush, merge].into_iter().flatten().min().filter(|_| idle);
+        let trash = trash.filter(|_| !self.is_collecting);
+        let sweep = sweep.filter(|_| !self.is_sweeping);
+        let next = [build, trash, sweep].into_iter().flatten().min()?;
+        Some(next.max(self.resume_at))
+    }
+
+    /// What to begin now. `is_free` says that neither a commit nor a deletion runs.
+    #[expect(clippy::too_many_arguments, reason = "what a decision rests on, each borrowed")]
+    pub(super) fn due(
+        &mut self,
+        now: Timestamp,
+        wall: WallTime,
+        name: &NamespaceName,
+        settings: &Settings,
+        view: &View,
+        is_free: bool,
+        nonces: &mut Nonces,
+    ) -> Vec<Start> {
+        let mut starts = Vec::new();
+        let Some((tag, head)) = view.version().cloned() else { return starts };
+        let Some(live) = head.live() else {
+            self.unindexed_since = None;
+            self.build = match self.build {
+                Build::Built(..) => Build::Idle,
+                ref build => build.clone(),
+            };
+            return starts;
+        };
+        self.is_asked = false;
+        if live.log.entries.is_empty() {
+            self.unindexed_since = None;
+        } else {
+            self.unindexed_since.get_or_insert(now);
+        }
+        if let Build::Built(edit, directory) = &self.build
+            && is_free
+        {
+            let plan = Plan {
+                namespace: name.clone(),
+                edit: edit.clone(),
+                wall,
+                nonces: nonces.fork(),
+                deadline: now + PUBLISH_TIME_MAX,
+            };
+            self.build = Build::Publishing(directory.clone());
+            starts.push(Start::Publication(Box::new(plan), tag.clone(), head.clone()));
+        }
+        if now < self.resume_at {
+            return starts;
+        }
+        if matches!(self.build, Build::Idle)
+            && let Some(start) = self.build(now, wall, settings, view, nonces)
+        {
+            self.build = Build::Building;
+            starts.push(start);
+        }
+        if !self.is_collecting && !collect::due(&head, wall, settings.trash_retention).is_empty() {
+            self.is_collecting = true;
+            let plan = CollectPlan {
+                namespace: name.clone(),
+                wall,
+                retention: settings.trash_retention,
+                nonces: nonces.fork(),
+                deadline: now + PUBLISH_TIME_MAX,
+            };
+            starts.push(Start::Collect(Box::new(plan), tag.clone(), head.clone()));
+        }
+        if !self.is_sweeping && self.swept.0 + settings.sweep_every <= now {
+            self.is_sweeping = true;
+            starts.push(Start::Sweep {
+                namespace: name.clone(),
+                // Work that began before the last sweep has had its time.
+                floor: self.swept.1.unwrap_or_default(),
+                version: Some((tag, head.clone())),
+                wall,
+                nonces: nonces.fork(),
+                deadline: now + BUILD_TIME_MAX,
+            });
+            self.swept = (now, Some(head.step));
+        }
+        starts
+    }
+
+    /// The flush or the merge that is due.
+    fn build(
+        &self,
+        now: Timestamp,
+        wall: WallTime,
+        settings: &Settings,
+        view: &View,
+        nonces: &mut Nonces,
+    ) -> Option<Start> {
+        let snapshot = view.snapshot().filter(|_| view.is_loaded())?.clone();
+        let live = snapshot.live();
+        let old = self.unindexed_since.is_some_and(|since| since + settings.flush_after <= now);
+        let large = live.log.unindexed_bytes() >= settings.flush_bytes;
+        let deadline = now + BUILD_TIME_MAX;
+        if !live.log.entries.is_empty() && (old || large) {
+            return Some(Start::Flush { snapshot, nonces: nonces.fork(), deadline });
+        }
+        let segments = segments::next_merge(&live.manifest)?;
+        let plan = MergePlan {
+            snapshot,
+            segments,
+            nonces: nonces.fork(),
+            wall,
+            idempotency_retention: settings.idempotency_retention,
+            deadline,
+        };
+        Some(Start::Merge(Box::new(plan)))
+    }
+
+    /// An operation that was begun here is over. What it found out about the namespace.
+    pub(super) fn finished(
+        &mut self,
+        now: Timestamp,
+        output: Output,
+    ) -> Option<(Held, Option<Arc<Directory>>)> {
+        match output {
+            Output::Flush(Ok(flushed)) => {
+                self.build = Build::Built(Edit::Flush(flushed.edit), flushed.directory);
+                None
+            }
+            Output::Merge(Ok(merged)) => {
+                self.build = Build::Built(Edit::Merge(merged.edit), merged.directory);
+                None
+            }
+            Output::Flush(Err(_)) | Output::Merge(Err(_)) => {
+                self.start_over(now);
+                None
+            }
+            Output::Publication(outcome) => self.published(now, outcome),
+            Output::Collect(collected) => {
+                self.is_collecting = false;
+                if collected.deleted == 0 {
+                    self.resume_at = now + PAUSE;
+                }
+                let version = collected.version?;
+                Some((Held { version: Some(version), snapshot: None }, None))
+            }
+            Output::Sweep(swept) => {
+                self.is_sweeping = false;
+                swept.held.map(|held| (held, None))
+            }
+            Output::Refresh(_) | Output::Commit(_) | Output::Delete(_) | Output::Query(_) => {
+                unreachable!("upkeep begins nothing of this kind: {output:?}")
+            }
+        }
+    }
+
+    fn published(
+        &mut self,
+        now: Timestamp,
+        outcome: Publicized,
+    ) -> Option<(Held, Option<Arc<Directory>>)> {
+        let build = core::mem::replace(&mut self.build, Build::Idle);
+        let Build::Publishing(directory) = build else {
+            unreachable!("V1: only what is being published was published, not {build:?}")
+        };
+        match outcome {
+            Publicized::Landed(tag, head) => {
+                // What came in while the segment was built is as young as it can be known to be.
+                self.unindexed_since = self.unindexed_since.map(|_| now);
+                Some((Held { version: Some((tag, head)), snapshot: None }, directory))
+            }
+            Publicized::Superseded | Publicized::Unknown | Publicized::Damaged(_) => {
+                self.start_over(now);
+                None
+            }
+        }
+    }
+
+    /// What was done was in vain. The newest head is looked at before anything else is begun.
+    fn start_over(&mut self, now: Timestamp) {
+        self.build = Build::Idle;
+        self.resume_at = now + PAUSE;
+        self.is_asked = true;
+    }
+}
