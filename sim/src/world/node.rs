@@ -71,7 +71,7 @@ impl Node {
 
 impl Hosted {
     /// A namespace of which nothing is known.
-    pub const fn new(service: NamespaceService) -> Self {
+    pub fn new(service: NamespaceService) -> Self {
         let (tasks, tickets) = (BTreeMap::new(), BTreeMap::new());
         Self { service, tasks, tickets, wake: 0, idle_wakes: 0 }
     }
