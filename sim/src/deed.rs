@@ -7,13 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use sana_engine::base::host::Host;
-use sana_engine::base::id::{Nonces, Stamp};
+use sana_engine::base::id::Nonces;
 use sana_engine::base::limits;
 use sana_engine::base::name::NamespaceName;
 use sana_engine::base::time::{Timestamp, WallTime};
 use sana_engine::namespace::head::{Edit, Spilled};
 use sana_engine::namespace::request::{QueryError, QueryRequest, WriteRequest};
-use sana_engine::namespace::segments;
 use sana_engine::ops::collect::CollectPlan;
 use sana_engine::ops::commit::{CommitPlan, Committed};
 use sana_engine::ops::delete::{DeleteError, Deleted};

@@ -12,6 +12,7 @@
 //! | [`arena`]    | A small world for the explorer: machines, every order, every fate        |
 //! | [`deed`]     | What does an actor of the small world do?                                |
 //! | [`world`]    | The large world: nodes, clients, time, and everything that goes wrong    |
+//! | [`swarm`]    | How do many seeds do?                                                    |
 //! | [`workload`] | What do clients ask?                                                     |
 //! | [`guard`]    | What if the engine panics?                                               |
 //! | [`words`]    | How is it told?                                                          |
@@ -26,6 +27,7 @@ pub mod marks;
 pub mod model;
 pub mod oracles;
 pub mod store;
+pub mod swarm;
 pub mod words;
 pub mod workload;
 pub mod world;

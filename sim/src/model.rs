@@ -9,6 +9,7 @@ pub mod search;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sana_engine::base::limits;
 use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::{Float, Id, Raw, Scalar, Value, Vector};
 use sana_engine::namespace::request::{Create, RawDocument, WriteRequest};
@@ -31,6 +32,9 @@ pub enum Change {
     Write(Arc<WriteRequest>),
     /// Remove the namespace.
     Remove,
+    /// Make an empty namespace where there is none. Nobody asks for this: it is how a first batch too
+    /// large for a head begins, and may be all that ever comes of it.
+    Create,
 }
 
 /// What a change comes to.
@@ -40,6 +44,8 @@ pub enum Effect {
     Written(Option<u64>, Option<u64>, Option<u64>),
     /// The namespace was removed.
     Removed,
+    /// There is a namespace now.
+    Created,
     /// There was no namespace and the change made none.
     NoNamespace,
     /// The idempotency key stood for another request.
@@ -62,6 +68,11 @@ impl State {
             Change::Remove if self.contents.is_none() => (self.clone(), Effect::NoNamespace),
             Change::Remove => (Self::default(), Effect::Removed),
             Change::Write(request) => self.after_write(request),
+            Change::Create => {
+                let empty = || Shared::new(Documents::new());
+                let contents = Some(self.contents.clone().unwrap_or_else(empty));
+                (Self { contents, keys: self.keys.clone() }, Effect::Created)
+            }
         }
     }
 
@@ -106,6 +117,20 @@ impl State {
             keys.insert(key.key.clone(), (key.fingerprint, effect.clone()));
         }
         (Self { contents: Some(Shared::new(documents)), keys }, effect)
+    }
+}
+
+impl Change {
+    /// Whether it is a write too large for a head, so that it may begin with an empty namespace.
+    pub fn is_staged(&self) -> bool {
+        let Self::Write(request) = self else { return false };
+        let text = |raw: &Raw| match raw {
+            Raw::Text(text) => text.len(),
+            _ => 0,
+        };
+        let documents = request.upserts.iter().flatten();
+        let values = documents.flat_map(|document| &document.attributes);
+        values.map(|(_, raw)| text(raw)).sum::<usize>() > limits::INLINE_BATCH_BYTES_MAX
     }
 }
 

@@ -60,7 +60,7 @@ impl Mix {
             keyed: pick(&[0, 300, 1_000]),
             stale: pick(&[0, 200]),
             large: pick(&[0, 0, 0, 100]),
-            large_bytes: 70_000,
+            large_bytes: pick(&[70_000, 400_000]) as usize,
         }
     }
 

@@ -27,7 +27,7 @@ use sana_engine::machine::request::{Reply, Request};
 use sana_engine::machine::{Machine, Round, Step};
 use sana_engine::namespace::head::Spilled;
 use sana_engine::ops::snapshot::Held;
-use sana_engine::service::task::{Output, Start, Task};
+use sana_engine::service::task::{Start, Task};
 
 use crate::choices::{Choices, Site};
 use crate::deed::{Deed, Next, Stage};
@@ -36,7 +36,7 @@ use crate::explore::{Story, World};
 use crate::guard::guarded;
 use crate::marks::Mark;
 use crate::oracles::Broken;
-use crate::oracles::linearizability::OpId;
+use crate::oracles::linearizability::{OpId, creation_of};
 use crate::oracles::witness::Witness;
 use crate::store::Store;
 use crate::words;
@@ -229,7 +229,8 @@ impl Arena {
     }
 
     fn let_adrift(&mut self, i: usize, request: &Request) {
-        let (ops, life) = (self.ops(i), self.actors[i].life);
+        let (mut ops, life) = (self.ops(i), self.actors[i].life);
+        ops.extend(ops.clone().into_iter().map(creation_of));
         let adrift = Adrift { request: request.clone(), ops, actor: i, life };
         self.adrift.insert(Shared::new(adrift));
     }
@@ -311,6 +312,7 @@ impl Arena {
     }
 
     fn end(&mut self, i: usize, held: Option<Held>, spilled: Option<Spilled>, unknown: bool) {
+        self.orphaned.extend(self.ops(i).into_iter().map(creation_of));
         let again = unknown && self.deed(i).is_some_and(Deed::is_repeatable);
         self.actors[i].change(|actor| {
             actor.running = None;
@@ -331,6 +333,7 @@ impl Arena {
                 self.let_adrift(i, request);
             }
             self.orphaned.extend(self.ops(i));
+            self.orphaned.extend(self.ops(i).into_iter().map(creation_of));
         }
         let again = self.deed(i).is_some_and(Deed::is_repeatable);
         self.actors[i].change(|actor| {

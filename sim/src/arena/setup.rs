@@ -13,7 +13,7 @@ use crate::arena::{Arena, Mishaps, Setup};
 use crate::deed::Deed;
 use crate::marks::Mark;
 use crate::store::{Store, Tags};
-use crate::workload::name;
+use crate::workload::{name, schema};
 
 /// The names of all explorations.
 pub const NAMES: [&str; 6] = ["commit", "retry", "flush", "delete", "collect", "spill"];
@@ -99,7 +99,7 @@ fn flush(small: bool) -> Setup {
 
 /// A namespace is deleted and created again while writes to its first life are adrift.
 fn delete(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: if small { 1 } else { 2 }, throttles: 0, crashes: 1 };
+    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
     Setup {
         scripts: vec![
             vec![put(1, 10, Some("a")), put(1, 11, None)],
@@ -175,7 +175,7 @@ fn remove(id: i128) -> Deed {
 fn put_large(id: i128, n: i128, bytes: usize) -> Deed {
     let mut document = document(id, n);
     document.attributes.push((name("body"), Raw::Text("x".repeat(bytes).into())));
-    let schema = crate::workload::schema();
+    let schema = schema().into_iter().filter(|(name, _)| name.as_str() == "body").collect();
     write(WriteRequest { upserts: Some(vec![document]), schema, ..WriteRequest::default() })
 }
 

@@ -56,6 +56,12 @@ enum Ending {
     Refused,
 }
 
+/// The number of the empty namespace that a large write may begin with. It is over when nothing of
+/// the write can land any more, whatever the client was told.
+pub const fn creation_of(op: OpId) -> OpId {
+    op | 1 << 30
+}
+
 /// More readings than this are not followed.
 const READINGS_MAX: usize = 4_000;
 
@@ -75,6 +81,12 @@ impl Monitor {
 
     /// A client asks for a change.
     pub fn begin(&mut self, op: OpId, change: Change) {
+        if matches!(change, Change::Remove) {
+            self.begin_query(op);
+        }
+        if change.is_staged() {
+            self.open.insert(creation_of(op), Change::Create);
+        }
         self.open.insert(op, change);
     }
 
@@ -132,6 +144,7 @@ impl Monitor {
         }
         self.edit(|reading| {
             reading.done.remove(&op);
+            reading.seen.remove(&op);
         });
     }
 
@@ -246,7 +259,7 @@ impl Monitor {
         let truth = &self.truth;
         all.retain(|reading| {
             reading.state.contents == *truth
-                && answered.is_none_or(|(op, effect)| reading.done.get(&op) == Some(effect))
+                && answered.is_none_or(|(op, effect)| reading.explains(op, effect))
         });
         self.readings = all;
     }
@@ -288,6 +301,20 @@ impl Monitor {
 }
 
 impl Reading {
+    /// Whether a change came to what a client was told.
+    ///
+    /// Two clients that delete one namespace at once may both be told that they did: the promise is
+    /// that what was there when they asked is gone, and that something was there.
+    fn explains(&self, op: OpId, effect: &Effect) -> bool {
+        let gone = |seen: &BTreeSet<Contents>| {
+            seen.contains(&None) && seen.iter().any(Option::is_some)
+        };
+        match self.done.get(&op) {
+            Some(done) => done == effect,
+            None => *effect == Effect::Removed && self.seen.get(&op).is_some_and(gone),
+        }
+    }
+
     fn with(&self, op: OpId, change: &Change) -> Self {
         let (state, effect) = self.state.after(change);
         let mut next = Self { state: Shared::new(state), ..self.clone() };

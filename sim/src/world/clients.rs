@@ -8,7 +8,7 @@ use sana_engine::service::namespace::{Ticket, Word};
 
 use crate::choices::Site;
 use crate::model::{Change, Contents};
-use crate::oracles::linearizability::OpId;
+use crate::oracles::linearizability::{OpId, creation_of};
 use crate::oracles::{Broken, Oracle};
 use crate::words;
 use crate::workload::Ask;
@@ -172,12 +172,13 @@ impl World {
                 return Oracle::Sound.broken(format!("{ask:?} was answered by {word:?}"));
             }
         }
+        let by = (node, self.nodes[node].life);
         if unknown {
             self.activations.count(Fault::Unknown);
-            let life = self.nodes[node].life;
-            self.spaces[space].orphaned.insert(op, (node, life));
-            self.close(space);
+            self.spaces[space].orphaned.insert(op, by);
         }
+        self.spaces[space].orphaned.insert(creation_of(op), by);
+        self.close(space);
         if again {
             self.clients[c].again = Some(ask);
         }
@@ -201,6 +202,7 @@ impl World {
             }
             Ask::Write(request) => {
                 self.spaces[space].orphaned.insert(op, by);
+                self.spaces[space].orphaned.insert(creation_of(op), by);
                 if request.idempotency.is_some() {
                     self.clients[c].again = Some(ask);
                 }

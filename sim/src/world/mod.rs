@@ -146,7 +146,7 @@ impl World {
         let space = |n: usize| {
             let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
             let first = n * size.nodes / size.spaces.max(1);
-            let nodes = (0..size.nodes_per_space.min(size.nodes));
+            let nodes = 0..size.nodes_per_space.min(size.nodes);
             Space {
                 witness: Witness::new(name.clone()),
                 name,
