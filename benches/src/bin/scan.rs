@@ -25,7 +25,7 @@ fn main() {
             let probe = Probe::new(metric, &vectors[..DIMENSIONS], simd);
             let mut distances = vec![0.0; ROWS];
             let rate = best_rate(bytes.len(), || {
-                probe.distances(black_box(&bytes), &mut distances);
+                probe.distances(black_box(bytes.as_chunks().0), &mut distances);
                 black_box(distances[ROWS / 2])
             });
             println!("{metric}, {simd:?}: {rate:.2} GB/s, {:.2} of memory", rate / memory);

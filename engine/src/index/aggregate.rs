@@ -1,13 +1,12 @@
 //! Figures over documents: how many there are, and what they sum up to.
 
-use roaring::RoaringBitmap;
-
 use crate::base::id::AttributeId;
 use crate::base::name::AttributeName;
 use crate::base::value::{Document, Float, Scalar, ScalarType, Type, Value};
 use crate::format::columns::{ColumnPage, Values};
 use crate::format::schema::Schema;
 use crate::index::invalid::InvalidQuery;
+use crate::index::positions::Positions;
 use crate::index::sum::Sum;
 
 /// A figure over documents.
@@ -75,7 +74,7 @@ impl Tally {
             (Self::Count(count), _) => *count += 1,
             (Self::Integers(_, sum), Some(Value::Scalar(Scalar::Int(n)))) => *sum += i128::from(*n),
             (Self::Integers(_, sum), Some(Value::Scalar(Scalar::Uint(n)))) => {
-                *sum += i128::from(*n)
+                *sum += i128::from(*n);
             }
             (Self::Numbers(_, sum), Some(Value::Scalar(Scalar::Float(number)))) => sum.add(*number),
             _ => {}
@@ -91,9 +90,9 @@ impl Tally {
 
     /// Takes the documents at these positions into account, if it sums up: `page` is of its attribute
     /// and its first position is `first`.
-    pub fn add_page(&mut self, page: &ColumnPage, first: u32, positions: &RoaringBitmap) {
+    pub fn add_page(&mut self, page: &ColumnPage, first: u32, positions: &Positions) {
         let end = first + page.rows() as u32;
-        let rows = positions.range(first..end).map(|position| (position - first) as usize);
+        let rows = positions.0.range(first..end).map(|position| (position - first) as usize);
         let rows = rows.filter(|row| page.presence().contains(*row));
         match (self, page.values()) {
             (Self::Integers(_, sum), Values::Ints(values)) => {

@@ -5,6 +5,7 @@
 //! | [`predicate`] | What conditions can a client state?                         |
 //! | [`filter`]    | Which documents meet a condition?                           |
 //! | [`order`]     | Which row comes first?                                      |
+//! | [`positions`] | How are rows of a segment counted and combined?             |
 //! | [`top`]       | Which are the nearest of many?                              |
 //! | [`aggregate`] | How many are there, and what do they sum up to?             |
 //! | [`sum`]       | What do floats add up to, whatever their order?             |
@@ -15,6 +16,7 @@ pub mod aggregate;
 pub mod filter;
 pub mod invalid;
 pub mod order;
+pub mod positions;
 pub mod predicate;
 pub mod sum;
 pub mod top;

@@ -56,6 +56,10 @@ impl Sum {
     }
 
     /// The sum, rounded to the nearest float, ties to even; the largest there is if it is beyond.
+    ///
+    /// # Panics
+    ///
+    /// Never.
     pub fn total(&self) -> Float {
         let mut sum = self.clone();
         sum.carry();
@@ -103,17 +107,19 @@ impl Sum {
             kept += 1;
         }
         // Both steps are exact: the power of two is split, for one of them alone may be too small.
-        let exponent = (low * 32 + cut) as i32 - 1074;
-        if exponent > 971 {
+        let exponent = low * 32 + cut;
+        if exponent > 971 + 1074 {
             return f64::INFINITY;
         }
-        let power = |exponent: i32| f64::from_bits(((exponent + 1023) as u64) << 52);
+        // 2^(n - 537), so that two of them make up for 2^-1074.
+        let power = |n: usize| f64::from_bits((n as u64 + 1023 - 537) << 52);
         let first = exponent / 2;
         kept as f64 * power(first) * power(exponent - first)
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // These results are exact.
 mod tests {
     use proptest::prelude::*;
 
@@ -121,7 +127,9 @@ mod tests {
 
     fn sum(numbers: &[f64]) -> f64 {
         let mut sum = Sum::default();
-        numbers.iter().for_each(|number| sum.add(Float::new(*number).unwrap()));
+        for number in numbers {
+            sum.add(Float::new(*number).unwrap());
+        }
         sum.total().number()
     }
 

@@ -11,7 +11,7 @@ use crate::machine::request::Reply;
 use crate::machine::{Machine, Step};
 use crate::namespace::segments::MergeEdit;
 use crate::namespace::snapshot::Snapshot;
-use crate::ops::lookup::LookupError;
+use crate::ops::read::ReadError;
 
 /// A merge on its way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -44,12 +44,12 @@ pub struct Merged {
 }
 
 /// Why nothing was made.
-pub type MergeError = LookupError;
+pub type MergeError = ReadError;
 
 impl Merge {
     /// Begins.
     pub fn start(_: Timestamp, _: MergePlan) -> Step<Self> {
-        Step::Done(Err(LookupError::Unavailable))
+        Step::Done(Err(ReadError::Late))
     }
 }
 
@@ -57,6 +57,6 @@ impl Machine for Merge {
     type Output = Result<Merged, MergeError>;
 
     fn step(self, _: Timestamp, _: Vec<Reply>) -> Step<Self> {
-        Step::Done(Err(LookupError::Unavailable))
+        Step::Done(Err(ReadError::Late))
     }
 }

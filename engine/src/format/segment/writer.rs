@@ -222,6 +222,17 @@ impl SegmentWriter {
 }
 
 impl Draft {
+    /// The bytes of the directory, which the last part ends with.
+    ///
+    /// # Panics
+    ///
+    /// If `last` is not the last part.
+    pub fn directory_in(&self, last: &Blob) -> Blob {
+        let Extent { start, bytes, .. } = self.directory;
+        let end = start as usize + bytes as usize;
+        last.slice(start as usize, end).expect("T2: the directory lies in the last part")
+    }
+
     /// The segment, its parts stored under these names.
     ///
     /// # Panics

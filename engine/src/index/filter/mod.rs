@@ -3,7 +3,8 @@
 //! | module      | what it answers                                               |
 //! |-------------|---------------------------------------------------------------|
 //! | `resolve`   | What does a client's condition mean under this schema?        |
-//! | `page`      | Which rows of a page match, and must it be read to know?      |
+//! | [`page`]    | Which rows of a page match, and must it be read to know?      |
+//! | [`select`]  | Which positions of a segment does a filter select?            |
 //!
 //! # Invariants
 //!
@@ -11,8 +12,9 @@
 //!   is the exact complement, and the operators that match null say so by an `Or`.
 //! - **F2** A row matches in a page if and only if its document matches in memory.
 
-mod page;
+pub mod page;
 mod resolve;
+pub mod select;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -89,7 +91,9 @@ impl Filter {
     pub fn for_each_test<'a>(&'a self, each: &mut impl FnMut(Option<AttributeId>, &'a Test)) {
         match self {
             Self::All(parts) | Self::Any(parts) => {
-                parts.iter().for_each(|part| part.for_each_test(each));
+                for part in parts {
+                    part.for_each_test(each);
+                }
             }
             Self::Not(part) => part.for_each_test(each),
             Self::Id(test) => each(None, test),

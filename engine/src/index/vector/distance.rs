@@ -66,10 +66,10 @@ impl Probe {
     /// # Panics
     ///
     /// If `rows` holds not exactly one vector for each of the `distances`.
-    pub fn distances(&self, rows: &[u8], distances: &mut [f32]) {
-        let bytes = distances.len() * self.dimensions() * 4;
-        assert_eq!(rows.len(), bytes, "as many vectors as distances");
-        self.scan(rows.as_chunks::<4>().0, distances);
+    pub fn distances(&self, rows: &[[u8; 4]], distances: &mut [f32]) {
+        let components = distances.len() * self.dimensions();
+        assert_eq!(rows.len(), components, "as many vectors as distances");
+        self.scan(rows, distances);
     }
 
     fn scan<C: Component>(&self, rows: &[C], distances: &mut [f32]) {
@@ -272,6 +272,7 @@ fn is_supported(simd: Simd) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // These results are exact.
 mod tests {
     use proptest::prelude::*;
 
@@ -339,7 +340,7 @@ mod tests {
                 prop_assert!(expected.iter().all(|bits| f32::from_bits(*bits).is_finite()));
                 for simd in ALL.into_iter().filter(|simd| is_supported(*simd)) {
                     let mut distances = vec![0.0; expected.len()];
-                    Probe::new(metric, probe, simd).distances(&bytes[shift..], &mut distances);
+                    Probe::new(metric, probe, simd).distances(bytes[shift..].as_chunks().0, &mut distances);
                     let bits: Vec<u32> = distances.iter().map(|d| d.to_bits()).collect();
                     prop_assert_eq!(&bits, &expected);
                 }

@@ -1,0 +1,169 @@
+//! What a query reads: pages and blocks of segments, a window at a time.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::base::blob::Blob;
+use crate::base::id::AttributeId;
+use crate::base::limits::WINDOW_BYTES;
+use crate::base::name::Key;
+use crate::base::time::Timestamp;
+use crate::base::value::Id;
+use crate::format::columns::{Column, ColumnPage, Page};
+use crate::format::ids::IdBlock;
+use crate::format::manifest::Extent;
+use crate::format::segment::Directory;
+use crate::index::filter::select;
+use crate::machine::Round;
+use crate::machine::request::{ByteRange, Reply, Request};
+use crate::namespace::request::QueryError;
+use crate::namespace::snapshot::Snapshot;
+
+/// Something to read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Read {
+    /// In which segment, by its place in the manifest.
+    pub(super) segment: usize,
+    /// What of it.
+    pub(super) of: Of,
+}
+
+/// A part of a segment.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum Of {
+    /// A block of ids, by its place.
+    Block(usize),
+    /// A page of an attribute's column, or of the column of ids; and its place.
+    Page(Option<AttributeId>, usize),
+}
+
+/// Where a document stands: a segment, by its place in the manifest, and a position in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Place {
+    pub(super) segment: usize,
+    pub(super) position: u32,
+}
+
+/// Where a query reads.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Source {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) deadline: Timestamp,
+}
+
+impl Source {
+    pub(super) fn directories(&self) -> impl Iterator<Item = &Directory> + Clone {
+        self.snapshot.directories.iter().map(|directory| &**directory)
+    }
+
+    pub(super) fn directory(&self, segment: usize) -> &Directory {
+        &self.snapshot.directories[segment]
+    }
+
+    /// The column of an attribute, or of the ids, if the segment has it.
+    pub(super) fn column(&self, segment: usize, of: Option<AttributeId>) -> Option<&Column> {
+        select::column(self.directory(segment), of)
+    }
+
+    /// What the directory says of a page.
+    pub(super) fn page(&self, read: &Read) -> (&Column, &Page) {
+        let Of::Page(attribute, place) = read.of else { panic!("a block is no page: {read:?}") };
+        let column = self.column(read.segment, attribute).expect("what is read exists");
+        (column, &column.pages()[place])
+    }
+
+    fn extent(&self, read: &Read) -> Extent {
+        match read.of {
+            Of::Block(place) => self.directory(read.segment).id_blocks()[place].extent,
+            Of::Page(..) => self.page(read).1.extent,
+        }
+    }
+
+    fn key(&self, read: &Read) -> Key {
+        self.directory(read.segment).key(&self.snapshot.place, &self.extent(read))
+    }
+
+    /// How many bytes this reads.
+    pub(super) fn bytes(&self, read: &Read) -> usize {
+        self.extent(read).bytes as usize
+    }
+
+    /// Asks for all of these.
+    pub(super) fn round(&self, reads: &[Read]) -> Round {
+        let request = |read| {
+            let extent = self.extent(read);
+            let range = ByteRange { start: u64::from(extent.start), end: extent.end() };
+            Request::get_range(self.key(read), range)
+        };
+        Round::ask_all(reads.iter().map(request).collect(), self.deadline)
+    }
+
+    /// What was read.
+    pub(super) fn arrived(
+        &self,
+        reads: Vec<Read>,
+        replies: Vec<Reply>,
+    ) -> Result<BTreeMap<Read, Blob>, QueryError> {
+        assert_eq!(reads.len(), replies.len(), "M1: a reply for each request");
+        let answers = replies.iter().any(|reply| matches!(reply, Reply::Found { .. }));
+        let body = |(read, reply)| match reply {
+            Reply::Found { body, .. } => Ok((read, body)),
+            Reply::Missing => Err(QueryError::Vanished(self.key(&read))),
+            // Reads are repeated until the deadline, so it has come: was it the store or the query?
+            _ if answers => Err(QueryError::TooLong),
+            _ => Err(QueryError::Unavailable),
+        };
+        reads.into_iter().zip(replies).map(body).collect()
+    }
+
+    /// Opens a page.
+    pub(super) fn open(&self, read: &Read, bytes: &Blob) -> Result<ColumnPage, QueryError> {
+        let (column, page) = self.page(read);
+        Ok(ColumnPage::open(column.value_type(), page, &self.key(read), bytes)?)
+    }
+
+    /// Opens a block of ids.
+    pub(super) fn open_block(&self, read: &Read, bytes: &Blob) -> Result<IdBlock, QueryError> {
+        let Of::Block(place) = read.of else { panic!("a page is no block: {read:?}") };
+        let block = &self.directory(read.segment).id_blocks()[place];
+        Ok(IdBlock::open(block, &self.key(read), bytes)?)
+    }
+
+    /// The blocks that may hold these ids, each with those it may hold.
+    pub(super) fn probes<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> BTreeMap<Read, Vec<Id>> {
+        let mut probes = BTreeMap::<_, Vec<_>>::new();
+        for id in ids {
+            for (segment, directory) in self.directories().enumerate() {
+                if !directory.may_contain(id) {
+                    continue;
+                }
+                let Some(block) = directory.id_block(id) else { continue };
+                let place = directory.id_blocks().partition_point(|b| b.first < block.first);
+                let read = Read { segment, of: Of::Block(place) };
+                probes.entry(read).or_default().push(id.clone());
+            }
+        }
+        probes
+    }
+
+    /// Whether no segment killed the row at this place.
+    pub(super) fn lives(&self, place: Place) -> bool {
+        let row = self.directory(place.segment).row_at(place.position);
+        !self.directories().any(|directory| directory.kills().contains(row))
+    }
+}
+
+/// Takes as much from the queue as a window holds, and at least one item. `bytes` says what an item
+/// adds to it.
+pub(super) fn window<T>(queue: &mut VecDeque<T>, mut bytes: impl FnMut(&T) -> usize) -> Vec<T> {
+    let (mut taken, mut held) = (Vec::new(), 0);
+    while let Some(item) = queue.front() {
+        held += bytes(item);
+        if held > WINDOW_BYTES && !taken.is_empty() {
+            break;
+        }
+        taken.extend(queue.pop_front());
+    }
+    taken
+}

@@ -1,0 +1,144 @@
+//! Selects rows of the segments: reads the pages that decide the filter, and the blocks of ids that say
+//! which rows the overlay replaced.
+//!
+//! # Invariants
+//!
+//! - **S1** A row counts if no segment killed it and the overlay has no word on its id.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::base::blob::Blob;
+use crate::base::limits::WINDOW_BYTES;
+use crate::base::value::Id;
+use crate::index::filter::select::Selection;
+use crate::index::positions::Positions;
+use crate::namespace::request::QueryError;
+use crate::ops::query::plan::{Plan, RankBy, Wanted};
+use crate::ops::query::ranking::units;
+use crate::ops::query::reads::{Of, Read, window};
+
+/// The selection on its way.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Scan {
+    /// One for each segment.
+    selections: Vec<Selection>,
+    /// Where rows have been replaced, in each segment.
+    superseded: Vec<Positions>,
+    pending: VecDeque<(Read, For)>,
+    flying: BTreeMap<Read, For>,
+    /// What the next stage will probably read, as far as one round can bring it along.
+    ahead: Vec<Read>,
+    held: BTreeMap<Read, Blob>,
+}
+
+/// What something is read for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum For {
+    /// To find the replaced rows of these ids.
+    Superseded(Vec<Id>),
+    /// To decide these tests of the filter.
+    Tests(Vec<usize>),
+}
+
+/// What was selected.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Selected {
+    /// The positions in each segment.
+    pub(super) positions: Vec<Positions>,
+    /// What was read ahead.
+    pub(super) held: BTreeMap<Read, Blob>,
+}
+
+impl Scan {
+    pub(super) fn begin(plan: &Plan) -> Self {
+        let source = &plan.source;
+        let mut pending = BTreeMap::new();
+        let mut selections = Vec::new();
+        for (segment, directory) in source.directories().enumerate() {
+            let mut alive = Positions::all(directory.rows());
+            alive.0 -= directory.dead(source.directories());
+            let (selection, deciders) = Selection::begin(&plan.filter, directory, &alive);
+            for ((attribute, page), tests) in deciders {
+                let read = Read { segment, of: Of::Page(attribute, page) };
+                pending.insert(read, For::Tests(tests));
+            }
+            selections.push(selection);
+        }
+        // By distance the pages are large, so those that a filter can spare are not read ahead.
+        let nearest = matches!(plan.want, Wanted::Rows { rank: RankBy::Nearest(_), .. });
+        let possible: Vec<&Positions> = selections.iter().map(Selection::possible).collect();
+        let ahead =
+            if nearest && !pending.is_empty() { VecDeque::new() } else { units(plan, &possible) };
+        let ahead = ahead.into_iter().flat_map(|unit| unit.reads).collect();
+
+        let overlaid = source.snapshot.overlay.words().map(|(id, _)| id);
+        for (read, ids) in source.probes(overlaid) {
+            if !selections[read.segment].possible().is_empty() {
+                pending.insert(read, For::Superseded(ids));
+            }
+        }
+        Self {
+            superseded: vec![Positions::default(); selections.len()],
+            selections,
+            pending: pending.into_iter().collect(),
+            flying: BTreeMap::new(),
+            ahead,
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// What to read next; nothing if all is decided.
+    pub(super) fn wanted(&mut self, plan: &Plan) -> Vec<Read> {
+        let bytes = |read: &Read| plan.source.bytes(read);
+        self.flying = window(&mut self.pending, |(read, _)| bytes(read)).into_iter().collect();
+        let mut reads: BTreeSet<Read> = self.flying.keys().copied().collect();
+        if self.pending.is_empty() && !reads.is_empty() {
+            let mut held: usize = reads.iter().map(bytes).sum();
+            for read in core::mem::take(&mut self.ahead) {
+                held += bytes(&read);
+                if held > WINDOW_BYTES {
+                    break;
+                }
+                reads.insert(read);
+            }
+        }
+        reads.into_iter().collect()
+    }
+
+    /// Takes what was read.
+    pub(super) fn take(
+        &mut self,
+        plan: &Plan,
+        arrived: BTreeMap<Read, Blob>,
+    ) -> Result<(), QueryError> {
+        for (read, what) in core::mem::take(&mut self.flying) {
+            match what {
+                For::Tests(tests) => {
+                    let page = plan.source.open(&read, &arrived[&read])?;
+                    let first = plan.source.page(&read).1.first;
+                    self.selections[read.segment].decide(&plan.filter, &tests, &page, first);
+                }
+                For::Superseded(ids) => {
+                    let block = plan.source.open_block(&read, &arrived[&read])?;
+                    let found = ids.iter().filter_map(|id| block.find(id));
+                    self.superseded[read.segment].0.extend(found);
+                }
+            }
+        }
+        // Of the last window also the pages that decided: they may be those to order by.
+        if self.pending.is_empty() {
+            self.held = arrived;
+        }
+        Ok(())
+    }
+
+    /// What was selected, once nothing is wanted any more.
+    pub(super) fn finish(self, plan: &Plan) -> Selected {
+        assert!(self.pending.is_empty() && self.flying.is_empty(), "S1: all is decided");
+        let rows = self.selections.iter().zip(&self.superseded);
+        let rows = rows.map(|(selection, superseded)| {
+            Positions(selection.finish(&plan.filter).0 - &superseded.0)
+        });
+        Selected { positions: rows.collect(), held: self.held }
+    }
+}
