@@ -19,6 +19,7 @@ use sana_engine::ops::delete::{DeleteError, Deleted};
 use sana_engine::ops::merge::MergePlan;
 use sana_engine::ops::publication::{Plan, Publicized};
 use sana_engine::ops::snapshot::Held;
+use sana_engine::ops::sweep::SweepPlan;
 use sana_engine::service::task::{Output, Start};
 
 use crate::model::Change;
@@ -279,14 +280,17 @@ impl Stage {
                 };
                 Start::Collect(Box::new(plan), tag, head)
             }
-            Deed::Sweep => Start::Sweep {
-                namespace: self.namespace.clone(),
-                floor: head.step,
-                version: Some((tag, head)),
-                wall: WALL,
-                nonces: self.nonces.fork(),
-                deadline: DEADLINE,
-            },
+            Deed::Sweep => {
+                let plan = SweepPlan {
+                    namespace: self.namespace.clone(),
+                    floor: head.step,
+                    version: Some((tag, head)),
+                    wall: WALL,
+                    nonces: self.nonces.fork(),
+                    deadline: DEADLINE,
+                };
+                Start::Sweep(Box::new(plan))
+            }
             other => unreachable!("{other:?} does not begin with a look"),
         };
         Ok(Next::Go(self, Box::new(start)))
