@@ -154,7 +154,10 @@ impl World {
         let did = did || !parcels.is_empty();
         hosted.idle_wakes = if did { 0 } else { hosted.idle_wakes + 1 };
         let is_busy = hosted.idle_wakes < IDLE_WAKES_MAX;
-        Self::live_demand(is_busy, || format!("node {n} is busy with nothing for namespace {space}"))?;
+        Self::live_demand(is_busy, || {
+            let wake = hosted.service.wake_at(local, wall);
+            format!("node {n} is woken again and again at {wake:?} for nothing: {:?}", hosted.service)
+        })?;
         let rounds = hosted.tasks.values().map(|running| running.flight.wake_at());
         let next = rounds.chain(hosted.service.wake_at(local, wall)).min();
         if let Some(next) = next {
