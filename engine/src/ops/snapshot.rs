@@ -246,6 +246,10 @@ impl Machine for Refresh {
                 }
                 Some(Reply::Missing) => Step::Done(Ok(Held::ABSENT)),
                 Some(Reply::Found { tag, body }) => self.judge(tag, &body),
+                Some(Reply::Unreadable) => {
+                    let key = layout::head(&self.namespace);
+                    Step::Done(Err(Damage::Unreadable.of(&key).into()))
+                }
                 _ => Step::Done(Err(RefreshError::Unavailable)),
             },
             State::Loading(loading) => self.loaded(now, *loading, replies),
