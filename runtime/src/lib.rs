@@ -1,11 +1,23 @@
 //! Everything impure of Sana: stores, clocks, threads, HTTP, and the binary sana.
 //!
-//! | module      | what it answers                                            |
-//! |-------------|------------------------------------------------------------|
-//! | [`clock`]   | What time is it? Nothing else reads the system's clocks.   |
-//! | [`entropy`] | Where do seeds, nonces and owners come from?               |
-//! | [`store`]   | Where do objects lie: in memory, in a folder?              |
+//! | module        | what it answers                                               |
+//! |---------------|---------------------------------------------------------------|
+//! | [`cache`]     | Which immutable bytes are kept in memory?                     |
+//! | [`cli`]       | What can be said on the command line?                         |
+//! | [`clock`]     | What time is it? Nothing else reads the system's clocks.      |
+//! | [`compute`]   | Where is computed what would hold up others?                  |
+//! | [`entropy`]   | Where do seeds, nonces and owners come from?                  |
+//! | [`http`]      | What is on the wire?                                          |
+//! | [`node`]      | What does this process do for which namespace?                |
+//! | [`store`]     | Where do objects lie: in memory, in a folder?                 |
+//! | [`telemetry`] | How is it doing?                                              |
 
+pub mod cache;
+pub mod cli;
 pub mod clock;
+pub mod compute;
 pub mod entropy;
+pub mod http;
+pub mod node;
 pub mod store;
+pub mod telemetry;

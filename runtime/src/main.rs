@@ -1,3 +1,7 @@
 //! The binary `sana`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sana_runtime::cli::main()
+}

@@ -24,6 +24,8 @@ NAMESPACE = "plug"
 READY_SECONDS_MAX = 1.0
 PAIRS = 12
 KEYS_REPEATED = 4
+# Only what is not filterable may be long.
+SCHEMA = {"text": {"type": "string", "filterable": False}}
 
 
 class Pair:
@@ -114,7 +116,7 @@ class Writer:
             state = pair.version
             text = f"{state:08}".ljust(self.text_bytes(), "x")
             rows = [{"id": each, "version": state, "text": text} for each in pair.ids]
-            body = {"upsert_rows": rows}
+            body = {"upsert_rows": rows, "schema": SCHEMA}
         pair.possible.append(state)
         status, answer = connection.write(NAMESPACE, body)
         if status == 200:
@@ -148,11 +150,11 @@ def repeat(server, writers):
             assert until_acknowledged(counter, connection, count)
         last = counter.sent + 1
         assert until_acknowledged(counter, connection, last)
-        for count in range(max(1, last - KEYS_REPEATED), last):
+        # A count that was in doubt and overtaken since may rightly be applied now. All others were.
+        settled = sorted(counter.outcomes)[:-1]
+        again = settled[-KEYS_REPEATED:] + writer.random.sample(settled, min(2, len(settled)))
+        for count in again:
             assert until_acknowledged(counter, connection, count)
-        if last > KEYS_REPEATED:
-            old = writer.random.randint(1, last - 1)
-            assert until_acknowledged(counter, connection, old)
         status, answer = connection.write(NAMESPACE, counter.body(0), counter.key(last))
         assert status == 422, f"a key was taken for another request: {status} {answer}"
     documents = connection.documents(NAMESPACE, ["count"])

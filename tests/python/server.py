@@ -109,4 +109,6 @@ class Connection:
         if status == 404:
             return {}
         assert status == 200, f"{status}: {answer}"
-        return {row["id"]: row for row in answer["rows"]}
+        found = {row["id"]: row for row in answer["rows"]}
+        assert len(found) == len(answer["rows"]), f"an id is there twice: {answer['rows']}"
+        return found

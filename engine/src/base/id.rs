@@ -112,6 +112,7 @@ impl Nonces {
     }
 
     /// A supply for another operation, apart from this one.
+    #[must_use]
     pub fn fork(&mut self) -> Self {
         Self::new(self.draw().0)
     }

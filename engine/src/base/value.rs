@@ -98,9 +98,10 @@ impl Uuid {
 impl fmt::Display for Uuid {
     /// Lower case with dashes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (a, b, c) = (self.0 >> 96, self.0 >> 80 & 0xffff, self.0 >> 64 & 0xffff);
-        let (d, e) = (self.0 >> 48 & 0xffff, self.0 & 0xffff_ffff_ffff);
-        write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
+        let group = |from: u32, digits: u32| self.0 >> from & ((1 << (4 * digits)) - 1);
+        let (first, second, third) = (group(96, 8), group(80, 4), group(64, 4));
+        let (fourth, fifth) = (group(48, 4), group(0, 12));
+        write!(f, "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}")
     }
 }
 

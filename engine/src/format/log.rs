@@ -91,6 +91,14 @@ impl Operation {
             Self::Delete(id) => id,
         }
     }
+
+    /// The document it puts; none if it deletes.
+    pub const fn document(&self) -> Option<&Document> {
+        match self {
+            Self::Put(document) => Some(document),
+            Self::Delete(_) => None,
+        }
+    }
 }
 
 /// What a write came to.

@@ -195,16 +195,13 @@ impl Group<'_> {
 
     /// What is there under an id, the requests before this one applied.
     fn document(&self, id: &Id) -> Option<&Document> {
-        match self.last.as_ref().and_then(|last| last.get(id)) {
-            Some(place) => match &self.batch.operations[*place] {
+        if let Some(place) = self.last.as_ref().and_then(|last| last.get(id)) {
+            return match &self.batch.operations[*place] {
                 Operation::Put(document) => Some(document),
                 Operation::Delete(_) => None,
-            },
-            None => {
-                let known = self.known.documents.get(id);
-                known.and_then(Option::as_ref)
-            }
+            };
         }
+        self.known.documents.get(id).and_then(Option::as_ref)
     }
 
     /// Takes an applied request into the batch.

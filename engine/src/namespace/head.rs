@@ -184,11 +184,15 @@ impl Head {
         let mut next = live.clone();
         let mut floor = self.floor;
         match edit {
+            Edit::Flush(flush) if flush.has_landed(&live.manifest, live.log.indexed) => {
+                return Err(Blocked::Done);
+            }
             Edit::Flush(flush) => {
                 next.manifest =
                     flush.apply(&live.manifest, live.log.indexed).map_err(Blocked::from)?;
                 next.log.absorb(flush.to);
             }
+            Edit::Merge(merge) if merge.has_landed(&live.manifest) => return Err(Blocked::Done),
             Edit::Merge(merge) => {
                 next.manifest = merge.apply(&live.manifest).map_err(Blocked::from)?;
             }
@@ -208,6 +212,7 @@ impl Head {
     }
 
     /// The version that ends this incarnation.
+    #[must_use]
     pub const fn tombstone(&self, nonce: Nonce) -> Self {
         let (step, floor) = (self.step.next(), self.floor);
         Self { nonce, step, floor, incarnation: self.incarnation, state: State::Tombstone }
@@ -310,10 +315,7 @@ impl Log {
 }
 
 impl From<Stale> for Blocked {
-    fn from(stale: Stale) -> Self {
-        match stale {
-            Stale::Landed => Self::Done,
-            Stale::Moved => Self::Stale,
-        }
+    fn from(_: Stale) -> Self {
+        Self::Stale
     }
 }

@@ -10,7 +10,7 @@ use crate::base::cast::{cast_array, cast_scalar, cast_vector};
 use crate::base::id::AttributeId;
 use crate::base::limits;
 use crate::base::name::AttributeName;
-use crate::base::value::{Id, IdType, Raw, ScalarType, Type, Uuid, Value};
+use crate::base::value::{Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value};
 use crate::format::schema::{Attribute, Schema};
 use crate::namespace::request::{
     AttributeRequest, InvalidWrite, RawDocument, WriteError, WriteRequest,
@@ -256,7 +256,7 @@ fn cast_value(name: &AttributeName, attribute: &Attribute, raw: &Raw) -> Result<
     })?;
     let largest = match &value {
         Value::Scalar(scalar) => scalar.logical_bytes(),
-        Value::Array(elements) => elements.iter().map(|e| e.logical_bytes()).max().unwrap_or(0),
+        Value::Array(elements) => elements.iter().map(Scalar::logical_bytes).max().unwrap_or(0),
         Value::Vector(_) => 0,
     };
     let too_large = |most: usize, filterable: bool| {

@@ -1,112 +1,327 @@
-//! Which segments a namespace has: the edits that flushes and merges make to a manifest, and which
-//! segments are to be merged next.
+//! Which segments there are: what a flush and a merge change, and what to merge next.
+//!
+//! A flush or a merge is work of seconds, and the head moves on meanwhile. What it comes to is an
+//! *edit*: a fact about segments that is applied to whatever head is there when it is done.
 //!
 //! # Invariants
 //!
-//! - **H1** An edit that *adds rows* is intact only while the indexed cursor and the next row are those
-//!   it started from. An edit that keeps rows is made to any manifest that still names all its inputs,
-//!   side by side.
-//! - **J1** Rows ascend from segment to segment, and a row number is given out once.
-//! - **J2** `live_rows` is exact: rows added by flushes, minus rows they killed.
+//! - **H1** A flush adds rows, so it holds only while the indexed cursor and the next row are those it
+//!   started from. A merge keeps rows, so it holds as long as the segments it consumed are named, next
+//!   to each other.
+//! - **E1** Segments stand in the order of their rows, and their ranges do not overlap.
+//! - **E2** `live_rows` is exact: rows added less rows killed. A merge does not change it.
 
 use core::ops::Range;
 
 use crate::base::id::{Cursor, Generation, Row};
+use crate::base::limits::{PART_BYTES_MAX, SEGMENT_ROWS_MAX};
+use crate::format::layout::ObjectName;
 use crate::format::manifest::{Manifest, SegmentRef};
+use crate::namespace::snapshot::Snapshot;
 
 /// What a flush changes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FlushEdit {
     /// The indexed cursor it started from.
     pub from: Cursor,
-    /// The last entry it absorbed.
+    /// The position of the last commit it absorbed.
     pub to: Cursor,
     /// The next row it started from.
     pub base: Row,
-    /// The segment it made; `None` if the entries come to nothing.
-    pub segment: Option<SegmentRef>,
-    /// How many living rows it kills.
+    /// The row number after the last it gave away.
+    pub end: Row,
+    /// How many rows it killed, all of them live before.
     pub killed: u64,
+    /// The segment; none if the commits it absorbed left nothing to remember.
+    pub segment: Option<SegmentRef>,
 }
 
 /// What a merge changes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MergeEdit {
-    /// The segments it merged, side by side.
-    pub inputs: Vec<SegmentRef>,
-    /// What it made of them; `None` if no row of them is left, and no kill.
+    /// The segments it consumed, in order: see [`SegmentRef::name`].
+    pub inputs: Vec<ObjectName>,
+    /// What takes their place; none if nothing of them was left.
     pub output: Option<SegmentRef>,
 }
 
-/// Why an edit cannot be made to a manifest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Stale {
-    /// It has been made: the manifest names what it made.
-    Landed,
-    /// The manifest has moved on from what it started from.
-    Moved,
-}
+/// The head moved on in a way that makes an edit void. Its work is lost; start over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[error("the namespace was indexed further meanwhile; start over from its head")]
+pub struct Stale;
 
 impl FlushEdit {
-    /// The manifest after the flush.
+    /// Whether a head with this manifest and indexed cursor already has it, or its like.
+    pub fn has_landed(&self, manifest: &Manifest, indexed: Cursor) -> bool {
+        match &self.segment {
+            Some(segment) => is_named(manifest, segment.name()),
+            None => self.to <= indexed,
+        }
+    }
+
+    /// The manifest with it, of a head with this manifest and indexed cursor.
     ///
     /// # Errors
     ///
-    /// [`Stale`] if the manifest, or the cursor up to which it is indexed, is not what the flush
-    /// started from (H1).
+    /// [`Stale`] if commits were indexed or rows given away since it started (H1).
+    ///
+    /// # Panics
+    ///
+    /// If it kills more rows than live (E2).
     pub fn apply(&self, manifest: &Manifest, indexed: Cursor) -> Result<Manifest, Stale> {
-        let names = |segment: &SegmentRef| manifest.segments.contains(segment);
-        if self.segment.as_ref().is_some_and(names) {
-            return Err(Stale::Landed);
-        }
-        if indexed != self.from || manifest.next_row != self.base {
-            return Err(Stale::Moved);
+        if self.from != indexed || self.base != manifest.next_row {
+            return Err(Stale);
         }
         let mut next = manifest.clone();
         next.generation = Generation(manifest.generation.0 + 1);
-        if let Some(segment) = &self.segment {
-            assert_eq!(segment.base, self.base, "J1: rows begin where the manifest ends");
-            next.next_row = segment.end;
-            next.live_rows += u64::from(segment.rows);
-            next.logical_bytes += segment.logical_bytes;
-            next.segments.push(segment.clone());
-        }
-        let left = next.live_rows.checked_sub(self.killed);
-        next.live_rows = left.expect("J2: no more rows are killed than live");
+        next.next_row = self.end;
+        let added = self.segment.as_ref().map_or(0, |segment| u64::from(segment.rows));
+        let live = (manifest.live_rows + added).checked_sub(self.killed);
+        next.live_rows = live.expect("E2: a flush kills only rows that live");
+        next.segments.extend(self.segment.clone());
+        next.logical_bytes = logical_bytes(&next.segments);
         Ok(next)
     }
 }
 
 impl MergeEdit {
-    /// The manifest after the merge.
+    /// Whether a head with this manifest already has it, or its like.
+    pub fn has_landed(&self, manifest: &Manifest) -> bool {
+        match &self.output {
+            Some(output) => is_named(manifest, output.name()),
+            None => !self.inputs.iter().any(|input| is_named(manifest, *input)),
+        }
+    }
+
+    /// The manifest with it.
     ///
     /// # Errors
     ///
-    /// [`Stale`] if an input is not named any more.
+    /// [`Stale`] if a segment it consumed is not named any more, or not next to the others (H1).
     pub fn apply(&self, manifest: &Manifest) -> Result<Manifest, Stale> {
-        let names = |segment: &SegmentRef| manifest.segments.contains(segment);
-        if self.output.as_ref().is_some_and(names) {
-            return Err(Stale::Landed);
-        }
-        let first = self.inputs.first().ok_or(Stale::Moved)?;
-        let at = manifest.segments.iter().position(|segment| segment == first);
-        let at = at.ok_or(Stale::Moved)?;
-        let end = at + self.inputs.len();
-        if manifest.segments.get(at..end) != Some(&self.inputs[..]) {
-            return Err(Stale::Moved);
+        let first = *self.inputs.first().ok_or(Stale)?;
+        let start = manifest.segments.iter().position(|segment| segment.name() == first);
+        let start = start.ok_or(Stale)?;
+        let range = start..start + self.inputs.len();
+        let inputs = manifest.segments.get(range.clone()).ok_or(Stale)?;
+        if !inputs.iter().map(SegmentRef::name).eq(self.inputs.iter().copied()) {
+            return Err(Stale);
         }
         let mut next = manifest.clone();
         next.generation = Generation(manifest.generation.0 + 1);
-        let bytes = |segments: &[SegmentRef]| segments.iter().map(|s| s.logical_bytes).sum::<u64>();
-        let merged = self.output.as_ref().map_or(0, |output| output.logical_bytes);
-        next.logical_bytes = next.logical_bytes - bytes(&self.inputs) + merged;
-        next.segments.splice(at..end, self.output.clone());
+        next.segments.splice(range, self.output.clone());
+        next.logical_bytes = logical_bytes(&next.segments);
         Ok(next)
     }
 }
 
-/// The segments to merge next, if any are.
-pub fn next_merge(manifest: &Manifest) -> Option<Range<usize>> {
-    let _ = manifest;
-    None
+fn is_named(manifest: &Manifest, name: ObjectName) -> bool {
+    manifest.segments.iter().any(|segment| segment.name() == name)
+}
+
+fn logical_bytes(segments: &[SegmentRef]) -> u64 {
+    segments.iter().map(|segment| segment.logical_bytes).sum()
+}
+
+/// Segments of one tier that stand side by side before they are merged, and how much larger the next
+/// tier is. A document is written about once a tier: 4 times on its way from 1 MiB to 4 GiB.
+const FAN_IN: usize = 8;
+/// A segment up to this size is of the lowest tier, in bytes.
+const SMALLEST_TIER_BYTES: u64 = 1 << 20;
+/// Directories of merged segments together, in bytes. That of the output is not larger, so it fits
+/// into one part, and one ranged read brings it.
+const DIRECTORY_BYTES_MAX: u64 = PART_BYTES_MAX as u64 * 3 / 4;
+
+/// The segments to merge next, if any should be: neighbours of about one size, or one of which most
+/// rows are dead.
+pub fn next_merge(snapshot: &Snapshot) -> Option<Range<usize>> {
+    let manifest = &snapshot.live().manifest;
+    tiered(&manifest.segments).or_else(|| mostly_dead(snapshot))
+}
+
+/// The first group of neighbours, smallest tier first, in which a tier is full.
+fn tiered(segments: &[SegmentRef]) -> Option<Range<usize>> {
+    let most = segments.iter().map(tier).max()?;
+    (0..=most).find_map(|t| {
+        let mut groups = groups(segments, t).into_iter();
+        groups.find(|group| {
+            let full = segments[group.clone()].iter().filter(|segment| tier(segment) == t);
+            full.count() >= FAN_IN
+        })
+    })
+}
+
+/// The longest stretches of neighbours up to tier `most` that may become one segment.
+fn groups(segments: &[SegmentRef], most: u32) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    for (place, segment) in segments.iter().enumerate() {
+        if tier(segment) > most || is_full(segment) {
+            continue;
+        }
+        match groups.last_mut() {
+            Some(group) if group.end == place && fit(&segments[group.start..=place]) => {
+                group.end = place + 1;
+            }
+            _ => groups.push(place..place + 1),
+        }
+    }
+    groups
+}
+
+fn tier(segment: &SegmentRef) -> u32 {
+    let units = segment.stored_bytes() / SMALLEST_TIER_BYTES;
+    units.checked_ilog(FAN_IN as u64).map_or(0, |tier| tier + 1)
+}
+
+/// Whether so much is in it already that it is left alone: merging it again and again with small
+/// neighbours would write it many times over.
+fn is_full(segment: &SegmentRef) -> bool {
+    2 * u64::from(segment.directory.bytes) >= DIRECTORY_BYTES_MAX
+}
+
+/// Whether these may become one segment.
+fn fit(segments: &[SegmentRef]) -> bool {
+    let directories = segments.iter().map(|segment| u64::from(segment.directory.bytes));
+    let ends = segments.first().zip(segments.last());
+    let span = ends.map_or(0, |(first, last)| last.end.0 - first.base.0);
+    directories.sum::<u64>() <= DIRECTORY_BYTES_MAX && span <= SEGMENT_ROWS_MAX
+}
+
+/// The first segment above the lowest tier of which more than half the rows are dead.
+fn mostly_dead(snapshot: &Snapshot) -> Option<Range<usize>> {
+    let manifest = &snapshot.live().manifest;
+    let rows: u64 = manifest.segments.iter().map(|segment| u64::from(segment.rows)).sum();
+    let all = || snapshot.directories.iter().map(|directory| &**directory);
+    // Counting the dead of each takes a walk over all kills: only if there are many in all.
+    let many = (rows - manifest.live_rows) * 4 > rows;
+    let found = all().position(|directory| {
+        let dead = directory.dead(all()).len();
+        many && tier(directory.segment()) > 0 && dead * 2 > u64::from(directory.rows())
+    });
+    found.map(|place| place..place + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::{Nonce, Stamp};
+    use crate::format::manifest::{Extent, Part};
+
+    fn segment(nonce: u128, rows: Range<u64>, bytes: u32) -> SegmentRef {
+        let name = ObjectName { stamp: Stamp(1), nonce: Nonce(nonce) };
+        SegmentRef {
+            parts: vec![Part { name, bytes }],
+            directory: Extent { part: 0, start: 0, bytes: 100, crc: 0 },
+            base: Row(rows.start),
+            end: Row(rows.end),
+            rows: (rows.end - rows.start) as u32,
+            kills: 0,
+            logical_bytes: rows.end - rows.start,
+        }
+    }
+
+    const SMALL: u32 = 1000;
+    const MEDIUM: u32 = 2 << 20;
+
+    fn manifest(segments: Vec<SegmentRef>) -> Manifest {
+        let next_row = segments.last().map_or(Row(0), |last| last.end);
+        let live_rows = segments.iter().map(|segment| u64::from(segment.rows)).sum();
+        let logical_bytes = logical_bytes(&segments);
+        Manifest { generation: Generation(4), next_row, segments, live_rows, logical_bytes }
+    }
+
+    #[test]
+    fn a_flush_holds_only_where_it_started() {
+        let before = manifest(vec![segment(1, 0..10, 9)]);
+        let added = segment(2, 10..14, 9);
+        let (from, to, segment) = (Cursor(3), Cursor(5), Some(added.clone()));
+        let edit = FlushEdit { from, to, base: Row(10), end: Row(14), killed: 2, segment };
+        let after = edit.apply(&before, Cursor(3)).unwrap();
+        assert_eq!((after.next_row, after.live_rows, after.logical_bytes), (Row(14), 12, 14));
+        assert_eq!(after.segments[1], added);
+        assert!(edit.has_landed(&after, Cursor(5)) && !edit.has_landed(&before, Cursor(3)));
+        assert_eq!(edit.apply(&before, Cursor(4)), Err(Stale));
+        assert_eq!(edit.apply(&after, Cursor(3)), Err(Stale));
+        assert_eq!(edit.apply(&after, Cursor(5)), Err(Stale), "it does not land twice");
+    }
+
+    #[test]
+    fn a_flush_of_nothing_has_landed_once_its_commits_are_indexed() {
+        let (base, end) = (Row(0), Row(0));
+        let edit =
+            FlushEdit { from: Cursor(3), to: Cursor(5), base, end, killed: 0, segment: None };
+        let after = edit.apply(&Manifest::default(), Cursor(3)).unwrap();
+        assert_eq!(after, Manifest { generation: Generation(1), ..Manifest::default() });
+        assert!(edit.has_landed(&after, Cursor(5)) && !edit.has_landed(&after, Cursor(4)));
+    }
+
+    #[test]
+    fn a_merge_rebases_over_a_flush_and_not_over_another_merge_of_its_inputs() {
+        let [a, b, c] = [segment(1, 0..10, 9), segment(2, 10..14, 9), segment(3, 14..20, 9)];
+        let merged = SegmentRef { rows: 8, ..segment(4, 0..14, 9) };
+        let edit = MergeEdit { inputs: vec![a.name(), b.name()], output: Some(merged.clone()) };
+        let before = manifest(vec![a.clone(), b.clone(), c.clone()]);
+        let after = edit.apply(&before).unwrap();
+        assert_eq!(after.segments, [merged, c.clone()]);
+        assert_eq!((after.live_rows, after.next_row), (before.live_rows, Row(20)));
+        assert!(edit.has_landed(&after) && !edit.has_landed(&before));
+        assert_eq!(edit.apply(&after), Err(Stale));
+        assert_eq!(edit.apply(&manifest(vec![a.clone(), c.clone()])), Err(Stale));
+        assert_eq!(edit.apply(&manifest(vec![a.clone(), c, b.clone()])), Err(Stale));
+        let nothing = MergeEdit { output: None, ..edit };
+        let after = nothing.apply(&before).unwrap();
+        assert_eq!(after.segments.len(), 1);
+        assert!(nothing.has_landed(&after) && !nothing.has_landed(&before));
+    }
+
+    #[test]
+    fn eight_of_a_tier_are_merged_with_the_smaller_ones_between() {
+        let sizes = |sizes: &[u32]| {
+            let rows = |n: u64| n * 10..n * 10 + 10;
+            let named = sizes.iter().zip(0..);
+            let all: Vec<_> =
+                named.map(|(bytes, n)| segment(u128::from(n), rows(n), *bytes)).collect();
+            tiered(&all)
+        };
+        assert_eq!(sizes(&[]), None);
+        assert_eq!(sizes(&[SMALL; 7]), None);
+        assert_eq!(sizes(&[SMALL; 8]), Some(0..8));
+        assert_eq!(sizes(&[&[MEDIUM][..], &[SMALL; 9]].concat()), Some(1..10));
+        assert_eq!(sizes(&[&[MEDIUM; 7][..], &[SMALL; 7]].concat()), None);
+        let mixed = [&[MEDIUM; 4][..], &[SMALL], &[MEDIUM; 4], &[SMALL; 2]].concat();
+        assert_eq!(sizes(&mixed), Some(0..11));
+    }
+
+    #[test]
+    fn writing_one_segment_after_another_leaves_few_and_writes_each_row_few_times() {
+        let (mut segments, mut written) = (Vec::new(), 0_u64);
+        for n in 0..4_000_u64 {
+            segments.push(segment(u128::from(n), n * 10..n * 10 + 10, 100 << 10));
+            while let Some(range) = tiered(&segments) {
+                let rows = segments[range.start].base.0..segments[range.end - 1].end.0;
+                let bytes: u64 = segments[range.clone()].iter().map(SegmentRef::stored_bytes).sum();
+                written += bytes;
+                let merged = segment(u128::from(n) + (1 << 64), rows, bytes as u32);
+                segments.splice(range, [merged]);
+            }
+            assert!(segments.len() <= 36, "{} segments", segments.len());
+        }
+        let amplification = written as f64 / (4_000.0 * f64::from(100 << 10));
+        assert!(amplification < 4.5, "every byte is written {amplification} times again");
+    }
+
+    #[test]
+    fn nothing_is_merged_into_more_than_one_directory_can_say() {
+        let with = |bytes: u64| {
+            let directory = Extent { bytes: bytes as u32, ..Extent::default() };
+            let one = |n: u64| SegmentRef {
+                directory,
+                ..segment(u128::from(n), n * 10..n * 10 + 10, 9 << 20)
+            };
+            tiered(&(0..16).map(one).collect::<Vec<_>>())
+        };
+        assert_eq!(with(DIRECTORY_BYTES_MAX / 16), Some(0..16));
+        assert_eq!(with(DIRECTORY_BYTES_MAX / 8), Some(0..8));
+        assert_eq!(with(DIRECTORY_BYTES_MAX / 2), None);
+    }
 }

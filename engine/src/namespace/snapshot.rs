@@ -55,6 +55,10 @@ impl Snapshot {
     /// # Errors
     ///
     /// This snapshot, unchanged.
+    ///
+    /// # Panics
+    ///
+    /// Never: what is not here was found among what is given.
     pub fn advance(
         self: Arc<Self>,
         head: &Arc<Head>,

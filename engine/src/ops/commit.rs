@@ -53,8 +53,9 @@ use crate::namespace::documents::{Known, decide, mentioned_ids, mentioned_keys};
 use crate::namespace::head::{Attempt, Blocked, CommitFate, NewEntry, Spilled};
 use crate::namespace::invariants;
 use crate::namespace::request::{WriteError, WriteRequest};
-use crate::ops::lookup::{Lookup, LookupError};
+use crate::ops::lookup::Lookup;
 use crate::ops::publication::PAUSE;
+use crate::ops::read::ReadError;
 use crate::ops::records::Records;
 use crate::ops::snapshot::{Depth, Held, Refresh, RefreshError};
 
@@ -301,16 +302,16 @@ impl Group {
     }
 
     /// What a decision needs could not be read.
-    fn unread(self, now: Timestamp, held: Held, error: &LookupError) -> Step<Commit> {
+    fn unread(self, now: Timestamp, held: Held, error: &ReadError) -> Step<Commit> {
         match error {
             // The head has moved on since, or this object would be there (H2).
-            LookupError::Vanished(_) if now < self.plan.deadline && !self.is_fresh => {
+            ReadError::Vanished { .. } if now < self.plan.deadline && !self.is_fresh => {
                 self.refresh(now, Some(held))
             }
-            LookupError::Vanished(_) | LookupError::Unavailable => {
+            ReadError::Vanished { .. } | ReadError::Late => {
                 self.fail(None, &WriteError::Unavailable)
             }
-            LookupError::Damaged(bad) => self.fail(Some(held), &bad.clone().into()),
+            ReadError::Damaged(bad) => self.fail(Some(held), &bad.clone().into()),
         }
     }
 
@@ -484,14 +485,13 @@ impl Group {
         decided: Decided,
         own: Option<(ObjectName, u32)>,
     ) -> Step<Commit> {
-        let from = match base.live() {
-            Some((_, head, _)) => Head::clone(head),
-            None => {
-                // What creates a namespace is its first version, with the first entry in it (H3).
-                let first = self.first_head(&base);
-                let step = Stamp(first.step.0 - 1);
-                Head { step, ..first }
-            }
+        let from = if let Some((_, head, _)) = base.live() {
+            Head::clone(head)
+        } else {
+            // What creates a namespace is its first version, with the first entry in it (H3).
+            let first = self.first_head(&base);
+            let step = Stamp(first.step.0 - 1);
+            Head { step, ..first }
         };
         let commit = CommitId(self.plan.nonces.draw());
         let entry = NewEntry {

@@ -26,12 +26,13 @@ use crate::base::planted::{self, Bug};
 use crate::base::time::Timestamp;
 use crate::base::value::{Document, Id, Value};
 use crate::format::columns::ColumnPage;
-use crate::format::frame::BadObject;
+use crate::format::frame::Damage;
 use crate::format::ids::IdBlock;
 use crate::format::segment::Directory;
 use crate::machine::request::{Reply, Request};
 use crate::machine::{Machine, Round, Step};
 use crate::namespace::snapshot::Snapshot;
+use crate::ops::read::ReadError;
 
 /// A lookup on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -66,20 +67,6 @@ struct Fetch {
     segment: usize,
     attribute: AttributeId,
     page: usize,
-}
-
-/// Why something a snapshot names could not be read.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
-pub enum LookupError {
-    /// The store did not answer in time.
-    #[error("the store does not answer")]
-    Unavailable,
-    /// An object is gone: the snapshot is too old.
-    #[error("object {0} is gone")]
-    Vanished(Key),
-    /// An object cannot be read.
-    #[error(transparent)]
-    Damaged(#[from] BadObject),
 }
 
 impl Lookup {
@@ -133,7 +120,7 @@ impl Lookup {
         mut self,
         probes: Vec<(Probe, Vec<Id>)>,
         replies: Vec<Reply>,
-    ) -> Result<Step<Self>, LookupError> {
+    ) -> Result<Step<Self>, ReadError> {
         let mut fetches: BTreeMap<Fetch, Vec<(Id, u32)>> = BTreeMap::new();
         let mut living = BTreeSet::new();
         for ((probe, ids), reply) in probes.into_iter().zip(replies) {
@@ -174,7 +161,7 @@ impl Lookup {
         mut self,
         fetches: Vec<(Fetch, Vec<(Id, u32)>)>,
         replies: Vec<Reply>,
-    ) -> Result<Step<Self>, LookupError> {
+    ) -> Result<Step<Self>, ReadError> {
         // By ascending attribute within a segment, and a document is of one segment.
         for ((fetch, rows), reply) in fetches.into_iter().zip(replies) {
             let directory = self.directory(fetch.segment).clone();
@@ -194,7 +181,7 @@ impl Lookup {
 }
 
 impl Machine for Lookup {
-    type Output = Result<Documents, LookupError>;
+    type Output = Result<Documents, ReadError>;
 
     fn step(mut self, _: Timestamp, replies: Vec<Reply>) -> Step<Self> {
         let state = core::mem::replace(&mut self.state, State::Finding(Vec::new()));
@@ -207,10 +194,11 @@ impl Machine for Lookup {
 }
 
 /// What was read of an object.
-pub(super) fn body(key: &Key, reply: Reply) -> Result<Blob, LookupError> {
+pub(super) fn body(key: &Key, reply: Reply) -> Result<Blob, ReadError> {
     match reply {
         Reply::Found { body, .. } => Ok(body),
-        Reply::Missing => Err(LookupError::Vanished(key.clone())),
-        _ => Err(LookupError::Unavailable),
+        Reply::Missing => Err(ReadError::Vanished { key: key.clone() }),
+        Reply::Unreadable => Err(Damage::Unreadable.of(key).into()),
+        _ => Err(ReadError::Late),
     }
 }

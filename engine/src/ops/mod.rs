@@ -11,6 +11,7 @@
 //! | [`query`]      | answer a query from a snapshot                                  | 2                   |
 //! | [`flush`]      | make a segment of log entries                                   | 2                   |
 //! | [`merge`]      | make one segment of several                                     | as many as it has windows |
+//! | [`read`]       | read stretches of segments, and say what went wrong             | –                   |
 //! | [`collect`]    | delete what was unlinked long enough ago                        | 3                   |
 //! | [`sweep`]      | find and delete what crashed work left behind                   | 4 and more          |
 
@@ -22,9 +23,11 @@ pub mod lookup;
 pub mod merge;
 pub mod publication;
 pub mod query;
+pub mod read;
 pub mod records;
 pub mod snapshot;
 pub mod sweep;
+mod upload;
 
 use crate::format::layout::{Family, Place};
 use crate::format::manifest::{Extent, SegmentRef};
@@ -37,3 +40,6 @@ fn read(place: &Place, segment: &SegmentRef, extent: Extent) -> Request {
     let range = ByteRange { start, end: start + u64::from(extent.bytes) };
     Request::get_range(place.object(Family::Segment, part.name), range)
 }
+
+#[cfg(test)]
+mod tests;

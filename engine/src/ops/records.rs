@@ -17,7 +17,8 @@ use crate::format::log::IdempotencyRecord;
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Round, Step};
 use crate::namespace::snapshot::Snapshot;
-use crate::ops::lookup::{LookupError, body};
+use crate::ops::lookup::body;
+use crate::ops::read::ReadError;
 
 /// A lookup of keys on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -58,7 +59,7 @@ impl Records {
         Step::Wait(Self { snapshot, found, asked }, Round::ask_all(requests, deadline))
     }
 
-    fn read(mut self, replies: Vec<Reply>) -> Result<Found, LookupError> {
+    fn read(mut self, replies: Vec<Reply>) -> Result<Found, ReadError> {
         for ((segment, key), reply) in self.asked.iter().zip(replies) {
             let directory = &self.snapshot.directories[*segment];
             let block = directory.record_block(key).expect("what was asked for is there");
@@ -75,7 +76,7 @@ impl Records {
 }
 
 impl Machine for Records {
-    type Output = Result<Found, LookupError>;
+    type Output = Result<Found, ReadError>;
 
     fn step(self, _: Timestamp, replies: Vec<Reply>) -> Step<Self> {
         Step::Done(self.read(replies))

@@ -217,7 +217,7 @@ impl Refresh {
         Place { namespace: self.namespace.clone(), incarnation: head.incarnation }
     }
 
-    fn loaded(self, now: Timestamp, mut loading: Box<Loading>, replies: Vec<Reply>) -> Step<Self> {
+    fn loaded(self, now: Timestamp, mut loading: Loading, replies: Vec<Reply>) -> Step<Self> {
         let place = self.place(&loading.head);
         for (wanted, reply) in loading.wanted.clone().into_iter().zip(replies) {
             let body = match reply {
@@ -246,9 +246,13 @@ impl Machine for Refresh {
                 }
                 Some(Reply::Missing) => Step::Done(Ok(Held::ABSENT)),
                 Some(Reply::Found { tag, body }) => self.judge(tag, &body),
+                Some(Reply::Unreadable) => {
+                    let key = layout::head(&self.namespace);
+                    Step::Done(Err(Damage::Unreadable.of(&key).into()))
+                }
                 _ => Step::Done(Err(RefreshError::Unavailable)),
             },
-            State::Loading(loading) => self.loaded(now, loading, replies),
+            State::Loading(loading) => self.loaded(now, *loading, replies),
         }
     }
 

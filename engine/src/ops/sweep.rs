@@ -37,17 +37,40 @@ use crate::ops::snapshot::{Depth, Held, Refresh};
 /// A sweep on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sweep {
-    namespace: NamespaceName,
-    deadline: Timestamp,
+    rounds: Rounds,
     state: State,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum State {
-    Raising(Publication),
+    Raising(Box<Publication>),
     Listing(Vec<Key>),
-    Reading(Vec<Key>, Refresh),
+    Reading(Vec<Key>, Box<Refresh>),
     Deleting { left: Vec<Key>, deleted: u64, held: Held },
+}
+
+/// What a sweep knows from beginning to end.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Rounds {
+    namespace: NamespaceName,
+    deadline: Timestamp,
+}
+
+/// Which namespace to sweep, and how.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SweepPlan {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// Its newest known version.
+    pub version: Option<(Tag, Arc<Head>)>,
+    /// Work that began before this step is taken for dead.
+    pub floor: Stamp,
+    /// What day it is.
+    pub wall: WallTime,
+    /// For nonces of heads.
+    pub nonces: Nonces,
+    /// When to give up.
+    pub deadline: Timestamp,
 }
 
 /// What a sweep came to.
@@ -65,72 +88,61 @@ pub struct Swept {
 const PAGE: u32 = 1_000;
 
 impl Sweep {
-    /// Begins to sweep a namespace whose newest known version is `version`. Work that began before
-    /// `floor` is taken for dead.
-    pub fn start(
-        now: Timestamp,
-        namespace: NamespaceName,
-        version: Option<(Tag, Arc<Head>)>,
-        floor: Stamp,
-        wall: WallTime,
-        nonces: Nonces,
-        deadline: Timestamp,
-    ) -> Step<Self> {
-        let sweep = |state| Self { namespace: namespace.clone(), deadline, state };
+    /// Begins to sweep a namespace.
+    pub fn start(now: Timestamp, plan: SweepPlan) -> Step<Self> {
+        let SweepPlan { namespace, version, floor, wall, nonces, deadline } = plan;
+        let rounds = Rounds { namespace: namespace.clone(), deadline };
         match version {
             Some((tag, head)) if head.live().is_some() && head.floor < floor => {
-                let edit = Edit::RaiseFloor(floor);
-                let plan = Plan { namespace: namespace.clone(), edit, wall, nonces, deadline };
-                let step = Publication::start(now, plan, tag, &head);
-                Self::raising(sweep, step)
+                let plan =
+                    Plan { namespace, edit: Edit::RaiseFloor(floor), wall, nonces, deadline };
+                rounds.raising(Publication::start(now, plan, tag, &head))
             }
-            _ => sweep(State::Listing(Vec::new())).list(),
+            _ => rounds.list(Vec::new()),
         }
     }
+}
 
-    fn raising(sweep: impl Fn(State) -> Self, step: Step<Publication>) -> Step<Self> {
+impl Rounds {
+    fn wait(self, state: State, round: Round) -> Step<Sweep> {
+        Step::Wait(Sweep { rounds: self, state }, round)
+    }
+
+    fn give_up(deleted: u64, held: Option<Held>) -> Step<Sweep> {
+        Step::Done(Swept { deleted, is_complete: false, held })
+    }
+
+    fn raising(self, step: Step<Publication>) -> Step<Sweep> {
         match step {
-            Step::Wait(publication, round) => Step::Wait(sweep(State::Raising(publication)), round),
-            Step::Done(Publicized::Landed(..) | Publicized::Superseded) => {
-                sweep(State::Listing(Vec::new())).list()
+            Step::Wait(publication, round) => {
+                self.wait(State::Raising(Box::new(publication)), round)
             }
+            Step::Done(Publicized::Landed(..) | Publicized::Superseded) => self.list(Vec::new()),
             Step::Done(Publicized::Unknown | Publicized::Damaged(_)) => Self::give_up(0, None),
         }
     }
 
-    fn give_up(deleted: u64, held: Option<Held>) -> Step<Self> {
-        Step::Done(Swept { deleted, is_complete: false, held })
-    }
-
-    fn wait(self, state: State, round: Round) -> Step<Self> {
-        Step::Wait(Self { state, ..self }, round)
-    }
-
     /// Asks for the page behind what was listed so far.
-    fn list(self) -> Step<Self> {
-        let State::Listing(seen) = self.state.clone() else {
-            unreachable!("only a listing goes on listing")
-        };
+    fn list(self, seen: Vec<Key>) -> Step<Sweep> {
         let prefix = layout::namespace_data(&self.namespace);
         let request = Request::List { prefix, after: seen.last().cloned(), limit: PAGE };
         let round = Round::ask(request, self.deadline);
         self.wait(State::Listing(seen), round)
     }
 
-    fn listed(self, mut seen: Vec<Key>, objects: Vec<Listed>, more: bool) -> Step<Self> {
+    fn listed(self, mut seen: Vec<Key>, objects: Vec<Listed>, more: bool) -> Step<Sweep> {
         let goes_on = more && !objects.is_empty();
         seen.extend(objects.into_iter().map(|object| object.key));
         if goes_on {
-            return Self { state: State::Listing(seen), ..self }.list();
+            return self.list(seen);
         }
-        let (namespace, deadline) = (self.namespace.clone(), self.deadline);
-        let step = Refresh::start(namespace, None, Depth::Head, deadline);
-        self.reading(seen, step)
+        let refresh = Refresh::start(self.namespace.clone(), None, Depth::Head, self.deadline);
+        self.reading(seen, refresh)
     }
 
-    fn reading(self, seen: Vec<Key>, step: Step<Refresh>) -> Step<Self> {
+    fn reading(self, seen: Vec<Key>, step: Step<Refresh>) -> Step<Sweep> {
         match step {
-            Step::Wait(refresh, round) => self.wait(State::Reading(seen, refresh), round),
+            Step::Wait(refresh, round) => self.wait(State::Reading(seen, Box::new(refresh)), round),
             Step::Done(Ok(held)) => {
                 let left = held.version.as_ref().map(|(_, head)| orphans(&seen, head));
                 self.delete(left.unwrap_or_default(), 0, held)
@@ -139,7 +151,7 @@ impl Sweep {
         }
     }
 
-    fn delete(self, left: Vec<Key>, deleted: u64, held: Held) -> Step<Self> {
+    fn delete(self, left: Vec<Key>, deleted: u64, held: Held) -> Step<Sweep> {
         if left.is_empty() {
             return Step::Done(Swept { deleted, is_complete: true, held: Some(held) });
         }
@@ -156,7 +168,7 @@ impl Sweep {
         deleted: u64,
         held: Held,
         replies: &[Reply],
-    ) -> Step<Self> {
+    ) -> Step<Sweep> {
         let gone = replies.iter().filter(|reply| **reply == Reply::Deleted).count();
         let deleted = deleted + gone as u64;
         if gone < replies.len() || now >= self.deadline {
@@ -187,22 +199,16 @@ impl Machine for Sweep {
     type Output = Swept;
 
     fn step(self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
-        let Self { namespace, deadline, state } = self;
-        let sweep = |state| Self { namespace: namespace.clone(), deadline, state };
+        let Self { rounds, state } = self;
         match state {
-            State::Raising(publication) => Self::raising(sweep, publication.step(now, replies)),
+            State::Raising(publication) => rounds.raising(publication.step(now, replies)),
             State::Listing(seen) => match replies.into_iter().next() {
-                Some(Reply::Listed { objects, more }) => {
-                    sweep(State::Listing(Vec::new())).listed(seen, objects, more)
-                }
-                _ => Self::give_up(0, None),
+                Some(Reply::Listed { objects, more }) => rounds.listed(seen, objects, more),
+                _ => Rounds::give_up(0, None),
             },
-            State::Reading(seen, refresh) => {
-                sweep(State::Listing(Vec::new())).reading(seen, refresh.step(now, replies))
-            }
+            State::Reading(seen, refresh) => rounds.reading(seen, refresh.step(now, replies)),
             State::Deleting { left, deleted, held } => {
-                let machine = sweep(State::Listing(Vec::new()));
-                machine.deleted(now, left, deleted, held, &replies)
+                rounds.deleted(now, left, deleted, held, &replies)
             }
         }
     }

@@ -4,7 +4,7 @@
 //! |---------------|------------------------------------------------------------------------------|
 //! | [`namespace`] | What does a node hold of a namespace, who waits, and what is to be run next? |
 //! | [`task`]      | How does a driver run any machine a service starts?                          |
-//! | [`upkeep`]    | When is a namespace flushed, merged, collected, swept?                       |
+//! | `upkeep`      | When is a namespace flushed, merged, collected, swept?                       |
 //!
 //! A driver owns a [`NamespaceService`](namespace::NamespaceService) for each namespace it has to do
 //! with. It hands in what clients ask, runs every [`Start`](task::Start) it is given, hands the output
@@ -13,4 +13,7 @@
 
 pub mod namespace;
 pub mod task;
-pub mod upkeep;
+mod upkeep;
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::base::host::Host;
-use crate::base::id::{Nonces, Stamp};
+use crate::base::id::Nonces;
 use crate::base::name::NamespaceName;
-use crate::base::time::{Timestamp, WallTime};
+use crate::base::time::Timestamp;
 use crate::format::head::Head;
 use crate::machine::request::{Reply, Tag};
 use crate::machine::{Machine, Step};
@@ -14,12 +14,13 @@ use crate::namespace::snapshot::Snapshot;
 use crate::ops::collect::{Collect, CollectPlan, Collected};
 use crate::ops::commit::{Commit, CommitPlan, Committed};
 use crate::ops::delete::{Delete, DeleteError, Deleted};
-use crate::ops::flush::{Flush, FlushError, Flushed};
-use crate::ops::merge::{Merge, MergeError, MergePlan, Merged};
+use crate::ops::flush::{self, Flush, Flushed};
+use crate::ops::merge::{Merge, MergePlan, Merged};
 use crate::ops::publication::{Plan, Publication, Publicized};
 use crate::ops::query::Query;
+use crate::ops::read::ReadError;
 use crate::ops::snapshot::{Depth, Held, Refresh, RefreshError};
-use crate::ops::sweep::{Sweep, Swept};
+use crate::ops::sweep::{Sweep, SweepPlan, Swept};
 
 /// Names a task among those of one service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -77,20 +78,7 @@ pub enum Start {
     /// Delete trash.
     Collect(Box<CollectPlan>, Tag, Arc<Head>),
     /// Delete orphans.
-    Sweep {
-        /// The namespace.
-        namespace: NamespaceName,
-        /// Its newest known version.
-        version: Option<(Tag, Arc<Head>)>,
-        /// Work that began before this step is taken for dead.
-        floor: Stamp,
-        /// What day it is.
-        wall: WallTime,
-        /// For nonces of heads.
-        nonces: Nonces,
-        /// When to give up.
-        deadline: Timestamp,
-    },
+    Sweep(Box<SweepPlan>),
 }
 
 /// Any operation on its way.
@@ -130,9 +118,9 @@ pub enum Output {
     /// Of [`Start::Query`].
     Query(Result<Answer, QueryError>),
     /// Of [`Start::Flush`].
-    Flush(Result<Box<Flushed>, FlushError>),
+    Flush(Result<Box<Flushed>, ReadError>),
     /// Of [`Start::Merge`].
-    Merge(Result<Box<Merged>, MergeError>),
+    Merge(Result<Box<Merged>, ReadError>),
     /// Of [`Start::Collect`].
     Collect(Collected),
     /// Of [`Start::Sweep`].
@@ -157,13 +145,12 @@ impl Start {
                 query(Query::start(now, snapshot, &request, host, deadline))
             }
             Self::Flush { snapshot, nonces, deadline } => {
-                flush(Flush::start(now, snapshot, nonces, deadline))
+                let settings = flush::Settings::default();
+                flushing(Flush::start(now, snapshot, nonces, settings, deadline))
             }
             Self::Merge(plan) => merge(Merge::start(now, *plan)),
             Self::Collect(plan, tag, head) => collect(Collect::start(now, *plan, tag, &head)),
-            Self::Sweep { namespace, version, floor, wall, nonces, deadline } => {
-                sweep(Sweep::start(now, namespace, version, floor, wall, nonces, deadline))
-            }
+            Self::Sweep(plan) => sweep(Sweep::start(now, *plan)),
         }
     }
 
@@ -183,7 +170,7 @@ impl Machine for Task {
             Self::Publication(machine) => publication(machine.step(now, replies)),
             Self::Delete(machine) => delete(machine.step(now, replies)),
             Self::Query(machine) => query(machine.step(now, replies)),
-            Self::Flush(machine) => flush(machine.step(now, replies)),
+            Self::Flush(machine) => flushing(machine.step(now, replies)),
             Self::Merge(machine) => merge(machine.step(now, replies)),
             Self::Collect(machine) => collect(machine.step(now, replies)),
             Self::Sweep(machine) => sweep(machine.step(now, replies)),
@@ -225,13 +212,13 @@ fn query(step: Step<Query>) -> Step<Task> {
     step.within(|m| Task::Query(Box::new(m)), |o| Step::Done(Output::Query(o)))
 }
 
-fn flush(step: Step<Flush>) -> Step<Task> {
-    let end = |o: Result<Flushed, FlushError>| Step::Done(Output::Flush(o.map(Box::new)));
+fn flushing(step: Step<Flush>) -> Step<Task> {
+    let end = |o: Result<Flushed, ReadError>| Step::Done(Output::Flush(o.map(Box::new)));
     step.within(|m| Task::Flush(Box::new(m)), end)
 }
 
 fn merge(step: Step<Merge>) -> Step<Task> {
-    let end = |o: Result<Merged, MergeError>| Step::Done(Output::Merge(o.map(Box::new)));
+    let end = |o: Result<Merged, ReadError>| Step::Done(Output::Merge(o.map(Box::new)));
     step.within(|m| Task::Merge(Box::new(m)), end)
 }
 

@@ -4,10 +4,11 @@
 //! published. Nodes do not agree on who does it: two that do the same work both do it, and one
 //! publication gets in.
 
+use core::ops::Range;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::base::id::{Nonces, Stamp};
+use crate::base::id::{Generation, Nonces, Stamp};
 use crate::base::name::NamespaceName;
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::segment::Directory;
@@ -17,6 +18,7 @@ use crate::ops::collect::{self, CollectPlan};
 use crate::ops::merge::MergePlan;
 use crate::ops::publication::{Plan, Publicized};
 use crate::ops::snapshot::Held;
+use crate::ops::sweep::SweepPlan;
 use crate::service::namespace::{Settings, View};
 use crate::service::task::{Output, Start};
 
@@ -28,6 +30,8 @@ pub(super) struct Upkeep {
     unindexed_since: Option<Timestamp>,
     /// Not before this moment: something failed, or had to start over.
     resume_at: Timestamp,
+    /// The merge that is next, as of a generation of the manifest.
+    merge: (Option<Generation>, Option<Range<usize>>),
     /// Whether trash is being collected.
     is_collecting: bool,
     /// Whether orphans are being swept.
@@ -60,6 +64,7 @@ impl Upkeep {
             build: Build::Idle,
             unindexed_since: None,
             resume_at: now,
+            merge: (None, None),
             is_collecting: false,
             is_sweeping: false,
             swept: (now, None),
@@ -92,8 +97,8 @@ impl Upkeep {
 
     /// Whether the newest version has to be loaded for what is to be done.
     pub(super) fn wants_refresh(&self, view: &View) -> bool {
-        let lags = matches!(self.build, Build::Idle) && self.unindexed_since.is_some();
-        self.is_asked || (lags && !view.is_loaded())
+        let lags = self.unindexed_since.is_some() || self.merge.1.is_some();
+        self.is_asked || (matches!(self.build, Build::Idle) && lags && !view.is_loaded())
     }
 
     /// When there is something to do at the latest, if nothing else happens.
@@ -106,14 +111,15 @@ impl Upkeep {
     ) -> Option<Timestamp> {
         let flush = self.unindexed_since.map(|since| since + settings.flush_after);
         let live = view.version().and_then(|(_, head)| head.live());
-        let merge = live.and_then(|live| segments::next_merge(&live.manifest)).map(|_| now);
+        let merge = self.merge.1.as_ref().map(|_| now);
         let trash = live.and_then(|live| live.trash.first()).map(|oldest| {
             let age = wall.since(oldest.at);
             now + settings.trash_retention.saturating_sub(age)
         });
         let sweep = live.map(|_| self.swept.0 + settings.sweep_every);
-        let idle = matches!(self.build, Build::Idle);
-        let build = [flush, merge].into_iter().flatten().min().filter(|_| idle);
+        // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
+        let can_build = matches!(self.build, Build::Idle) && view.is_loaded();
+        let build = [flush, merge].into_iter().flatten().min().filter(|_| can_build);
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = sweep.filter(|_| !self.is_sweeping);
         let next = [build, trash, sweep].into_iter().flatten().min()?;
@@ -164,6 +170,7 @@ impl Upkeep {
         if now < self.resume_at {
             return starts;
         }
+        self.plan_merge(view);
         if matches!(self.build, Build::Idle)
             && let Some(start) = self.build(now, wall, settings, view, nonces)
         {
@@ -183,7 +190,7 @@ impl Upkeep {
         }
         if !self.is_sweeping && self.swept.0 + settings.sweep_every <= now {
             self.is_sweeping = true;
-            starts.push(Start::Sweep {
+            let plan = SweepPlan {
                 namespace: name.clone(),
                 // Work that began before the last sweep has had its time.
                 floor: self.swept.1.unwrap_or_default(),
@@ -191,10 +198,20 @@ impl Upkeep {
                 wall,
                 nonces: nonces.fork(),
                 deadline: now + BUILD_TIME_MAX,
-            });
+            };
+            starts.push(Start::Sweep(Box::new(plan)));
             self.swept = (now, Some(head.step));
         }
         starts
+    }
+
+    /// Finds the next merge, once for a generation.
+    fn plan_merge(&mut self, view: &View) {
+        let Some(snapshot) = view.snapshot().filter(|_| view.is_loaded()) else { return };
+        let generation = Some(snapshot.live().manifest.generation);
+        if self.merge.0 != generation {
+            self.merge = (generation, segments::next_merge(snapshot));
+        }
     }
 
     /// The flush or the merge that is due.
@@ -214,7 +231,7 @@ impl Upkeep {
         if !live.log.entries.is_empty() && (old || large) {
             return Some(Start::Flush { snapshot, nonces: nonces.fork(), deadline });
         }
-        let segments = segments::next_merge(&live.manifest)?;
+        let segments = self.merge.1.clone()?;
         let plan = MergePlan {
             snapshot,
             segments,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 use sana_engine::base::time::Timestamp;
 use sana_engine::machine::drive::Clock;
-use sana_engine::machine::request::Reply;
+use sana_engine::machine::request::{Reply, Request};
 
 use super::format::Damage;
 use crate::clock::SystemClock;
@@ -57,8 +57,9 @@ impl Fault {
 
     /// What the asker is told. Damage is no absence: whoever asks must not go on as if the object
     /// were missing or old.
-    pub(super) const fn reply(&self) -> Reply {
+    pub(super) const fn reply(&self, request: &Request) -> Reply {
         match self {
+            Self::Damaged { .. } if request.is_read() => Reply::Unreadable,
             Self::Before { .. } | Self::Damaged { .. } => Reply::Throttled,
             Self::After { .. } => Reply::Lost,
         }

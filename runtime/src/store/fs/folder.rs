@@ -23,6 +23,7 @@ use rustix::io::Errno;
 use super::fault::Fault;
 use super::format::SETTLED;
 use super::names::Place;
+use super::scan::LastScan;
 use crate::entropy;
 
 /// An open folder.
@@ -37,6 +38,7 @@ pub(super) struct Folder {
     /// Who of this process is at a file. Taken before the lock on the file, which alone does not keep
     /// a stream of readers from starving a writer.
     turns: Vec<RwLock<()>>,
+    last_scan: LastScan,
 }
 
 /// Whether a draft got its name.
@@ -67,7 +69,14 @@ impl Folder {
         root.lock_shared()?;
         root.sync_all()?;
         let turns = (0..TURNS).map(|_| RwLock::new(())).collect();
-        Ok(Self { path, root: Arc::new(root), temp, known: Mutex::default(), turns })
+        Ok(Self {
+            path,
+            root: Arc::new(root),
+            temp,
+            known: Mutex::default(),
+            turns,
+            last_scan: LastScan::default(),
+        })
     }
 
     /// Where it lies.
@@ -78,6 +87,11 @@ impl Folder {
     /// Its own directory.
     pub(super) fn root(&self) -> &File {
         &self.root
+    }
+
+    /// What listings remember.
+    pub(super) fn last_scan(&self) -> &LastScan {
+        &self.last_scan
     }
 
     /// The turn at the file of this path.

@@ -264,14 +264,19 @@ impl Slots {
         })
     }
 
-    /// The slots without the newest one, whose body is not what its header claims: the write of it
-    /// was cut short, unless it was durable once (F3).
+    /// The slots without the newest one: it was never durable, and its body is not what its header
+    /// claims, so the write of it was cut short (F3).
     ///
     /// # Errors
     ///
-    /// [`Damage`] if it was, or if there is no other version.
-    pub(super) const fn fall_back(self) -> Result<Self, Damage> {
-        if !matches!(self.header.mark, Mark::Unsettled) || self.older.sequence == 0 {
+    /// [`Damage`] if there is no other version.
+    ///
+    /// # Panics
+    ///
+    /// If the newest version was durable.
+    pub(super) fn fall_back(self) -> Result<Self, Damage> {
+        assert_eq!(self.header.mark, Mark::Unsettled, "F3: a durable version is never passed over");
+        if self.older.sequence == 0 {
             return Err(Damage::Body(self.header.sequence));
         }
         Ok(Self { newest: 1 - self.newest, header: self.older, older: SlotHeader::VOID })

@@ -11,13 +11,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use sana_engine::base::blob::Blob;
 use sana_engine::machine::request::{ByteRange, Tag};
 
+use super::cached;
 use super::fault::Fault;
 use super::folder::{Folder, sync_directory};
 use super::format::{self, Damage, FileHeader, FileKind, Mark, SlotHeader, Slots};
@@ -25,20 +26,30 @@ use super::format::{self, Damage, FileHeader, FileKind, Mark, SlotHeader, Slots}
 /// An object's file, as long as its lock is held.
 #[derive(Debug)]
 pub(super) struct Held<'a> {
-    file: File,
+    file: Locked,
     path: &'a Path,
     nonce: u128,
     version: Version,
     _turn: Turn<'a>,
 }
 
-/// Who else may have the file.
+/// Who else may have the file, and whether to wait for them and for the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Access {
+    /// Other readers, and there is no waiting: what is locked, on the disk only, large or not settled
+    /// fails. So a thread that must not wait can read what lies in the system's cache.
+    Glance,
     /// Other readers.
     Shared,
     /// Nobody.
     Exclusive,
+}
+
+/// A locked file.
+#[derive(Debug)]
+struct Locked {
+    file: File,
+    access: Access,
 }
 
 /// Where in the file the newest version is.
@@ -65,19 +76,21 @@ impl<'a> Held<'a> {
         access: Access,
     ) -> Result<Option<Self>, Fault> {
         loop {
-            let turn = Turn::take(folder, path, access);
-            let Some(file) = open_locked(folder, path, access)? else { return Ok(None) };
+            let turn = Turn::take(folder, path, access)?;
+            let Some(file) = Locked::open(folder, path, access)? else { return Ok(None) };
             let (nonce, version) = Version::read(&file, path)?;
             let held = Self { file, path, nonce, version, _turn: turn };
             if held.version.is_settled() {
                 return Ok(Some(held));
             }
             // F2: the last writer died before it was done. Whoever comes first finishes its work.
-            if access == Access::Exclusive {
-                held.settle(folder)?;
-            } else {
-                drop(held);
-                drop(Self::open(folder, path, Access::Exclusive)?);
+            match access {
+                Access::Glance => return Err(would_wait()),
+                Access::Shared => {
+                    drop(held);
+                    drop(Self::open(folder, path, Access::Exclusive)?);
+                }
+                Access::Exclusive => held.settle(folder)?,
             }
         }
     }
@@ -105,15 +118,13 @@ impl<'a> Held<'a> {
         let start = range.start.min(end);
         match &self.version {
             Version::Whole { .. } => {
-                let mut body = Vec::with_capacity((end - start) as usize);
-                let read = (&self.file)
-                    .seek(SeekFrom::Start(format::FILE_HEADER_BYTES as u64 + start))
-                    .and_then(|_| (&self.file).take(end - start).read_to_end(&mut body));
-                read.map_err(|error| Fault::before("reading a file", error))?;
-                Ok(Blob::from(body))
+                let body = self.file.read(format::FILE_HEADER_BYTES as u64 + start, end - start);
+                Ok(Blob::from(body.map_err(|error| Fault::before("reading a file", error))?))
             }
             Version::Slot { slot_bytes, slots } => {
-                let body = read_slot(&self.file, *slot_bytes, slots)
+                let body = self
+                    .file
+                    .read_slot(*slot_bytes, slots)
                     .map_err(|error| Fault::before("reading a file", error))?
                     .ok_or(Damage::Body(slots.header.sequence))
                     .map_err(|damage| Fault::damaged(self.path, damage))?;
@@ -132,11 +143,12 @@ impl<'a> Held<'a> {
         let sequence = slots.header.sequence + 1;
         let at = format::slot_at(1 - slots.newest, *slot_bytes);
         let content = format::slot_content(self.nonce, sequence, body.as_slice(), body.crc32());
-        let written = self.file.write_all_at(&content, at).and_then(|()| self.file.sync_data());
+        let written =
+            self.file.file.write_all_at(&content, at).and_then(|()| self.file.file.sync_data());
         if let Err(error) = written {
             // The system may hold the version in memory and take it for durable the next time it is
             // asked. Voiding the slot keeps others from believing that.
-            let voided = self.file.write_all_at(&SlotHeader::VOID.encode(self.nonce), at);
+            let voided = self.file.file.write_all_at(&SlotHeader::VOID.encode(self.nonce), at);
             tracing::error!(path = %self.path.display(), %error, ?voided, "a write failed midway");
             return Err(Fault::after("writing a file", error));
         }
@@ -153,12 +165,12 @@ impl<'a> Held<'a> {
                 at + format::SLOT_MARK_AT as u64
             }
         };
-        let synced = self.rewrite().and_then(|()| self.file.sync_data());
+        let synced = self.rewrite().and_then(|()| self.file.file.sync_data());
         synced.map_err(|error| Fault::before("finishing a write", error))?;
         if let Some(directory) = folder.path().join(self.path).parent() {
             sync_directory(directory)?;
         }
-        let marked = self.file.write_all_at(&format::SETTLED, mark_at);
+        let marked = self.file.file.write_all_at(&format::SETTLED, mark_at);
         marked.map_err(|error| Fault::before("finishing a write", error))
     }
 
@@ -168,13 +180,13 @@ impl<'a> Held<'a> {
         let Version::Slot { slot_bytes, slots } = &self.version else { return Ok(()) };
         let at = format::slot_at(slots.newest, *slot_bytes);
         let mut content = vec![0; *slot_bytes];
-        self.file.read_exact_at(&mut content, at)?;
-        self.file.write_all_at(&content, at)
+        self.file.file.read_exact_at(&mut content, at)?;
+        self.file.file.write_all_at(&content, at)
     }
 
     /// Notes that the version is durable. Nothing depends on it: whoever misses the mark syncs.
     fn mark(&self, at: u64) {
-        if let Err(error) = self.file.write_all_at(&format::SETTLED, at) {
+        if let Err(error) = self.file.file.write_all_at(&format::SETTLED, at) {
             tracing::debug!(%error, "a version could not be marked as durable");
         }
     }
@@ -182,15 +194,15 @@ impl<'a> Held<'a> {
 
 impl Version {
     /// Finds the newest version of a file, and the file's nonce.
-    fn read(file: &File, path: &Path) -> Result<(u128, Self), Fault> {
+    fn read(file: &Locked, path: &Path) -> Result<(u128, Self), Fault> {
         let failed = |error| Fault::before("reading a file", error);
         let damaged = |damage| Fault::damaged(path, damage);
         let mut header = [0; format::FILE_HEADER_BYTES];
-        read_up_to(file, &mut header, 0).map_err(failed)?;
+        file.fill(&mut header, 0).map_err(failed)?;
         let FileHeader { nonce, kind } = FileHeader::decode(&header).map_err(damaged)?;
         let slot_bytes = match kind {
             FileKind::Whole { settled } => {
-                let file_bytes = file.metadata().map_err(failed)?.len();
+                let file_bytes = file.file.metadata().map_err(failed)?.len();
                 let bytes = file_bytes.checked_sub(format::FILE_HEADER_BYTES as u64);
                 let bytes = bytes.ok_or(Damage::Short).map_err(damaged)?;
                 return Ok((nonce, Self::Whole { bytes, settled }));
@@ -199,13 +211,13 @@ impl Version {
         };
         let mut headers = [[0; format::SLOT_HEADER_BYTES]; 2];
         for (index, header) in headers.iter_mut().enumerate() {
-            read_up_to(file, header, format::slot_at(index, slot_bytes)).map_err(failed)?;
+            file.fill(header, format::slot_at(index, slot_bytes)).map_err(failed)?;
         }
         let [a, b] = headers;
         let mut slots = Slots::look(&a, &b, slot_bytes, nonce).map_err(damaged)?;
         // A version that may not be durable may as well be cut short (F3).
         while slots.header.mark == Mark::Unsettled
-            && read_slot(file, slot_bytes, &slots).map_err(failed)?.is_none()
+            && file.read_slot(slot_bytes, &slots).map_err(failed)?.is_none()
         {
             slots = slots.fall_back().map_err(damaged)?;
         }
@@ -222,17 +234,88 @@ impl Version {
 }
 
 impl<'a> Turn<'a> {
-    fn take(folder: &'a Folder, path: &Path, access: Access) -> Self {
+    fn take(folder: &'a Folder, path: &Path, access: Access) -> Result<Self, Fault> {
         let turn = folder.turn(path);
         // What the lock guards lies in the file; a panic beside it spoils nothing here.
-        match access {
-            Access::Shared => {
-                Self::Shared { _guard: turn.read().unwrap_or_else(PoisonError::into_inner) }
-            }
+        let guard = match access {
+            Access::Glance => match turn.try_read() {
+                Ok(guard) => guard,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Err(would_wait()),
+            },
+            Access::Shared => turn.read().unwrap_or_else(PoisonError::into_inner),
             Access::Exclusive => {
-                Self::Exclusive { _guard: turn.write().unwrap_or_else(PoisonError::into_inner) }
+                let guard = turn.write().unwrap_or_else(PoisonError::into_inner);
+                return Ok(Self::Exclusive { _guard: guard });
+            }
+        };
+        Ok(Self::Shared { _guard: guard })
+    }
+}
+
+impl Locked {
+    /// The file of this path, once it is locked and still the one that has the name (O1).
+    fn open(folder: &Folder, path: &Path, access: Access) -> Result<Option<Self>, Fault> {
+        let failed = |error| Fault::before("opening a file", error);
+        loop {
+            let file = match open(folder, path, access) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
+            lock(&file, access).map_err(failed)?;
+            let held = file.metadata().map_err(failed)?;
+            match statat(folder.root(), path, AtFlags::empty()) {
+                Ok(named) if (named.st_dev, named.st_ino) == (held.dev(), held.ino()) => {
+                    return Ok(Some(Self { file, access }));
+                }
+                Ok(_) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(failed(errno.into())),
             }
         }
+    }
+
+    /// So many bytes from `at` on, or as many as there are.
+    fn read(&self, at: u64, count: u64) -> io::Result<Vec<u8>> {
+        if self.access == Access::Glance {
+            let count = usize::try_from(count).ok().filter(|count| *count <= GLANCE_BYTES_MAX);
+            let mut bytes = vec![0; count.ok_or(io::ErrorKind::WouldBlock)?];
+            let filled = self.fill(&mut bytes, at)?;
+            bytes.truncate(filled);
+            return Ok(bytes);
+        }
+        // Reading into fresh memory saves filling it with zeros first.
+        let mut bytes = Vec::with_capacity(count as usize);
+        (&self.file).seek(SeekFrom::Start(at))?;
+        (&self.file).take(count).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The body of the newest slot; `None` if it is not what the header claims.
+    fn read_slot(&self, slot_bytes: usize, slots: &Slots) -> io::Result<Option<Vec<u8>>> {
+        let at = format::slot_at(slots.newest, slot_bytes) + format::SLOT_HEADER_BYTES as u64;
+        let body = self.read(at, slots.header.bytes as u64)?;
+        let whole = body.len() == slots.header.bytes && crc32fast::hash(&body) == slots.header.crc;
+        Ok(whole.then_some(body))
+    }
+
+    /// Fills `bytes` from the file as far as the file goes, and says how far.
+    fn fill(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let (rest, from) = (&mut bytes[filled..], at + filled as u64);
+            let read = match self.access {
+                Access::Glance => cached::read_at(&self.file, rest, from),
+                Access::Shared | Access::Exclusive => self.file.read_at(rest, from),
+            };
+            match read {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
     }
 }
 
@@ -241,8 +324,8 @@ pub(super) fn keep_out_others<'a>(
     folder: &'a Folder,
     path: &Path,
 ) -> Result<Option<(File, Turn<'a>)>, Fault> {
-    let turn = Turn::take(folder, path, Access::Exclusive);
-    Ok(open_locked(folder, path, Access::Exclusive)?.map(|file| (file, turn)))
+    let turn = Turn::take(folder, path, Access::Exclusive)?;
+    Ok(Locked::open(folder, path, Access::Exclusive)?.map(|locked| (locked.file, turn)))
 }
 
 /// The tag of a version that is a whole file of this nonce.
@@ -255,34 +338,19 @@ pub(super) fn tag_of_slot(nonce: u128, sequence: u64) -> Tag {
     Tag::new(format!("{nonce:032x}-{sequence}"))
 }
 
-/// The file of this path, once it is locked and still the one that has the name (O1).
-fn open_locked(folder: &Folder, path: &Path, access: Access) -> Result<Option<File>, Fault> {
-    let failed = |error| Fault::before("opening a file", error);
+fn open(folder: &Folder, path: &Path, access: Access) -> io::Result<File> {
     let flags = match access {
+        Access::Glance => return cached::open(folder.root(), path),
         Access::Shared => OFlags::RDONLY,
         Access::Exclusive => OFlags::RDWR,
     };
-    loop {
-        let file = match openat(folder.root(), path, flags | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(failed(errno.into())),
-        };
-        lock(&file, access).map_err(failed)?;
-        let held = file.metadata().map_err(failed)?;
-        match rustix::fs::statat(folder.root(), path, rustix::fs::AtFlags::empty()) {
-            Ok(named) if (named.st_dev, named.st_ino) == (held.dev(), held.ino()) => {
-                return Ok(Some(file));
-            }
-            Ok(_) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(failed(errno.into())),
-        }
-    }
+    Ok(File::from(openat(folder.root(), path, flags | OFlags::CLOEXEC, Mode::empty())?))
 }
 
 fn lock(file: &File, access: Access) -> io::Result<()> {
     loop {
         let locked = match access {
+            Access::Glance => file.try_lock_shared().map_err(io::Error::from),
             Access::Shared => file.lock_shared(),
             Access::Exclusive => file.lock(),
         };
@@ -293,25 +361,10 @@ fn lock(file: &File, access: Access) -> io::Result<()> {
     }
 }
 
-/// The body of the newest slot; `None` if it is not what the header claims.
-fn read_slot(file: &File, slot_bytes: usize, slots: &Slots) -> io::Result<Option<Vec<u8>>> {
-    let mut body = vec![0; slots.header.bytes];
-    let at = format::slot_at(slots.newest, slot_bytes) + format::SLOT_HEADER_BYTES as u64;
-    let read = read_up_to(file, &mut body, at)?;
-    let whole = read == body.len() && crc32fast::hash(&body) == slots.header.crc;
-    Ok(whole.then_some(body))
+/// What a glance comes to where others wait.
+fn would_wait() -> Fault {
+    Fault::before("glancing at a file", io::ErrorKind::WouldBlock)
 }
 
-/// Fills `bytes` from the file as far as the file goes, and says how far.
-fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], at + filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
+/// The most that a glance reads: what is copied in some ten microseconds.
+const GLANCE_BYTES_MAX: usize = 128 << 10;

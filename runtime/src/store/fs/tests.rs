@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use super::format::{BLOCK, SETTLED, SLOT_MARK_AT, slot_at};
+use super::format::{BLOCK, FILE_MARK_AT, FileHeader, SETTLED, SLOT_MARK_AT, SlotHeader, slot_at};
 use super::*;
 
 /// A folder that ends with the test.
@@ -46,7 +46,7 @@ impl Drop for Scratch {
 }
 
 fn ask(folder: &Folder, request: &Request) -> Reply {
-    perform(folder, request).unwrap_or_else(|fault| fault.reply())
+    perform(folder, request).unwrap_or_else(|fault| fault.reply(request))
 }
 
 fn write(folder: &Folder, key: &str, body: &[u8], when: When) -> Reply {
@@ -136,6 +136,30 @@ fn a_version_whose_writer_died_before_the_mark_is_settled_by_its_first_reader() 
 }
 
 #[test]
+fn a_large_version_whose_writer_died_before_the_mark_is_settled_too() {
+    let scratch = Scratch::new();
+    let folder = scratch.open();
+    create(&folder, "a/r", b"one");
+    let tag = change(&folder, "a/r", &vec![7; 200_000]);
+    scratch.scribble("a/r", FILE_MARK_AT as u64, &[0; 4]);
+    assert_eq!(read(&folder, "a/r"), (tag, vec![7; 200_000]));
+    assert_eq!(scratch.copy("a/r")[FILE_MARK_AT..][..4], SETTLED);
+}
+
+#[test]
+fn a_slot_voided_after_a_failed_write_leaves_the_version_before() {
+    let scratch = Scratch::new();
+    let folder = scratch.open();
+    create(&folder, "r", b"one");
+    let tag = change(&folder, "r", b"two");
+    let nonce = FileHeader::decode(&scratch.copy("r")).unwrap().nonce;
+    scratch.scribble("r", A, &SlotHeader::VOID.encode(nonce));
+    assert_eq!(read(&folder, "r"), (tag, b"two".to_vec()));
+    change(&folder, "r", b"three");
+    assert_eq!(read(&folder, "r").1, b"three");
+}
+
+#[test]
 fn no_flipped_bit_of_a_durable_version_brings_the_older_one_back() {
     let scratch = Scratch::new();
     let folder = scratch.open();
@@ -166,7 +190,7 @@ fn a_damaged_register_is_neither_missing_nor_free_and_its_error_names_the_file()
     let tag = create(&folder, "heads/R", b"one");
     scratch.flip("heads/R", A + 24);
     assert!(fault(&folder, "heads/R").to_string().contains("heads/%52@"));
-    assert_eq!(ask(&folder, &Request::get(Key::new("heads/R"))), Reply::Throttled);
+    assert_eq!(ask(&folder, &Request::get(Key::new("heads/R"))), Reply::Unreadable);
     assert_eq!(write(&folder, "heads/R", b"two", When::Absent), Reply::Refused);
     let list = Request::List { prefix: Key::new("heads/"), after: None, limit: 9 };
     assert!(matches!(ask(&folder, &list), Reply::Listed { objects, .. } if objects.len() == 1));
@@ -174,7 +198,7 @@ fn a_damaged_register_is_neither_missing_nor_free_and_its_error_names_the_file()
     assert!(matches!(write(&folder, "heads/R", b"two", When::Matches(tag)), Reply::Stored { .. }));
     assert_eq!(read(&folder, "heads/R").1, b"two");
     scratch.scribble("heads/R", 0, &[0; 32]);
-    assert_eq!(ask(&folder, &Request::get(Key::new("heads/R"))), Reply::Throttled);
+    assert_eq!(ask(&folder, &Request::get(Key::new("heads/R"))), Reply::Unreadable);
     assert_eq!(ask(&folder, &Request::Delete { key: Key::new("heads/R") }), Reply::Deleted);
     assert_eq!(ask(&folder, &Request::get(Key::new("heads/R"))), Reply::Missing);
 }
@@ -291,4 +315,38 @@ fn a_folder_that_takes_no_files_turns_writes_away() {
     std::fs::remove_dir(scratch.0.join(".tmp")).unwrap();
     assert_eq!(write(&folder, "r", b"one", When::Absent), Reply::Throttled);
     assert_eq!(ask(&folder, &Request::get(Key::new("r"))), Reply::Missing);
+}
+
+#[test]
+fn a_glance_answers_like_a_reader_or_not_at_all() {
+    let scratch = Scratch::new();
+    let folder = scratch.open();
+    let get = Request::get(Key::new("r"));
+    assert!(matches!(at_once(&folder, &get), None | Some(Reply::Missing)));
+    create(&folder, "r", b"one");
+    change(&folder, "r", b"two");
+    assert_eq!(at_once(&folder, &get), Some(ask(&folder, &get)), "it lies in the cache");
+    let file = scratch.file("r");
+    file.lock().unwrap();
+    assert_eq!(at_once(&folder, &get), None, "a writer is at the file");
+    file.unlock().unwrap();
+    scratch.scribble("r", B + MARK, &[0; 4]);
+    assert_eq!(at_once(&folder, &get), None, "the version may not be durable");
+    ask(&folder, &get);
+    assert!(at_once(&folder, &get).is_some());
+    scratch.flip("r", B + 24);
+    assert_eq!(at_once(&folder, &get), None, "damage is for those who report it");
+    create(&folder, "large", &vec![7; 200_000]);
+    assert_eq!(at_once(&folder, &Request::get(Key::new("large"))), None, "it takes long");
+}
+
+#[test]
+fn a_glance_leaves_to_others_what_is_not_in_the_cache() {
+    let scratch = Scratch::new();
+    let folder = scratch.open();
+    let get = Request::get(Key::new("r"));
+    create(&folder, "r", b"one");
+    rustix::fs::fadvise(scratch.file("r"), 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let glance = at_once(&folder, &get);
+    assert!(glance.is_none() || glance == Some(ask(&folder, &get)), "{glance:?}");
 }

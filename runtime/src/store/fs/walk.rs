@@ -1,13 +1,10 @@
 //! Names the objects of a folder in the order of their keys, without reading them.
 //!
-//! A directory's entries are taken smallest first from a heap, which is cheaper than sorting when
-//! a page is short and the directory is not. Directories whose keys cannot belong to the page are
-//! not entered. A page costs a look at every entry of the directories on the way to it.
+//! Directories whose keys cannot belong to the page are not entered, and of the others only the
+//! entries that can are looked at: they stand side by side (N2).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sana_engine::base::name::Key;
 use sana_engine::machine::request::Listed;
@@ -16,6 +13,7 @@ use super::fault::Fault;
 use super::folder::Folder;
 use super::held::{Access, Held};
 use super::names::{self, Entry};
+use super::scan::Scan;
 
 /// A page of a listing on its way.
 #[derive(Debug)]
@@ -36,9 +34,6 @@ enum Walked {
     Full,
 }
 
-/// An entry of a directory: the key so far, and the name of what it stands for.
-type Child = (Vec<u8>, String, bool);
-
 impl<'a> Walk<'a> {
     /// The objects whose keys begin with `prefix` and come after `after`, the first `limit` of them,
     /// and whether there are more.
@@ -52,23 +47,39 @@ impl<'a> Walk<'a> {
         let prefix_bytes = prefix.as_bytes();
         let mut walk = Self { folder, prefix: prefix_bytes, after, limit, page: Vec::new() };
         let (directories, key) = names::common_directories(prefix);
-        let walked = walk.enter(&directories.iter().collect::<PathBuf>(), key.as_bytes())?;
+        let top: PathBuf = directories.iter().collect();
+        let walked = walk.enter(&top, key.as_bytes())?;
+        if walked == Walked::All {
+            folder.last_scan().forget(&folder.path().join(top));
+        }
         Ok((walk.page, walked == Walked::Full))
     }
 
     /// Names what lies in a directory, which stands for keys that begin with `key`.
     fn enter(&mut self, directory: &Path, key: &[u8]) -> Result<Walked, Fault> {
-        let children = self.children(directory, key);
-        let children = children.map_err(|error| Fault::before("listing a directory", error))?;
-        let mut smallest_first = BinaryHeap::from(children);
-        while let Some(Reverse((key, name, is_object))) = smallest_first.pop() {
-            let path = directory.join(name);
-            let walked = if is_object { self.name(&path, key)? } else { self.enter(&path, &key)? };
+        let scan = self.scan(directory)?;
+        let entries = scan.entries();
+        let first = entries.partition_point(|entry| self.is_before(key, entry));
+        for entry in &entries[first..] {
+            let key = [key, entry.part()].concat();
+            if !self.may_begin(&key, entry) {
+                break;
+            }
+            let path = directory.join(entry.name());
+            let walked = match entry {
+                Entry::Object(_) => self.name(&path, key)?,
+                Entry::Directory(_) => self.enter(&path, &key)?,
+            };
             if walked == Walked::Full {
                 return Ok(walked);
             }
         }
         Ok(Walked::All)
+    }
+
+    fn scan(&self, directory: &Path) -> Result<Arc<Scan>, Fault> {
+        let scan = self.folder.last_scan().scan(&self.folder.path().join(directory));
+        scan.map_err(|error| Fault::before("listing a directory", error))
     }
 
     /// Puts one object on the page.
@@ -92,36 +103,19 @@ impl<'a> Walk<'a> {
         Ok(Walked::All)
     }
 
-    /// The entries of a directory that may have to do with the page.
-    fn children(&self, directory: &Path, key: &[u8]) -> io::Result<Vec<Reverse<Child>>> {
-        let entries = match std::fs::read_dir(self.folder.path().join(directory)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
+    /// Whether all that an entry stands for comes before the page.
+    fn is_before(&self, key: &[u8], entry: &Entry) -> bool {
+        let key = [key, entry.part()].concat();
+        let is_before = |bound: &[u8], included: bool| match entry {
+            Entry::Object(_) => key.as_slice() < bound || (!included && key == bound),
+            Entry::Directory(_) => key.as_slice() < bound && !bound.starts_with(&key),
         };
-        let mut children = Vec::new();
-        for entry in entries {
-            let Ok(name) = entry?.file_name().into_string() else { continue };
-            let (part, is_object) = match Entry::read(&name) {
-                Some(Entry::Object(part)) => (part, true),
-                Some(Entry::Directory(part)) => (part, false),
-                None => continue,
-            };
-            let key = [key, &part].concat();
-            if if is_object { self.wants(&key) } else { self.may_want_below(&key) } {
-                children.push(Reverse((key, name, is_object)));
-            }
-        }
-        Ok(children)
+        is_before(self.prefix, true) || self.after.is_some_and(|after| is_before(after, false))
     }
 
-    /// Whether an object of this key belongs on the page.
-    fn wants(&self, key: &[u8]) -> bool {
-        key.starts_with(self.prefix) && self.after.is_none_or(|after| key > after)
-    }
-
-    /// Whether an object whose key begins with `key` may belong on the page.
-    fn may_want_below(&self, key: &[u8]) -> bool {
-        (key.starts_with(self.prefix) || self.prefix.starts_with(key))
-            && self.after.is_none_or(|after| key > after || after.starts_with(key))
+    /// Whether what an entry of this key stands for may begin with the prefix.
+    fn may_begin(&self, key: &[u8], entry: &Entry) -> bool {
+        let leads_there = matches!(entry, Entry::Directory(_)) && self.prefix.starts_with(key);
+        key.starts_with(self.prefix) || leads_there
     }
 }

@@ -129,7 +129,7 @@ impl Dice {
             ScalarType::Uint => Raw::Integer(n),
             ScalarType::Float if n == 6 => Raw::Integer(1),
             ScalarType::Float => Raw::Number(Float::new(n as f64 / 2.0 - 2.0).unwrap()),
-            ScalarType::String => Raw::Text(text(n as u64).into()),
+            ScalarType::String => Raw::Text(text(n.unsigned_abs() as u64).into()),
             ScalarType::Uuid => Raw::Text(Uuid(n.cast_unsigned()).to_string().into()),
             ScalarType::DateTime => Raw::Text(format!("1970-01-{:02}", n + 1).into()),
         }

@@ -73,6 +73,10 @@ fn count(filter: Option<Predicate>) -> QueryRequest {
     QueryRequest { filter, want, consistency: Consistency::Strong }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a query's filter is optional, and most tests pass it on"
+)]
 fn compare(attribute: &str, operator: Operator, operand: Raw) -> Option<Predicate> {
     Some(Predicate::Compare { attribute: attribute.into(), operator, operand })
 }

@@ -182,16 +182,12 @@ impl World {
             self.objects += 1;
             names.push(ObjectName { stamp: Stamp(1), nonce: Nonce(self.objects) });
         }
-        let segment = draft.named(&names);
+        let (segment, directory) = draft.named(&place(), &names);
         for (number, body) in parts.into_iter().enumerate() {
             let extent =
                 crate::format::manifest::Extent { part: number as u32, ..segment.directory };
             self.store.insert(segment.key(&place(), &extent), body);
         }
-        let key = segment.key(&place(), &segment.directory);
-        let directory = segment.directory;
-        let bytes = self.store[&key].slice(directory.start as usize, directory.end() as usize);
-        let directory = Directory::decode(&segment, &key, &bytes.unwrap()).unwrap();
         Segment { base, end, rows, kills, directory: Arc::new(directory) }
     }
 

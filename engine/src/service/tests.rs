@@ -1,0 +1,317 @@
+//! A service with a store that never fails: what it asks, and what it tells.
+
+use std::collections::BTreeMap;
+
+use super::namespace::{NamespaceService, Settings, Ticket, Word};
+use super::task::Task;
+use crate::base::blob::Blob;
+use crate::base::name::{AttributeName, Key, NamespaceName};
+use crate::base::time::{Timestamp, WallTime};
+use crate::base::value::{Raw, Scalar, Value};
+use crate::machine::request::{Listed, Reply, Request, Tag, When};
+use crate::machine::{Machine, Step};
+use crate::namespace::request::{
+    Consistency, Found, Idempotency, Include, Operator, Predicate, QueryRequest, Rank, RawDocument,
+    Want, WriteError, WriteRequest,
+};
+
+/// A bucket and the time.
+#[derive(Default)]
+struct Bench {
+    objects: BTreeMap<Key, (u64, Blob)>,
+    versions: u64,
+    now: u64,
+    seeds: u128,
+    /// What was asked since somebody looked.
+    asked: Vec<Request>,
+    rounds: usize,
+}
+
+impl Bench {
+    fn perform(&mut self, request: Request) -> Reply {
+        self.asked.push(request.clone());
+        let tag = |version: u64| Tag::new(version.to_string());
+        match request {
+            Request::Get { key, range, unless } => match self.objects.get(&key) {
+                None => Reply::Missing,
+                Some((version, _)) if unless == Some(tag(*version)) => Reply::NotModified,
+                Some((version, body)) => {
+                    let end = body.len();
+                    let range =
+                        range.map_or(0..end, |r| r.start as usize..(r.end as usize).min(end));
+                    let body = body.slice(range.start.min(range.end), range.end).unwrap();
+                    Reply::Found { tag: tag(*version), body }
+                }
+            },
+            Request::Put { key, body, when } => {
+                let found = self.objects.get(&key).map(|(version, _)| tag(*version));
+                let wanted = match when {
+                    When::Absent | When::Fresh => None,
+                    When::Matches(tag) => Some(tag),
+                };
+                if found != wanted {
+                    return Reply::Refused;
+                }
+                self.versions += 1;
+                self.objects.insert(key, (self.versions, body));
+                Reply::Stored { tag: tag(self.versions) }
+            }
+            Request::Delete { key } => {
+                self.objects.remove(&key);
+                Reply::Deleted
+            }
+            Request::List { prefix, after, .. } => {
+                let named = self.objects.iter().filter(|(key, _)| {
+                    key.as_str().starts_with(prefix.as_str()) && after.as_ref() < Some(key)
+                });
+                let listed = |(key, (_, body)): (&Key, &(u64, Blob))| Listed {
+                    key: key.clone(),
+                    bytes: body.len() as u64,
+                };
+                Reply::Listed { objects: named.map(listed).collect(), more: false }
+            }
+        }
+    }
+
+    /// Runs everything that is due, one operation after the other, until nothing is.
+    fn settle(&mut self, service: &mut NamespaceService) -> BTreeMap<Ticket, Word> {
+        let mut words = BTreeMap::new();
+        loop {
+            self.seeds += 1;
+            let wall = WallTime(self.now);
+            let starts = service.due(Timestamp(self.now), wall, self.seeds);
+            if starts.is_empty() {
+                return words;
+            }
+            for (id, start) in starts {
+                let mut step: Step<Task> = start.begin(Timestamp(self.now));
+                let output = loop {
+                    match step {
+                        Step::Done(output) => break output,
+                        Step::Wait(task, round) => {
+                            if round.requests.is_empty() {
+                                self.now = self.now.max(round.until.0);
+                            }
+                            self.rounds += 1;
+                            let replies = round.requests.into_iter();
+                            let replies = replies.map(|r| self.perform(r)).collect();
+                            step = task.step(Timestamp(self.now), replies);
+                        }
+                    }
+                };
+                words.extend(service.finished(Timestamp(self.now), id, output));
+            }
+        }
+    }
+
+    /// How many rounds there were, and what was asked, since the last look.
+    fn look(&mut self) -> (usize, Vec<Request>) {
+        (core::mem::take(&mut self.rounds), core::mem::take(&mut self.asked))
+    }
+
+    fn write(&mut self, service: &mut NamespaceService, request: WriteRequest) -> Word {
+        service.write(Timestamp(self.now), Ticket(1), request, 100);
+        self.settle(service).remove(&Ticket(1)).unwrap()
+    }
+
+    fn lookup(&mut self, service: &mut NamespaceService, id: u64) -> Option<i64> {
+        service.query(Timestamp(self.now), Ticket(2), by_id(id));
+        match self.settle(service).remove(&Ticket(2)) {
+            Some(Word::Answered(Ok(answer))) => match answer.found {
+                Found::Rows(rows) => rows.first().map(|row| match &row.attributes[0].1 {
+                    Value::Scalar(Scalar::Int(n)) => *n,
+                    other => panic!("{other:?}"),
+                }),
+                other @ Found::Aggregates(_) => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn wait(&mut self, service: &mut NamespaceService, milliseconds: u64) {
+        self.now += milliseconds;
+        self.settle(service);
+    }
+}
+
+fn by_id(id: u64) -> QueryRequest {
+    QueryRequest {
+        filter: Some(Predicate::Compare {
+            attribute: "id".into(),
+            operator: Operator::Eq,
+            operand: Raw::Integer(id.into()),
+        }),
+        want: Want::Rows { rank: Rank::By(vec![]), limit: 1, include: Include::All },
+        consistency: Consistency::Strong,
+    }
+}
+
+fn service() -> NamespaceService {
+    let name = NamespaceName::parse("ns").unwrap();
+    NamespaceService::new(Timestamp(0), name, Settings::default())
+}
+
+fn document(id: u64, a: i128) -> RawDocument {
+    let name = AttributeName::parse("a").unwrap();
+    RawDocument { id: Raw::Integer(id.into()), attributes: vec![(name, Raw::Integer(a))] }
+}
+
+fn upsert(id: u64, a: i128) -> WriteRequest {
+    WriteRequest { upserts: Some(vec![document(id, a)]), ..WriteRequest::default() }
+}
+
+fn patch(id: u64, a: i128) -> WriteRequest {
+    WriteRequest { patches: Some(vec![document(id, a)]), ..WriteRequest::default() }
+}
+
+fn text(id: u64, bytes: usize) -> WriteRequest {
+    let name = AttributeName::parse("text").unwrap();
+    // 4 KiB is the most a filterable value may have.
+    let chunk = Raw::Text("x".repeat(4_000).into());
+    let attributes = vec![(name, Raw::List(vec![chunk; bytes / 4_000]))];
+    let upserts = Some(vec![RawDocument { id: Raw::Integer(id.into()), attributes }]);
+    WriteRequest { upserts, ..WriteRequest::default() }
+}
+
+#[test]
+fn a_write_on_an_idle_namespace_is_one_put_and_nothing_else() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    assert!(matches!(bench.write(&mut service, upsert(1, 1)), Word::Written(Ok(_))));
+    bench.look();
+    assert!(matches!(bench.write(&mut service, upsert(2, 2)), Word::Written(Ok(_))));
+    let (rounds, asked) = bench.look();
+    assert_eq!(rounds, 1);
+    assert!(matches!(asked[..], [Request::Put { when: When::Matches(_), .. }]), "{asked:?}");
+}
+
+#[test]
+fn a_batch_of_six_megabytes_is_staged_and_then_named() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.look();
+    assert!(matches!(bench.write(&mut service, text(2, 6_000_000)), Word::Written(Ok(_))));
+    let (rounds, asked) = bench.look();
+    assert_eq!((rounds, asked.len()), (2, 2));
+    assert!(matches!(&asked[0], Request::Put { when: When::Fresh, .. }));
+    assert!(matches!(&asked[1], Request::Put { when: When::Matches(_), .. }));
+}
+
+#[test]
+fn a_large_inline_batch_is_spilled_beside_its_commit_and_named_by_the_next() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.look();
+    bench.write(&mut service, text(2, 500_000));
+    let (rounds, asked) = bench.look();
+    assert_eq!((rounds, asked.len()), (1, 2), "the object goes out in the round of the head");
+    bench.write(&mut service, upsert(3, 3));
+    let (rounds, asked) = bench.look();
+    assert_eq!((rounds, asked.len()), (1, 1));
+    let Request::Put { body, .. } = &asked[0] else { panic!("{asked:?}") };
+    assert!(body.len() < 10_000, "the head has shrunk again, to {} bytes", body.len());
+}
+
+#[test]
+fn a_strong_read_of_an_unchanged_namespace_asks_once() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 10));
+    assert_eq!(bench.lookup(&mut service, 1), Some(10));
+    bench.look();
+    assert_eq!(bench.lookup(&mut service, 1), Some(10));
+    let (rounds, asked) = bench.look();
+    assert_eq!(rounds, 1);
+    assert!(matches!(&asked[..], [Request::Get { unless: Some(_), .. }]), "{asked:?}");
+}
+
+#[test]
+fn documents_survive_flush_patch_delete_and_a_node_that_knows_nothing() {
+    let (mut bench, mut first) = (Bench::default(), service());
+    for (id, a) in [(1, 10), (2, 20), (3, 30)] {
+        bench.write(&mut first, upsert(id, a));
+    }
+    bench.wait(&mut first, 2_000);
+    let live = |service: &NamespaceService| service.head().unwrap().live().unwrap().clone();
+    assert!(live(&first).log.entries.is_empty(), "the log was flushed");
+    assert_eq!(live(&first).manifest.live_rows, 3);
+    let patched = bench.write(&mut first, patch(2, 21));
+    assert!(matches!(patched, Word::Written(Ok(outcome)) if outcome.patched == Some(1)));
+    let missed = bench.write(&mut first, patch(9, 1));
+    assert!(matches!(missed, Word::Written(Ok(outcome)) if outcome.patched == Some(0)));
+    let delete = WriteRequest { deletes: Some(vec![Raw::Integer(3)]), ..WriteRequest::default() };
+    bench.write(&mut first, delete);
+    for wait in [0, 2_000] {
+        bench.wait(&mut first, wait);
+        let mut second = service();
+        let found: Vec<_> = (1..=3).map(|id| bench.lookup(&mut second, id)).collect();
+        assert_eq!(found, [Some(10), Some(21), None]);
+    }
+    assert_eq!(live(&first).manifest.live_rows, 2);
+}
+
+#[test]
+fn a_cold_lookup_takes_at_most_four_rounds() {
+    let (mut bench, mut writer) = (Bench::default(), service());
+    for id in 0..20 {
+        bench.write(&mut writer, upsert(id, 1));
+        bench.wait(&mut writer, 2_000);
+    }
+    bench.write(&mut writer, text(99, 2_000_000));
+    bench.look();
+    let settings = Settings { indexes: false, ..Settings::default() };
+    let name = NamespaceName::parse("ns").unwrap();
+    let mut cold = NamespaceService::new(Timestamp(bench.now), name, settings);
+    assert_eq!(bench.lookup(&mut cold, 7), Some(1));
+    let (rounds, _) = bench.look();
+    assert!(rounds <= 4, "{rounds} rounds");
+}
+
+#[test]
+fn an_idempotent_write_is_applied_once_though_a_flush_came_between() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    let keyed = |a, fingerprint| WriteRequest {
+        idempotency: Some(Idempotency { key: "k".into(), fingerprint }),
+        ..upsert(1, a)
+    };
+    let first = bench.write(&mut service, keyed(1, 7));
+    bench.write(&mut service, upsert(1, 2));
+    bench.wait(&mut service, 2_000);
+    assert_eq!(bench.write(&mut service, keyed(1, 7)), first);
+    assert_eq!(bench.lookup(&mut service, 1), Some(2));
+    let reused = bench.write(&mut service, keyed(3, 8));
+    assert_eq!(reused, Word::Written(Err(WriteError::KeyReused)));
+}
+
+#[test]
+fn what_is_unlinked_is_deleted_after_its_retention_and_nothing_else() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(0, 0));
+    for id in 1..40 {
+        bench.write(&mut service, text(id, 1_500_000));
+        bench.wait(&mut service, 2_000);
+    }
+    bench.wait(&mut service, 700_000);
+    bench.wait(&mut service, 2_000);
+    let head = service.head().unwrap();
+    assert!(head.live().unwrap().trash.is_empty());
+    let named = head.names().len();
+    assert_eq!(bench.objects.len(), named + 1, "every object is the head or named by it");
+    assert_eq!(bench.lookup(&mut service, 0), Some(0));
+}
+
+#[test]
+fn a_deleted_namespace_is_gone_and_can_be_made_again() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    let first = service.head().unwrap().incarnation;
+    service.delete(Timestamp(bench.now), Ticket(7));
+    let words = bench.settle(&mut service);
+    assert_eq!(words[&Ticket(7)], Word::Deleted(Ok(true)));
+    assert!(bench.objects.values().all(|(_, body)| body.len() <= 256), "a tombstone is small");
+    let delete = WriteRequest { deletes: Some(vec![Raw::Integer(3)]), ..WriteRequest::default() };
+    let refused = bench.write(&mut service, delete);
+    assert_eq!(refused, Word::Written(Err(WriteError::NoNamespace)));
+    bench.write(&mut service, upsert(2, 2));
+    assert_ne!(service.head().unwrap().incarnation, first);
+    assert_eq!(bench.lookup(&mut service, 1), None);
+    assert_eq!(bench.lookup(&mut service, 2), Some(2));
+}

@@ -1,0 +1,185 @@
+//! Immutable objects that were read, kept in memory.
+//!
+//! # Invariants
+//!
+//! - **C1** Only what is written once is kept: a register never enters. So what is found here is what
+//!   the store holds, however old it is.
+//! - **C2** A hit is a share of the blob that was read first, so its checksum is computed once.
+//! - **C3** Equal reads that overlap ask the store once. A read that ends without an answer is
+//!   forgotten, and the next one asks again.
+
+mod sieve;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sana_engine::base::name::Key;
+use sana_engine::format::layout;
+use sana_engine::machine::drive::ObjectStore;
+use sana_engine::machine::request::{ByteRange, Reply, Request};
+use tokio::sync::oneshot;
+
+use sieve::Sieve;
+
+/// A store behind a cache. A clone is another handle to the same store and cache.
+#[derive(Clone, Debug)]
+pub struct CachedStore<S> {
+    store: S,
+    shared: Arc<Shared>,
+}
+
+/// What part of which object.
+type Stretch = (Key, Option<ByteRange>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    kept: Sieve<Stretch, Reply>,
+    /// Those who wait for a read that is under way.
+    waiting: BTreeMap<Stretch, Vec<oneshot::Sender<Reply>>>,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// It was kept in memory.
+    Memory,
+    /// The store was asked.
+    Store,
+}
+
+/// What to do with an object that was read from the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// Keep it: it will be read again.
+    Yes,
+    /// Pass it on: whoever reads everything once would push out what others read often.
+    No,
+}
+
+/// Whether the answer to a request may be kept (C1).
+pub fn may_keep(request: &Request) -> bool {
+    matches!(request, Request::Get { key, unless: None, .. } if layout::is_immutable(key))
+}
+
+/// How a cache has fared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CacheStatistics {
+    /// Reads answered from memory.
+    pub hits: u64,
+    /// Reads that could have been and were not.
+    pub misses: u64,
+    /// Bytes kept.
+    pub bytes: u64,
+}
+
+/// How long a read is waited for before those who wait are told that it is lost.
+const READ_TIME_MAX: Duration = Duration::from_secs(30);
+/// Bytes that an entry costs beside its body: keys, links, counts.
+const ENTRY_BYTES: usize = 320;
+
+impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
+    /// A cache of at most `bytes_max` bytes before `store`.
+    pub fn new(store: S, bytes_max: usize) -> Self {
+        let state = State { kept: Sieve::new(bytes_max), waiting: BTreeMap::new() };
+        let (hits, misses) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { store, shared: Arc::new(Shared { state: Mutex::new(state), hits, misses }) }
+    }
+
+    /// Asks for one request, once, and says where the answer came from.
+    pub async fn ask(&self, request: Request, keep: Keep) -> (Reply, Origin) {
+        match request {
+            Request::Get { key, range, unless: None } if layout::is_immutable(&key) => {
+                self.read((key, range), keep).await
+            }
+            request => (self.store.perform(request).await, Origin::Store),
+        }
+    }
+
+    /// How the cache has fared.
+    pub fn statistics(&self) -> CacheStatistics {
+        CacheStatistics {
+            hits: self.shared.hits.load(Ordering::Relaxed),
+            misses: self.shared.misses.load(Ordering::Relaxed),
+            bytes: self.shared.state().kept.bytes() as u64,
+        }
+    }
+
+    async fn read(&self, stretch: Stretch, keep: Keep) -> (Reply, Origin) {
+        let (say, hear) = oneshot::channel();
+        let first = {
+            let mut state = self.shared.state();
+            if let Some(reply) = state.kept.find(&stretch) {
+                self.shared.hits.fetch_add(1, Ordering::Relaxed);
+                return (reply.clone(), Origin::Memory);
+            }
+            let waiting = state.waiting.entry(stretch.clone()).or_default();
+            waiting.push(say);
+            waiting.len() == 1
+        };
+        self.shared.misses.fetch_add(1, Ordering::Relaxed);
+        if first {
+            // A task of its own: whoever asked first may go away while others still wait.
+            tokio::spawn(self.clone().fetch(stretch, keep));
+        }
+        (hear.await.unwrap_or(Reply::Lost), Origin::Store)
+    }
+
+    async fn fetch(self, stretch: Stretch, keep: Keep) {
+        let (key, range) = stretch.clone();
+        let mut ending = Ending { shared: &self.shared, stretch, keep, reply: Reply::Lost };
+        let asked = self.store.perform(Request::Get { key, range, unless: None });
+        if let Ok(reply) = tokio::time::timeout(READ_TIME_MAX, asked).await {
+            ending.reply = reply;
+        }
+    }
+}
+
+impl<S: ObjectStore + Clone + Send + Sync + 'static> ObjectStore for CachedStore<S> {
+    async fn perform(&self, request: Request) -> Reply {
+        self.ask(request, Keep::Yes).await.0
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock panics half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells those who wait how a read ended, also if it ended in a panic (C3).
+struct Ending<'a> {
+    shared: &'a Shared,
+    stretch: Stretch,
+    keep: Keep,
+    reply: Reply,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let waiting = {
+            let mut state = self.shared.state();
+            if let (Reply::Found { body, .. }, Keep::Yes) = (&self.reply, self.keep) {
+                let bytes = body.len() + ENTRY_BYTES;
+                state.kept.insert(self.stretch.clone(), self.reply.clone(), bytes);
+            }
+            state.waiting.remove(&self.stretch)
+        };
+        for say in waiting.into_iter().flatten() {
+            // Whoever does not listen any more does not want to know.
+            let _ = say.send(self.reply.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+use sana_engine::base::value::{Float, Raw, Scalar, Value as Stored, Vector};
+use sana_engine::namespace::request::{Distance, Operator, Predicate, Statistics};
+
+use super::*;
+
+fn parsed(body: &str) -> Query {
+    parse(body.as_bytes()).unwrap_or_else(|failure| panic!("{body}: {failure:?}"))
+}
+
+fn refused(body: &str, status: u16, part: &str) {
+    let failure = parse(body.as_bytes()).expect_err(body);
+    assert_eq!(failure.status.as_u16(), status, "{body}: {failure:?}");
+    assert!(failure.message.contains(part), "{body}: {failure:?}");
+}
+
+fn name(name: &str) -> AttributeName {
+    AttributeName::parse(name).unwrap()
+}
+
+#[test]
+fn a_query_as_the_official_client_sends_it() {
+    let query = parsed(
+        r#"{"filters":["And",[["name","Eq","foo"],["public","Eq",1]]],"include_attributes":["name"],"rank_by":["vector","ANN",[0.1,0.2]],"top_k":10}"#,
+    );
+    let number = |x| Raw::Number(Float::new(x).unwrap());
+    let rank =
+        Rank::Nearest { attribute: name("vector"), to: Raw::List(vec![number(0.1), number(0.2)]) };
+    let include = Include::These(vec![name("name")]);
+    assert_eq!(query.request.want, Want::Rows { rank, limit: 10, include });
+    assert!(matches!(query.request.filter, Some(Predicate::And(all)) if all.len() == 2));
+    assert_eq!(query.request.consistency, Consistency::Strong);
+}
+
+#[test]
+fn an_order_with_an_offset_asks_for_the_rows_before_it_too() {
+    let query = parsed(
+        r#"{"exclude_attributes":["vector","$dist"],"filters":["ts","Gte","2024-03-01T00:00:00"],"limit":{"total":5},"offset":10,"rank_by":[["a","asc"],["id","desc"]],"vector_encoding":"base64"}"#,
+    );
+    assert_eq!((query.offset, query.vectors), (10, VectorEncoding::Base64));
+    let Want::Rows { limit, include, .. } = query.request.want else { panic!("rows") };
+    assert_eq!((limit, include), (15, Include::AllBut(vec![name("vector")])));
+    assert!(matches!(
+        query.request.filter,
+        Some(Predicate::Compare { operator: Operator::Gte, .. })
+    ));
+}
+
+#[test]
+fn no_rank_is_the_order_of_ids() {
+    let query = parsed(r#"{"filters":["id","In",["a"]],"include_attributes":true,"limit":2}"#);
+    let rank = Rank::By(Vec::new());
+    assert_eq!(query.request.want, Want::Rows { rank, limit: 2, include: Include::All });
+}
+
+#[test]
+fn aggregates_have_labels() {
+    let query = parsed(
+        r#"{"aggregate_by":{"c":["Count"],"d":["Count","id"],"s":["Sum","price"]},"top_k":5}"#,
+    );
+    let expected = vec![
+        ("c".to_owned(), Aggregate::Count),
+        ("d".to_owned(), Aggregate::Count),
+        ("s".to_owned(), Aggregate::Sum(name("price"))),
+    ];
+    assert_eq!(query.request.want, Want::Aggregates(expected));
+    refused(r#"{"aggregate_by":{}}"#, 400, "cannot be empty");
+    refused(r#"{"aggregate_by":{"c":["Count"]},"rank_by":["a","asc"]}"#, 400, "rank_by");
+    refused(r#"{"aggregate_by":{"c":["Avg","a"]}}"#, 422, "aggregate_by.c");
+    refused(r#"{"aggregate_by":["Count"]}"#, 422, "aggregate_by: invalid type: sequence");
+}
+
+#[test]
+fn consistency_is_an_object() {
+    let eventual =
+        parsed(r#"{"consistency":{"level":"eventual","max_staleness_seconds":5},"limit":1}"#);
+    let expected = Consistency::Eventual(Duration::from_secs(5));
+    assert_eq!(eventual.request.consistency, expected);
+    refused(
+        r#"{"limit":1,"consistency":"eventual"}"#,
+        422,
+        r#"consistency: invalid type: string "eventual", expected struct Consistency"#,
+    );
+    refused(
+        r#"{"limit":1,"consistency":{"level":"nonexistentvalue"}}"#,
+        422,
+        "consistency.level: unknown variant `nonexistentvalue`, expected `strong` or `eventual`",
+    );
+}
+
+#[test]
+fn limits_have_a_range() {
+    for bad in ["0", "10001", "-1"] {
+        let body = format!(r#"{{"top_k":{bad}}}"#);
+        refused(&body, 400, "top_k must be between 1 and 10000");
+    }
+    refused(r#"{"rank_by":["a","asc"]}"#, 400, "rank_by queries must specify top_k or limit");
+    refused(r#"{"limit":9999,"offset":2}"#, 400, "together exceed 10000");
+    refused(r#"{"limit":5,"top_k":5}"#, 400, "either");
+    refused(r#"{"top_k":"a"}"#, 422, "top_k: invalid type");
+    refused(r#"{"limit":1.5}"#, 422, "limit");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_never_passed_over() {
+    for body in [
+        r#"{"limit":3,"rank_by":["text","BM25","x"]}"#,
+        r#"{"limit":3,"compute_attributes":{"frag":["Highlight","text"]}}"#,
+        r#"{"aggregate_by":{"c":["Count"]},"group_by":["color"]}"#,
+        r#"{"limit":{"total":5,"per":{"attributes":["cat"],"limit":1}}}"#,
+        r#"{"queries":[{"limit":5}]}"#,
+        r#"{"limit":3,"rerank_by":["RRF"]}"#,
+    ] {
+        refused(body, 400, "is not supported by this version of Sana");
+    }
+    refused(r#"{"limit":3,"rerank_by":{"model":"m"}}"#, 400, "hosted service");
+    refused(r#"{"limit":3,"filter":["a","Eq",1]}"#, 422, "unknown field `filter`");
+    let both = r#"{"limit":3,"include_attributes":[],"exclude_attributes":[]}"#;
+    refused(both, 400, "cannot specify both include_attributes and exclude_attributes");
+    refused(r#"{"limit":3,"include_attributes":["$x"]}"#, 400, "\"$x\" not found in schema");
+    parsed(r#"{"limit":3,"disable_cache":true,"distance_metric":"cosine_distance"}"#);
+}
+
+fn row(id: u64, distance: Option<f32>, attributes: Vec<(&str, Stored)>) -> AnswerRow {
+    AnswerRow {
+        id: Id::Uint(id),
+        distance: distance.map(Distance),
+        attributes: attributes.into_iter().map(|(n, value)| (name(n), value)).collect(),
+    }
+}
+
+#[test]
+fn rows_are_printed_and_billed_as_clients_expect() {
+    let text = |text: &str| Stored::Scalar(Scalar::String(text.into()));
+    let vector = || Stored::Vector(Vector::new(vec![0.7, 2.0]).unwrap());
+    let mut rows: Vec<_> = (1..=5)
+        .map(|id| row(id, Some(0.5), vec![("vector", vector()), ("s", text("hello"))]))
+        .collect();
+    rows[0].attributes.push((name("t"), text("world")));
+    let found = Found::Rows(rows);
+    let statistics = Statistics { unindexed_rows: 2, namespace_rows: 7 };
+    let query = parsed(r#"{"limit":5,"include_attributes":true}"#);
+    let performance = Performance { hits: 1, ..Performance::default() };
+    let body = answer(&query, &Answer { found, statistics }, performance);
+    let printed = String::from_utf8(body.to_vec()).unwrap();
+    let first = r#"{"rows":[{"id":1,"$dist":0.5,"vector":[0.7,2.0],"s":"hello","t":"world"},"#;
+    assert!(printed.starts_with(first), "{printed}");
+    assert!(printed.contains(r#""cache_hit_ratio":1.0"#), "{printed}");
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["billing"]["billable_logical_bytes_returned"], 5 * (8 + 4 + 8 + 5) + 5);
+    assert_eq!(body["billing"]["billable_logical_bytes_queried"], QUERIED_BYTES_MIN);
+    assert_eq!(body["performance"]["exhaustive_search_count"], 2);
+    assert_eq!(body["performance"]["approx_namespace_size"], 7);
+    assert_eq!(body["performance"]["server_total_ms"], 1);
+}
+
+#[test]
+fn an_offset_leaves_rows_out_and_nothing_found_is_an_empty_list() {
+    let rows = Found::Rows(vec![row(1, None, vec![]), row(2, None, vec![])]);
+    let statistics = Statistics::default();
+    let of = |offset: u32| {
+        let query = parsed(&format!(r#"{{"limit":5,"offset":{offset}}}"#));
+        let body = answer(
+            &query,
+            &Answer { found: rows.clone(), statistics: statistics.clone() },
+            Performance::default(),
+        );
+        serde_json::from_slice::<Value>(&body).unwrap()["rows"].clone()
+    };
+    assert_eq!(of(1), json!([{"id": 2}]));
+    assert_eq!(of(2), json!([]));
+    assert_eq!(of(9), json!([]));
+}
+
+#[test]
+fn figures_are_printed_as_integers_where_they_are() {
+    let figures = vec![
+        ("a".to_owned(), Figure::Count(3)),
+        ("b".to_owned(), Figure::Integer(i128::from(u64::MAX) * 2)),
+        ("c".to_owned(), Figure::Number(Float::new(2.0).unwrap())),
+    ];
+    let found = Found::Aggregates(figures);
+    let query = parsed(r#"{"aggregate_by":{"a":["Count"]}}"#);
+    let body = answer(
+        &query,
+        &Answer { found, statistics: Statistics::default() },
+        Performance::default(),
+    );
+    let printed = String::from_utf8(body.to_vec()).unwrap();
+    let expected = r#"{"aggregations":{"a":3,"b":36893488147419103230,"c":2.0},"#;
+    assert!(printed.starts_with(expected), "{printed}");
+}

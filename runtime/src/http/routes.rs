@@ -1,0 +1,302 @@
+//! From request to answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
+use hyper::{Request, Response, StatusCode};
+use sana_engine::base::name::NamespaceName;
+use sana_engine::format::head::{Head, Live};
+use sana_engine::namespace::request::{self, Create, QueryRequest, WriteRequest};
+use sana_engine::ops::delete::DeleteError;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::errors::{Failure, Retry};
+use super::path::{Route, Verb};
+use super::query::Performance;
+use super::{Server, body, json, metadata, namespaces, query, recall, schema, write};
+use crate::compute::Crashed;
+use crate::node::Reads;
+
+/// An answer that is none of the failures.
+struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    body: Bytes,
+}
+
+/// A request that was read.
+struct Asked {
+    headers: HeaderMap,
+    query: Option<String>,
+    body: body::Held,
+    began: Instant,
+}
+
+/// Bodies up to this size are parsed where they are; larger ones would hold up others.
+const PARSE_HERE_BYTES_MAX: usize = 32 << 10;
+
+impl Answer {
+    const fn json(body: Bytes) -> Self {
+        Self { status: StatusCode::OK, content_type: "application/json", body }
+    }
+
+    const fn text(body: Bytes) -> Self {
+        Self { status: StatusCode::OK, content_type: "text/plain; charset=utf-8", body }
+    }
+}
+
+impl Server {
+    /// Answers one request.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, core::convert::Infallible> {
+        let began = Instant::now();
+        let route = Route::parse(request.method(), request.uri().path());
+        let name = route.as_ref().map_or("none", Route::name);
+        let headers = request.headers().clone();
+        let answered = match route {
+            Ok(route) => match self.admit(&route, &headers) {
+                Ok(()) => self.dispatch(route, request, began).await,
+                Err(failure) => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        };
+        let response = response(&headers, answered);
+        self.metrics.request(name, response.status().as_u16(), began.elapsed());
+        Ok(response)
+    }
+
+    /// Whether the request has the key it needs.
+    fn admit(&self, route: &Route, headers: &HeaderMap) -> Result<(), Failure> {
+        let Some(key) = self.api_key.as_ref().filter(|_| !route.is_open()) else { return Ok(()) };
+        let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+        let token = sent.strip_prefix(b"Bearer ").or_else(|| sent.strip_prefix(b"bearer "));
+        if token.is_some_and(|token| equal(token, key.as_bytes())) {
+            return Ok(());
+        }
+        let message = "invalid or missing API key: send the header `Authorization: Bearer <key>`";
+        Err(Failure::new(StatusCode::UNAUTHORIZED, message))
+    }
+
+    async fn dispatch(
+        &self,
+        route: Route,
+        request: Request<Incoming>,
+        began: Instant,
+    ) -> Result<Answer, Failure> {
+        let query = request.uri().query().map(str::to_owned);
+        let (parts, body) = request.into_parts();
+        let headers = parts.headers;
+        let body = self.budget.read(&headers, body, self.node.foreground()).await?;
+        let asked = Asked { headers, query, body, began };
+        match route {
+            Route::Live => Ok(Answer::text(Bytes::from_static(b"ok\n"))),
+            Route::Ready => self.ready().await,
+            Route::Metrics => self.metrics_page(),
+            Route::Namespaces => self.namespaces(&asked).await,
+            Route::Namespace(name, verb) => match verb {
+                Verb::Write => self.write(&name, asked).await,
+                Verb::Query => self.query(&name, &asked).await,
+                Verb::Delete => self.delete(&name).await,
+                Verb::Metadata => self.metadata(&name).await,
+                Verb::Schema => self.schema(&name).await,
+                Verb::UpdateSchema => self.update_schema(&name, &asked).await,
+                Verb::Warm => self.warm(&name).await,
+                Verb::Recall => self.recall(&name, &asked).await,
+            },
+        }
+    }
+
+    /// Whether the store answers.
+    async fn ready(&self) -> Result<Answer, Failure> {
+        let page = self.node.list("", None, 1).await;
+        page.map(|_| Answer::text(Bytes::from_static(b"ok\n")))
+            .map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+    }
+
+    fn metrics_page(&self) -> Result<Answer, Failure> {
+        let page = self.metrics.page(&self.node).map_err(|_| Failure::broken())?;
+        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        Ok(Answer { status: StatusCode::OK, content_type, body: page.into() })
+    }
+
+    async fn namespaces(&self, asked: &Asked) -> Result<Answer, Failure> {
+        let page = namespaces::parse(asked.query.as_deref())?;
+        let page = self.node.list(&page.prefix, page.after.as_ref(), page.limit).await;
+        page.map(|page| Answer::json(namespaces::answer(&page)))
+            .map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+    }
+
+    async fn write(&self, name: &NamespaceName, asked: Asked) -> Result<Answer, Failure> {
+        let key = asked.headers.get("idempotency-key").map(HeaderValue::as_bytes);
+        let key = key.map(write::idempotency_key).transpose()?;
+        let (has_key, bytes) = (key.is_some(), asked.body.bytes.len());
+        let body = asked.body.bytes.clone();
+        let request = self.parsed(bytes, move || write::parse(&body, key)).await??;
+        let outcome = self.node.write(name, request, bytes).await;
+        let outcome = outcome
+            .map_err(|Crashed| Failure::broken())?
+            .map_err(|error| Failure::of_write(name, &error, has_key))?;
+        Ok(Answer::json(write::answer(&outcome, milliseconds(asked.began))))
+    }
+
+    async fn query(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
+        let body = asked.body.bytes.clone();
+        let parsed = self.parsed(body.len(), move || query::parse(&body)).await??;
+        let executed = Instant::now();
+        let (found, reads) = self.found(name, parsed.request.clone()).await?;
+        let performance = Performance {
+            total_ms: milliseconds(asked.began),
+            execution_ms: milliseconds(executed),
+            hits: reads.hits,
+            misses: reads.misses,
+        };
+        let bytes = query::bytes_hint(&found);
+        let print = move || query::answer(&parsed, &found, performance);
+        Ok(Answer::json(self.parsed(bytes, print).await?))
+    }
+
+    async fn delete(&self, name: &NamespaceName) -> Result<Answer, Failure> {
+        let deleted = self.node.delete(name).await.map_err(|Crashed| Failure::broken())?;
+        match deleted {
+            Ok(true) => Ok(Answer::json(Bytes::from_static(b"{\"status\":\"OK\"}"))),
+            Ok(false) => Err(Failure::no_namespace(name)),
+            Err(error @ DeleteError::Damaged(_)) => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Err(Failure { retry: Retry::No, ..Failure::new(status, error.to_string()) })
+            }
+            // To delete twice is harmless, so clients may repeat it.
+            Err(error @ (DeleteError::Unavailable | DeleteError::Unknown)) => {
+                Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+            }
+        }
+    }
+
+    async fn metadata(&self, name: &NamespaceName) -> Result<Answer, Failure> {
+        let head = self.head(name).await?;
+        Ok(Answer::json(metadata::answer(live(&head, name)?)))
+    }
+
+    async fn schema(&self, name: &NamespaceName) -> Result<Answer, Failure> {
+        let head = self.head(name).await?;
+        Ok(Answer::json(schema::answer(&live(&head, name)?.schema)))
+    }
+
+    async fn update_schema(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
+        let entries: Map<String, Value> = json::parse(&asked.body.bytes)?;
+        let said = schema::parse(entries)?;
+        let request = WriteRequest {
+            schema: said.attributes,
+            id_type: said.id_type,
+            metric: said.metric,
+            create: Create::Never,
+            ..WriteRequest::default()
+        };
+        let outcome = self.node.write(name, request, asked.body.bytes.len()).await;
+        outcome
+            .map_err(|Crashed| Failure::broken())?
+            .map_err(|error| Failure::of_write(name, &error, false))?;
+        self.schema(name).await
+    }
+
+    /// Takes the hint: what a query needs first is loaded, and stays as long as there is room.
+    async fn warm(&self, name: &NamespaceName) -> Result<Answer, Failure> {
+        let want = request::Want::Rows {
+            rank: request::Rank::By(Vec::new()),
+            limit: 1,
+            include: request::Include::Nothing,
+        };
+        let consistency = request::Consistency::Strong;
+        self.found(name, QueryRequest { filter: None, want, consistency }).await?;
+        let body = serde_json::json!({"status": "ACCEPTED", "message": "cache warm hint accepted"});
+        let body = Bytes::from(body.to_string());
+        Ok(Answer { status: StatusCode::ACCEPTED, ..Answer::json(body) })
+    }
+
+    async fn recall(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
+        let request = recall::parse(&asked.body.bytes)?;
+        let (answer, _) = self.found(name, request).await?;
+        Ok(Answer::json(recall::answer(&answer.found)))
+    }
+
+    async fn head(&self, name: &NamespaceName) -> Result<Arc<Head>, Failure> {
+        let head = self.node.describe(name).await.map_err(|Crashed| Failure::broken())?;
+        head.map_err(|error| Failure::of_query(name, &error))
+    }
+
+    async fn found(
+        &self,
+        name: &NamespaceName,
+        request: QueryRequest,
+    ) -> Result<(request::Answer, Reads), Failure> {
+        let found = self.node.query(name, request).await.map_err(|Crashed| Failure::broken())?;
+        found.map_err(|error| Failure::of_query(name, &error))
+    }
+
+    /// Does something to a body of so many bytes, apart from others if that takes long.
+    async fn parsed<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        if bytes <= PARSE_HERE_BYTES_MAX {
+            return Ok(job());
+        }
+        self.node.foreground().run(job).await.map_err(|Crashed| Failure::broken())
+    }
+}
+
+/// The response of an answer or a failure.
+fn response(headers: &HeaderMap, answered: Result<Answer, Failure>) -> Response<Full<Bytes>> {
+    let (answer, retry) = match answered {
+        Ok(answer) => (answer, Retry::AsStatus),
+        Err(failure) => {
+            if failure.status.is_server_error() {
+                tracing::warn!(status = failure.status.as_u16(), "{}", failure.message);
+            }
+            let (status, body) = (failure.status, failure.body());
+            let answer = if failure.plain { Answer::text(body) } else { Answer::json(body) };
+            (Answer { status, ..answer }, failure.retry)
+        }
+    };
+    let (body, is_compressed) = body::encoded(headers, answer.body);
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    if is_compressed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    match retry {
+        Retry::AsStatus => {}
+        Retry::No => {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        Retry::After(seconds) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+    response
+}
+
+fn live<'a>(head: &'a Head, name: &NamespaceName) -> Result<&'a Live, Failure> {
+    head.live().ok_or_else(|| Failure::no_namespace(name))
+}
+
+/// Whether two secrets are equal, in a time that does not tell where they differ.
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    let differences = one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b));
+    one.len() == other.len() && differences == 0
+}
+
+/// Milliseconds since then, rounded up.
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,71 @@
+//! Takes one operation from its beginning to its output.
+
+use sana_engine::machine::drive::{Clock, fly};
+use sana_engine::machine::{Machine, Step};
+use sana_engine::service::task::{Output, Start, Task};
+use tokio::time::Instant;
+
+use super::Shared;
+use super::reads::{Reads, Tally};
+use crate::cache::Keep;
+use crate::compute::{Compute, Crashed};
+
+impl Shared {
+    /// Runs one operation. Steps that compute for long do so on the threads for it.
+    pub(super) async fn drive(&self, start: Start) -> Result<(Output, Reads), Crashed> {
+        let (began, kind) = (Instant::now(), kind(&start));
+        let is_upkeep = matches!(
+            start,
+            Start::Publication(..)
+                | Start::Flush { .. }
+                | Start::Merge(_)
+                | Start::Collect(..)
+                | Start::Sweep { .. }
+        );
+        let compute = if is_upkeep { &self.background } else { &self.foreground };
+        // Upkeep reads everything once, which must not push out what queries read often.
+        let tally = Tally::new(&self.store, if is_upkeep { Keep::No } else { Keep::Yes });
+        let mut step = self.begin(compute, start).await?;
+        loop {
+            match step {
+                Step::Done(output) => {
+                    self.metrics.operation(kind, began.elapsed());
+                    return Ok((output, tally.reads()));
+                }
+                Step::Wait(machine, round) => {
+                    let replies = fly(&tally, &self.clock, round).await;
+                    let clock = self.clock;
+                    step = if machine.is_heavy() {
+                        compute.run(move || machine.step(clock.now(), replies)).await?
+                    } else {
+                        machine.step(clock.now(), replies)
+                    };
+                }
+            }
+        }
+    }
+
+    async fn begin(&self, compute: &Compute, start: Start) -> Result<Step<Task>, Crashed> {
+        let clock = self.clock;
+        if start.is_heavy() {
+            compute.run(move || start.begin(clock.now())).await
+        } else {
+            Ok(start.begin(clock.now()))
+        }
+    }
+}
+
+/// The word for an operation in metrics.
+const fn kind(start: &Start) -> &'static str {
+    match start {
+        Start::Refresh { .. } => "refresh",
+        Start::Commit(..) => "commit",
+        Start::Publication(..) => "publication",
+        Start::Delete { .. } => "delete",
+        Start::Query { .. } => "query",
+        Start::Flush { .. } => "flush",
+        Start::Merge(_) => "merge",
+        Start::Collect(..) => "collect",
+        Start::Sweep { .. } => "sweep",
+    }
+}

@@ -1,0 +1,117 @@
+//! Which namespaces there are: the heads that a listing shows to be live.
+
+use core::time::Duration;
+
+use sana_engine::base::limits::TOMBSTONE_BYTES_MAX;
+use sana_engine::base::name::{Key, NamespaceName};
+use sana_engine::format::layout;
+use sana_engine::machine::Round;
+use sana_engine::machine::drive::{Clock, ObjectStore, fly};
+use sana_engine::machine::request::{Reply, Request};
+
+/// Some namespaces, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// Their names.
+    pub names: Vec<NamespaceName>,
+    /// Whether there may be more behind the last.
+    pub more: bool,
+}
+
+/// Namespaces could not be listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the store does not answer; ask again")]
+pub struct ListError;
+
+/// The most names of a page.
+pub(super) const PAGE_MAX: usize = 1_000;
+/// How long one request of a listing may take.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The names that begin with `prefix` and come after `after`, at most `limit`.
+pub(super) async fn list<S: ObjectStore, C: Clock>(
+    store: &S,
+    clock: &C,
+    prefix: &str,
+    after: Option<&NamespaceName>,
+    limit: usize,
+) -> Result<Page, ListError> {
+    let mut after = after.map(layout::head);
+    let mut names = Vec::new();
+    loop {
+        let (heads, more) = ask(store, clock, prefix, after, limit).await?;
+        after = heads.last().map(|(key, _)| key.clone());
+        for (key, bytes) in &heads {
+            // Tombstones are short, live heads are not.
+            let is_live = *bytes > TOMBSTONE_BYTES_MAX as u64;
+            let name = layout::namespace_of_head(key).filter(|_| is_live);
+            let Some(name) = name else { continue };
+            if names.len() == limit {
+                return Ok(Page { names, more: true });
+            }
+            names.push(name);
+        }
+        if !more || after.is_none() {
+            return Ok(Page { names, more: false });
+        }
+    }
+}
+
+async fn ask<S: ObjectStore, C: Clock>(
+    store: &S,
+    clock: &C,
+    prefix: &str,
+    after: Option<Key>,
+    limit: usize,
+) -> Result<(Vec<(Key, u64)>, bool), ListError> {
+    // One more than wanted tells whether there are more.
+    let limit = u32::try_from(limit + 1).unwrap_or(u32::MAX);
+    let request = Request::List { prefix: layout::heads(prefix), after, limit };
+    let round = Round::ask(request, clock.now() + TIME_MAX);
+    match fly(store, clock, round).await.pop() {
+        Some(Reply::Listed { objects, more }) => {
+            Ok((objects.into_iter().map(|object| (object.key, object.bytes)).collect(), more))
+        }
+        _ => Err(ListError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sana_engine::machine::request::When;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::store::memory::MemoryStore;
+
+    async fn put(store: &MemoryStore, name: &str, bytes: usize) {
+        let key = layout::head(&NamespaceName::parse(name).unwrap());
+        let body = vec![0; bytes].into();
+        let reply = store.perform(Request::Put { key, body, when: When::Absent }).await;
+        assert!(matches!(reply, Reply::Stored { .. }));
+    }
+
+    #[tokio::test]
+    async fn pages_show_live_namespaces_in_order_and_each_once() {
+        let store = MemoryStore::new();
+        for n in 0..50 {
+            // Every third is a tombstone.
+            let bytes = if n % 3 == 0 { TOMBSTONE_BYTES_MAX } else { TOMBSTONE_BYTES_MAX + 1 };
+            put(&store, &format!("ns-{n:02}"), bytes).await;
+        }
+        put(&store, "other", 1_000).await;
+        let (mut after, mut all) = (None, Vec::new());
+        loop {
+            let page = list(&store, &SystemClock, "ns-", after.as_ref(), 7).await.unwrap();
+            assert!(page.names.len() <= 7);
+            all.extend(page.names.iter().map(|name| name.as_str().to_owned()));
+            after = page.names.last().cloned();
+            if !page.more {
+                break;
+            }
+        }
+        let expected: Vec<_> =
+            (0..50).filter(|n| n % 3 != 0).map(|n| format!("ns-{n:02}")).collect();
+        assert_eq!(all, expected);
+    }
+}

@@ -1,0 +1,252 @@
+//! One node: the namespaces it has to do with, and the operations they start.
+//!
+//! What a namespace is on a node, who waits and what is run next is decided by
+//! [`NamespaceService`], a plain value. Here it is given a lock, a clock, threads and a store.
+//!
+//! # Story
+//!
+//! 1. A client's request is handed to the service of its namespace under a ticket, and the client
+//!    waits for the answer to that ticket.
+//! 2. What the service wants begun is spawned, each operation as a task of its own ([`drive`]).
+//! 3. An operation's output goes back to the service; the answers it gives are delivered, and what it
+//!    wants begun now is spawned (2).
+//! 4. A *keeper* per namespace wakes the service when it is time for something, and drops it from
+//!    memory when nobody has asked for it in a while.
+//!
+//! # Invariants
+//!
+//! - **O1** A panic in a namespace's service or in one of its operations is a crash of that namespace
+//!   on this node: who waits is told that nothing is known, and the next request starts from the
+//!   store.
+//! - **O2** No two locks are held together.
+//! - **O3** Who goes away while waiting changes nothing: the operation goes on.
+
+mod crash;
+mod drive;
+mod hosted;
+mod listing;
+mod reads;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sana_engine::base::name::NamespaceName;
+use sana_engine::format::head::Head;
+use sana_engine::machine::drive::Clock;
+use sana_engine::namespace::request::{
+    Answer, QueryError, QueryRequest, WriteError, WriteOutcome, WriteRequest,
+};
+use sana_engine::ops::delete::DeleteError;
+use sana_engine::service::namespace::{Settings, Ticket, Word};
+
+use crate::cache::{CacheStatistics, CachedStore};
+use crate::clock::SystemClock;
+use crate::compute::{Compute, Crashed};
+use crate::store::Store;
+use crate::store::counted::{Counted, Counts};
+use crate::telemetry::Metrics;
+
+use hosted::Hosted;
+pub use listing::{ListError, Page};
+pub use reads::Reads;
+
+/// A node. A clone is another handle to the same node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: CachedStore<Counted<Store>>,
+    counted: Counted<Store>,
+    clock: SystemClock,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    /// What clients wait for.
+    foreground: Compute,
+    /// What nobody waits for.
+    background: Compute,
+    namespaces: Mutex<BTreeMap<NamespaceName, Arc<Hosted>>>,
+    tickets: AtomicU64,
+}
+
+/// What a request came to, or that it was given up (O1).
+pub type Given<T, E> = Result<Result<T, E>, Crashed>;
+
+/// What a node says of one of the namespaces it has in memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The namespace.
+    pub name: NamespaceName,
+    /// Bytes committed and not indexed, as far as this node knows.
+    pub unindexed_bytes: u64,
+}
+
+/// The pause between two namespaces that a node looks at when it starts.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+
+impl Node {
+    /// A node on `store`, with a cache of `cache_bytes` and `threads` threads for computing.
+    pub fn start(
+        store: Store,
+        cache_bytes: usize,
+        threads: usize,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let counted = Counted::new(store);
+        let shared = Shared {
+            store: CachedStore::new(counted.clone(), cache_bytes),
+            counted,
+            clock: SystemClock,
+            settings,
+            metrics,
+            foreground: Compute::start(threads),
+            background: Compute::start(threads.div_ceil(2)),
+            namespaces: Mutex::new(BTreeMap::new()),
+            tickets: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Threads for what clients wait for.
+    pub fn foreground(&self) -> &Compute {
+        &self.shared.foreground
+    }
+
+    /// Writes to a namespace. `bytes` is about how large the request is.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`] if it was given up; nothing is known of it then.
+    pub async fn write(
+        &self,
+        name: &NamespaceName,
+        request: WriteRequest,
+        bytes: usize,
+    ) -> Given<WriteOutcome, WriteError> {
+        let now = self.shared.clock.now();
+        let word = self.ask(name, |service, ticket| service.write(now, ticket, request, bytes));
+        match word.await? {
+            (Word::Written(outcome), _) => Ok(outcome),
+            (other, _) => unreachable!("V4: {other:?} answers no write"),
+        }
+    }
+
+    /// Answers a query, and says how it was read.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`] if it was given up.
+    pub async fn query(
+        &self,
+        name: &NamespaceName,
+        request: QueryRequest,
+    ) -> Given<(Answer, Reads), QueryError> {
+        let now = self.shared.clock.now();
+        let word = self.ask(name, |service, ticket| service.query(now, ticket, request));
+        match word.await? {
+            (Word::Answered(outcome), reads) => Ok(outcome.map(|answer| (answer, reads))),
+            (other, _) => unreachable!("V4: {other:?} answers no query"),
+        }
+    }
+
+    /// The newest head of a namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`] if it was given up.
+    pub async fn describe(&self, name: &NamespaceName) -> Given<Arc<Head>, QueryError> {
+        let now = self.shared.clock.now();
+        let word = self.ask(name, |service, ticket| service.describe(now, ticket));
+        match word.await? {
+            (Word::Described(outcome), _) => Ok(outcome),
+            (other, _) => unreachable!("V4: {other:?} describes nothing"),
+        }
+    }
+
+    /// Deletes a namespace; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`] if it was given up; nothing is known of it then.
+    pub async fn delete(&self, name: &NamespaceName) -> Given<bool, DeleteError> {
+        let now = self.shared.clock.now();
+        let word = self.ask(name, |service, ticket| service.delete(now, ticket));
+        match word.await? {
+            (Word::Deleted(outcome), _) => Ok(outcome),
+            (other, _) => unreachable!("V4: {other:?} answers no deletion"),
+        }
+    }
+
+    /// The namespaces whose names begin with `prefix` and come after `after`, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError`] if the store does not answer.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&NamespaceName>,
+        limit: usize,
+    ) -> Result<Page, ListError> {
+        listing::list(&self.shared.store, &self.shared.clock, prefix, after, limit).await
+    }
+
+    /// Looks at every namespace once: an earlier process may have left something to be indexed.
+    pub async fn look_at_all(&self) {
+        let mut after = None;
+        loop {
+            let page = match self.list("", after.as_ref(), listing::PAGE_MAX).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!("namespaces were not listed at the start: {error}");
+                    return;
+                }
+            };
+            for name in &page.names {
+                let look = self.hand(name, |state| state.service.look());
+                look.unwrap_or_else(|Crashed| tracing::error!("namespace {name} crashed"));
+                tokio::time::sleep(LOOK_PAUSE).await;
+            }
+            after = page.names.last().cloned().filter(|_| page.more);
+            if after.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// The namespaces in memory.
+    pub fn held(&self) -> Vec<Held> {
+        let hosted: Vec<_> = self.shared.namespaces().values().cloned().collect();
+        let held = |hosted: Arc<Hosted>| Held {
+            name: hosted.name.clone(),
+            unindexed_bytes: hosted.unindexed_bytes(),
+        };
+        hosted.into_iter().map(held).collect()
+    }
+
+    /// How the cache has fared.
+    pub fn cache_statistics(&self) -> CacheStatistics {
+        self.shared.store.statistics()
+    }
+
+    /// What was asked of the store.
+    pub fn store_counts(&self) -> Counts {
+        self.shared.counted.counts()
+    }
+}
+
+impl Shared {
+    fn namespaces(&self) -> MutexGuard<'_, BTreeMap<NamespaceName, Arc<Hosted>>> {
+        // Nothing under the lock panics half-way through a change.
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
+    }
+}
