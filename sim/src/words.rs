@@ -49,6 +49,7 @@ fn reply(request: &Request, reply: &Reply) -> String {
         Reply::Deleted => "deleted".into(),
         Reply::Listed { objects, .. } => format!("{} keys", objects.len()),
         Reply::Throttled => "turned away".into(),
+        Reply::Unreadable => "unreadable".into(),
         Reply::Lost => "LOST".into(),
     }
 }
