@@ -180,12 +180,7 @@ impl Stage {
     /// # Errors
     ///
     /// [`Broken`] if what a client was told is not so.
-    pub fn next(
-        self,
-        output: Output,
-        witness: &mut Witness,
-        ops: &[OpId],
-    ) -> Result<Next, Broken> {
+    pub fn next(self, output: Output, witness: &mut Witness, ops: &[OpId]) -> Result<Next, Broken> {
         match output {
             Output::Refresh(Ok(held)) => self.refreshed(held, witness, ops),
             Output::Refresh(Err(_)) => Ok(self.unanswered(witness, ops)),
@@ -197,9 +192,9 @@ impl Stage {
             }
             Output::Query(Ok(answer)) => {
                 let query = self.query();
-                witness.monitor.change(|monitor| {
-                    monitor.answer_query(ops[0], query, Some(&answer.found))
-                })?;
+                witness
+                    .monitor
+                    .change(|monitor| monitor.answer_query(ops[0], query, Some(&answer.found)))?;
                 Ok(self.done())
             }
             Output::Query(Err(error)) => {
@@ -312,11 +307,7 @@ impl Stage {
 }
 
 /// Tells the clients of a commit what it came to.
-fn committed_to(
-    committed: Committed,
-    witness: &mut Witness,
-    ops: &[OpId],
-) -> Result<Next, Broken> {
+fn committed_to(committed: Committed, witness: &mut Witness, ops: &[OpId]) -> Result<Next, Broken> {
     let mut unknown = false;
     for (op, outcome) in ops.iter().zip(&committed.outcomes) {
         unknown |= words::told(witness, *op, outcome)?;
@@ -352,7 +343,11 @@ impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Write(requests) => {
-                write!(f, "write {}", requests.iter().map(words::write).collect::<Vec<_>>().join(" and "))
+                write!(
+                    f,
+                    "write {}",
+                    requests.iter().map(words::write).collect::<Vec<_>>().join(" and ")
+                )
             }
             Self::Query(_) => f.write_str("answer a query"),
             Self::Remove => f.write_str("delete the namespace"),

@@ -82,7 +82,9 @@ fn run(seeds: Range<u64>, nodes: usize, seconds: u64) -> bool {
     for seed in seeds.clone() {
         if let Err(broken) = band.add(seed, size) {
             println!("seed {seed}: {broken}");
-            println!("cargo run --release -p sana-sim -- replay {seed} --nodes {nodes} --seconds {seconds}");
+            println!(
+                "cargo run --release -p sana-sim -- replay {seed} --nodes {nodes} --seconds {seconds}"
+            );
             return false;
         }
         if band.seeds.is_multiple_of(50) || seed + 1 == seeds.end {

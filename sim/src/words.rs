@@ -28,7 +28,8 @@ pub fn exchange(request: &Request, reply: &Reply) -> String {
                 When::Fresh => "new",
                 When::Matches(_) => "if unchanged",
             };
-            let head = Head::decode(request.key(), body).map(|head| format!(" ({})", self::head(&head)));
+            let head =
+                Head::decode(request.key(), body).map(|head| format!(" ({})", self::head(&head)));
             format!("put {key}{} {when} → {reply}", head.unwrap_or_default())
         }
         Request::Delete { .. } => format!("delete {key} → {reply}"),

@@ -46,7 +46,8 @@ fn commit(small: bool) -> Setup {
     } else {
         Mishaps { losses: 1, throttles: 0, crashes: 1 }
     };
-    let second = if small { vec![put(1, 20, None)] } else { vec![put(1, 20, None), put(2, 21, None)] };
+    let second =
+        if small { vec![put(1, 20, None)] } else { vec![put(1, 20, None), put(2, 21, None)] };
     Setup {
         scripts: vec![
             vec![put(1, 10, None), patch(1, 11, None)],

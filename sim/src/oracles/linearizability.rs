@@ -306,9 +306,8 @@ impl Reading {
     /// Two clients that delete one namespace at once may both be told that they did: the promise is
     /// that what was there when they asked is gone, and that something was there.
     fn explains(&self, op: OpId, effect: &Effect) -> bool {
-        let gone = |seen: &BTreeSet<Contents>| {
-            seen.contains(&None) && seen.iter().any(Option::is_some)
-        };
+        let gone =
+            |seen: &BTreeSet<Contents>| seen.contains(&None) && seen.iter().any(Option::is_some);
         match self.done.get(&op) {
             Some(done) => done == effect,
             None => *effect == Effect::Removed && self.seen.get(&op).is_some_and(gone),

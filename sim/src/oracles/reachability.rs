@@ -54,10 +54,7 @@ impl Deleted {
 }
 
 /// The keys of all objects that a head names.
-pub fn names<'a>(
-    namespace: &'a NamespaceName,
-    head: &Head,
-) -> impl Iterator<Item = Key> + use<'a> {
+pub fn names<'a>(namespace: &'a NamespaceName, head: &Head) -> impl Iterator<Item = Key> + use<'a> {
     let incarnation = head.incarnation;
     let place = Place { namespace: namespace.clone(), incarnation };
     head.names().into_iter().map(move |(family, name)| place.object(family, name))

@@ -150,7 +150,8 @@ impl Reader<'_> {
         segment: &SegmentRef,
         directory: &Directory,
     ) -> Result<Vec<(Row, Document)>, BadObject> {
-        let gone = || Damage::Content("a row has no id").of(&segment.key(&self.place, &segment.directory));
+        let gone =
+            || Damage::Content("a row has no id").of(&segment.key(&self.place, &segment.directory));
         let mut rows: Vec<(Row, Document)> = Vec::new();
         let mut numbers = directory.row_numbers();
         for page in self.pages(segment, directory.ids())? {

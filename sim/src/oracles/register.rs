@@ -91,9 +91,10 @@ impl Chain {
         Oracle::Conserved.demand(log.committed.0 as usize == self.commits.len(), || {
             format!("{:?} commits are counted, {} happened", log.committed, self.commits.len())
         })?;
-        let ring = live.recent.iter().all(|(cursor, commit)| {
-            self.commits.get(cursor.0 as usize - 1) == Some(commit)
-        });
+        let ring = live
+            .recent
+            .iter()
+            .all(|(cursor, commit)| self.commits.get(cursor.0 as usize - 1) == Some(commit));
         let newest = live.recent.last().map_or(Cursor(0), |(cursor, _)| *cursor);
         chain(ring && newest == log.committed, || {
             "H7: the ring does not hold the newest commits".into()
@@ -116,9 +117,15 @@ fn follows(before: &Live, after: &Live, floor: Stamp) -> Result<(), Broken> {
     chain(generations, || "a generation comes back".into())?;
     let kept = before.log.entries.iter().filter(|entry| after.log.indexed < entry.cursor);
     let word = |entry: &LogEntry| (entry.cursor, entry.commit, entry.operations, entry.bytes);
-    chain(kept.map(word).eq(after.log.entries.iter().map(word).take_while(|word| {
-        word.0 <= before.log.committed
-    })), || "entries of the log were lost, changed or put back".into())?;
+    chain(
+        kept.map(word).eq(after
+            .log
+            .entries
+            .iter()
+            .map(word)
+            .take_while(|word| word.0 <= before.log.committed)),
+        || "entries of the log were lost, changed or put back".into(),
+    )?;
     let schema = before.schema.attributes.iter();
     let mut lost = schema.filter(|(name, attribute)| {
         after.schema.attributes.get(*name).is_none_or(|now| now.value_type != attribute.value_type)

@@ -50,12 +50,8 @@ impl World {
             return Ok(());
         }
         let space = self.clients[c].space;
-        let up: Vec<usize> = self.spaces[space]
-            .nodes
-            .iter()
-            .copied()
-            .filter(|n| self.nodes[*n].is_up)
-            .collect();
+        let up: Vec<usize> =
+            self.spaces[space].nodes.iter().copied().filter(|n| self.nodes[*n].is_up).collect();
         if up.is_empty() {
             self.after(100, Event::Client(c));
             return Ok(());
@@ -151,9 +147,9 @@ impl World {
             (Ask::Query(query), Word::Answered(outcome)) => {
                 let is_stale = matches!(query.consistency, Consistency::Eventual(_));
                 match &outcome {
-                    Ok(answer) => witness.monitor.change(|monitor| {
-                        monitor.answer_query(op, query, Some(&answer.found))
-                    })?,
+                    Ok(answer) => witness
+                        .monitor
+                        .change(|monitor| monitor.answer_query(op, query, Some(&answer.found)))?,
                     Err(QueryError::NoNamespace) => {
                         witness.monitor.change(|monitor| monitor.answer_query(op, query, None))?;
                     }

@@ -156,7 +156,10 @@ impl World {
         let is_busy = hosted.idle_wakes < IDLE_WAKES_MAX;
         Self::live_demand(is_busy, || {
             let wake = hosted.service.wake_at(local, wall);
-            format!("node {n} is woken again and again at {wake:?} for nothing: {:?}", hosted.service)
+            format!(
+                "node {n} is woken again and again at {wake:?} for nothing: {:?}",
+                hosted.service
+            )
         })?;
         let rounds = hosted.tasks.values().map(|running| running.flight.wake_at());
         let next = rounds.chain(hosted.service.wake_at(local, wall)).min();

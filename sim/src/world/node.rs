@@ -58,14 +58,7 @@ pub struct Running {
 impl Node {
     /// A node that was never started.
     pub const fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            life: 0,
-            is_up: false,
-            started: 0,
-            paused_until: 0,
-            hosted: BTreeMap::new(),
-        }
+        Self { clock, life: 0, is_up: false, started: 0, paused_until: 0, hosted: BTreeMap::new() }
     }
 }
 

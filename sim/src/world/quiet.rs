@@ -77,9 +77,8 @@ impl World {
                 return Some(format!("ns{s} has trash: {:?}", live.trash));
             }
         }
-        let named: BTreeSet<Key> = head
-            .map(|head| reachability::names(&space.name, head).collect())
-            .unwrap_or_default();
+        let named: BTreeSet<Key> =
+            head.map(|head| reachability::names(&space.name, head).collect()).unwrap_or_default();
         let prefix = layout::namespace_data(&space.name);
         let all = self.store.objects().map(|(key, _)| key);
         let orphan = all

@@ -38,7 +38,7 @@ impl Probe {
     ///
     /// If the processor lacks the instructions: whoever hands them in asked it.
     pub fn new(metric: Metric, components: impl Into<Arc<[f32]>>, simd: Simd) -> Self {
-        assert!(is_supported(simd), "the processor lacks {simd:?}, which the driver promised");
+        assert!(simd.is_supported(), "the processor lacks {simd:?}, which the driver promised");
         let components = components.into();
         let squares = sums::<true, f32>(&components, &components).1;
         Self { metric, components, squares, simd }
@@ -257,18 +257,22 @@ fn halved<const HALF: usize>(lanes: &[f32]) -> [f32; HALF] {
     core::array::from_fn(|lane| lanes[lane] + lanes[lane + HALF])
 }
 
-#[cfg(target_arch = "x86_64")]
-fn is_supported(simd: Simd) -> bool {
-    match simd {
-        Simd::Scalar => true,
-        Simd::Avx2 => is_x86_feature_detected!("avx2"),
-        Simd::Avx512 => is_x86_feature_detected!("avx512f"),
+impl Simd {
+    /// Whether this processor has these instructions.
+    #[cfg(target_arch = "x86_64")]
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+        }
     }
-}
 
-#[cfg(not(target_arch = "x86_64"))]
-fn is_supported(simd: Simd) -> bool {
-    simd == Simd::Scalar
+    /// Whether this processor has these instructions.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn is_supported(self) -> bool {
+        self == Self::Scalar
+    }
 }
 
 #[cfg(test)]
@@ -338,7 +342,7 @@ mod tests {
                     .map(|row| scalar.distance(row).to_bits())
                     .collect();
                 prop_assert!(expected.iter().all(|bits| f32::from_bits(*bits).is_finite()));
-                for simd in ALL.into_iter().filter(|simd| is_supported(*simd)) {
+                for simd in ALL.into_iter().filter(|simd| simd.is_supported()) {
                     let mut distances = vec![0.0; expected.len()];
                     Probe::new(metric, probe, simd).distances(bytes[shift..].as_chunks().0, &mut distances);
                     let bits: Vec<u32> = distances.iter().map(|d| d.to_bits()).collect();
