@@ -98,7 +98,7 @@ impl ObjectStore for FolderStore {
         let reply = tokio::task::spawn_blocking(move || {
             perform(&folder, &request).unwrap_or_else(|fault| {
                 fault.log();
-                fault.reply()
+                fault.reply(&request)
             })
         });
         // The runtime goes down, or there is a bug below: what became of the request is unknown.
