@@ -1,1 +1,9 @@
 //! Benchmarks of Sana.
+//!
+//! | module     | what it answers                                       |
+//! |------------|-------------------------------------------------------|
+//! | [`client`] | How is a server asked without a client in the way?    |
+//! | [`data`]   | Which documents are measured with?                    |
+
+pub mod client;
+pub mod data;

@@ -63,6 +63,11 @@ impl BlockIndex {
         &self.blocks
     }
 
+    /// How many keys there are at most.
+    pub(crate) const fn keys_max(&self) -> u64 {
+        self.filter.keys_max()
+    }
+
     /// Whether the key may be in a block. `false` is certain.
     pub(crate) fn may_contain(&self, key: &[u8]) -> bool {
         self.filter.may_contain(key)
@@ -108,6 +113,11 @@ impl Block {
         let keys = block.entries().map(|(key, _)| key);
         let ascending = keys.clone().zip(keys.skip(1)).all(|(a, b)| a < b);
         ascending.then_some(block).ok_or(Damage::Content("B1: a block's keys are out of order"))
+    }
+
+    /// Its size in bytes.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The value under a key.

@@ -52,6 +52,11 @@ impl Filter {
         whole.then_some(Self { blocks }).ok_or(Damage::Content("its filter is cut"))
     }
 
+    /// How many keys it was made for, or a few more.
+    pub(crate) const fn keys_max(&self) -> u64 {
+        self.blocks.len() as u64 * 8 / BITS_PER_KEY
+    }
+
     /// Whether the key may be in the set. `false` is certain.
     pub fn may_contain(&self, key: &[u8]) -> bool {
         let blocks = self.blocks.as_slice();

@@ -75,6 +75,9 @@ pub enum Damage {
     /// Its checksum fits and its content makes no sense.
     #[error("{0}")]
     Content(&'static str),
+    /// The store found it damaged.
+    #[error("the store cannot read it back; its log says why")]
+    Unreadable,
     /// It is named and not there.
     #[error("it is not there")]
     Gone,

@@ -34,9 +34,13 @@ impl RecordBlock {
         self.block.find(key.as_bytes()).and_then(decode)
     }
 
-    /// The record at this place.
-    pub(crate) fn entry(&self, place: usize) -> Option<IdempotencyRecord> {
-        self.block.entry(place).and_then(|(_, value)| decode(value))
+    /// All records, by ascending keys.
+    pub fn records(&self) -> impl Iterator<Item = IdempotencyRecord> {
+        self.block.entries().filter_map(|(_, value)| decode(value))
+    }
+
+    pub(crate) fn into_block(self) -> Block {
+        self.block
     }
 }
 
@@ -49,6 +53,7 @@ pub(crate) fn encode(record: &IdempotencyRecord) -> Vec<u8> {
     postcard::to_allocvec(record).expect("records serialize, and a Vec grows")
 }
 
-fn decode(value: &[u8]) -> Option<IdempotencyRecord> {
+/// The record that this value spells, if it spells one.
+pub(crate) fn decode(value: &[u8]) -> Option<IdempotencyRecord> {
     postcard::from_bytes(value).ok()
 }

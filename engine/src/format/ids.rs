@@ -47,14 +47,13 @@ impl IdBlock {
         self.block.entries().filter_map(|(id, at)| decode(id).zip(position(at)))
     }
 
-    /// The id, encoded, and the position of the entry at this place.
-    pub(crate) fn entry(&self, place: usize) -> Option<(&[u8], u32)> {
-        let (id, at) = self.block.entry(place)?;
-        Some((id, position(at)?))
+    pub(crate) fn into_block(self) -> Block {
+        self.block
     }
 }
 
-fn position(value: &[u8]) -> Option<u32> {
+/// The position that this value says.
+pub(crate) fn position(value: &[u8]) -> Option<u32> {
     value.try_into().ok().map(u32::from_le_bytes)
 }
 

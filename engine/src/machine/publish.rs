@@ -179,7 +179,9 @@ impl Machine for Publish {
                 self.end(Fate::Overtaken(Some((tag, body))))
             }
             (State::Checking, Some(Reply::Missing)) => self.end(Fate::Overtaken(None)),
-            (State::Checking, Some(Reply::Lost | Reply::Throttled)) => self.end(Fate::Unknown),
+            (State::Checking, Some(Reply::Lost | Reply::Throttled | Reply::Unreadable)) => {
+                self.end(Fate::Unknown)
+            }
             (State::Pausing, None) => self.put(now),
             (state, reply) => unreachable!("{reply:?} does not end {state:?}"),
         }

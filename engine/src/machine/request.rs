@@ -133,6 +133,9 @@ pub enum Reply {
         /// Whether there may be more behind the last.
         more: bool,
     },
+    /// The object is there, and the store knows that what it keeps of it is damaged. The request did
+    /// not happen and asking again does not help. Only reads are answered so.
+    Unreadable,
     /// The request was turned away before anything came of it: the store is busy, full, or refuses
     /// us. It did not happen and will not.
     Throttled,

@@ -220,6 +220,9 @@ mod tests {
         }
     }
 
+    const SMALL: u32 = 1000;
+    const MEDIUM: u32 = 2 << 20;
+
     fn manifest(segments: Vec<SegmentRef>) -> Manifest {
         let next_row = segments.last().map_or(Row(0), |last| last.end);
         let live_rows = segments.iter().map(|segment| u64::from(segment.rows)).sum();
@@ -280,8 +283,6 @@ mod tests {
                 named.map(|(bytes, n)| segment(u128::from(n), rows(n), *bytes)).collect();
             tiered(&all)
         };
-        const SMALL: u32 = 1000;
-        const MEDIUM: u32 = 2 << 20;
         assert_eq!(sizes(&[]), None);
         assert_eq!(sizes(&[SMALL; 7]), None);
         assert_eq!(sizes(&[SMALL; 8]), Some(0..8));

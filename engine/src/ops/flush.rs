@@ -81,7 +81,6 @@ enum State {
 struct Building {
     edit: FlushEdit,
     draft: Draft,
-    directory: Blob,
 }
 
 /// What a flush made.
@@ -181,11 +180,10 @@ impl Flush {
             return Step::Done(Ok(Flushed { edit, directory: None }));
         }
         let (parts, draft) = build(&live.schema, base, &documents, &records, kills);
-        let directory = draft.directory_in(parts.last().expect("a segment has a part"));
         for part in parts {
             self.uploads.add(part);
         }
-        self.upload(Building { edit, draft, directory })
+        self.upload(Building { edit, draft })
     }
 
     fn upload(mut self, building: Building) -> Step<Self> {
@@ -196,11 +194,8 @@ impl Flush {
 
     fn uploaded(mut self, now: Timestamp, building: Building) -> Step<Self> {
         if self.uploads.is_done() {
-            let Building { edit, draft, directory } = building;
-            let segment = draft.named(&self.uploads.names());
-            let key = segment.key(&self.snapshot.place, &segment.directory);
-            let directory = Directory::decode(&segment, &key, &directory);
-            let directory = directory.expect("a directory just made reads back");
+            let Building { edit, draft } = building;
+            let (segment, directory) = draft.named(&self.snapshot.place, &self.uploads.names());
             let edit = FlushEdit { segment: Some(segment), ..edit };
             return Step::Done(Ok(Flushed { edit, directory: Some(Arc::new(directory)) }));
         }

@@ -26,6 +26,7 @@ use crate::base::planted::{self, Bug};
 use crate::base::time::Timestamp;
 use crate::base::value::{Document, Id, Value};
 use crate::format::columns::ColumnPage;
+use crate::format::frame::Damage;
 use crate::format::ids::IdBlock;
 use crate::format::segment::Directory;
 use crate::machine::request::{Reply, Request};
@@ -197,6 +198,7 @@ pub(super) fn body(key: &Key, reply: Reply) -> Result<Blob, ReadError> {
     match reply {
         Reply::Found { body, .. } => Ok(body),
         Reply::Missing => Err(ReadError::Vanished { key: key.clone() }),
+        Reply::Unreadable => Err(Damage::Unreadable.of(key).into()),
         _ => Err(ReadError::Late),
     }
 }

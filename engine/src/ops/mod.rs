@@ -40,3 +40,6 @@ fn read(place: &Place, segment: &SegmentRef, extent: Extent) -> Request {
     let range = ByteRange { start, end: start + u64::from(extent.bytes) };
     Request::get_range(place.object(Family::Segment, part.name), range)
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,6 +102,7 @@ impl Stretches {
             match reply {
                 Reply::Found { body, .. } => bodies.push(body),
                 Reply::Missing => return Err(ReadError::Vanished { key: key.clone() }),
+                Reply::Unreadable => return Err(Damage::Unreadable.of(key).into()),
                 _ => return Err(ReadError::Late),
             }
         }

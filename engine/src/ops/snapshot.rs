@@ -233,6 +233,10 @@ impl Refresh {
                 Reply::Missing if now < self.deadline => {
                     return Self { held: None, missed: Some(loading.tag), ..self }.ask();
                 }
+                Reply::Unreadable => {
+                    let key = loading.key(&place, wanted);
+                    return Step::Done(Err(Damage::Unreadable.of(&key).into()));
+                }
                 _ => return Step::Done(Err(RefreshError::Unavailable)),
             };
             if let Err(bad) = loading.take(&place, wanted, &body) {
@@ -255,6 +259,10 @@ impl Machine for Refresh {
                 }
                 Some(Reply::Missing) => Step::Done(Ok(Held::ABSENT)),
                 Some(Reply::Found { tag, body }) => self.judge(tag, &body),
+                Some(Reply::Unreadable) => {
+                    let key = layout::head(&self.namespace);
+                    Step::Done(Err(Damage::Unreadable.of(&key).into()))
+                }
                 _ => Step::Done(Err(RefreshError::Unavailable)),
             },
             State::Loading(loading) => self.loaded(now, *loading, replies),

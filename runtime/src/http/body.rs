@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn who_finds_no_memory_is_told_to_come_back() {
         let budget = Budget::new(2 << 20, 2 << 20);
-        let first = budget.inflate(&held(gzip(&[1; 1_500_000]))).unwrap();
+        let first = budget.inflate(&held(gzip(&vec![1; 1_500_000]))).unwrap();
         let failure = budget.inflate(&held(gzip(&[1; 10]))).unwrap_err();
         assert_eq!((failure.status.as_u16(), failure.retry), (503, Retry::After(1)));
         drop(first);

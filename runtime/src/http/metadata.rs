@@ -43,6 +43,8 @@ pub(super) fn answer(live: &Live) -> Bytes {
 mod tests {
     use sana_engine::base::id::{CommitId, Cursor, Stamp};
     use sana_engine::format::log::{Log, LogEntry, Payload};
+    use sana_engine::format::manifest::Manifest;
+    use sana_engine::format::schema::Schema;
     use serde_json::Value;
 
     use super::*;
@@ -59,8 +61,8 @@ mod tests {
             created: Stamp::default(),
             created_at: WallTime(0),
             written_at: WallTime(1_709_337_600_000),
-            schema: Default::default(),
-            manifest: Default::default(),
+            schema: Schema::default(),
+            manifest: Manifest::default(),
             log: Log {
                 committed: Cursor(1),
                 bytes_committed: unindexed_bytes.into(),

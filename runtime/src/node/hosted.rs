@@ -105,8 +105,9 @@ impl Hosted {
     fn due(&self, state: &mut State, now: Timestamp) -> Starts {
         let wall = clock::wall_time();
         let starts = state.service.due(now, wall, entropy::seed());
-        let wake_at = state.service.wake_at(now, wall);
-        if wake_at.is_some_and(|at| at < state.keeper_at) {
+        let wake_at = state.service.wake_at(now, wall).map(|at| at.max(now + KEEPER_PAUSE));
+        if let Some(at) = wake_at.filter(|at| *at < state.keeper_at) {
+            state.keeper_at = at;
             self.sooner.notify_one();
         }
         starts

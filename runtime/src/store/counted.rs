@@ -115,7 +115,7 @@ impl<S: ObjectStore + Sync> ObjectStore for Counted<S> {
             Reply::Refused => add(&counters.refused, 1),
             Reply::Throttled => add(&counters.throttled, 1),
             Reply::Lost => add(&counters.lost, 1),
-            Reply::Missing | Reply::Deleted | Reply::Listed { .. } => {}
+            Reply::Missing | Reply::Unreadable | Reply::Deleted | Reply::Listed { .. } => {}
         }
         reply
     }

@@ -240,6 +240,11 @@ impl Directory {
         self.records.block(key).filter(|_| self.records.may_contain(key))
     }
 
+    /// How many idempotency records there are at most.
+    pub(crate) const fn records_max(&self) -> u64 {
+        self.records.keys_max()
+    }
+
     /// All blocks of idempotency records, by ascending keys.
     pub fn record_blocks(&self) -> &[BlockRef] {
         self.records.blocks()

@@ -74,7 +74,7 @@ fn make(base: u64, documents: &BTreeMap<u64, Document>, kills: &[u64], keys: &[&
     let (parts, draft) = writer.finish(&set);
     let name = |nonce| ObjectName { stamp: Stamp(1), nonce: Nonce(nonce) };
     let names: Vec<_> = (0..parts.len() as u128).map(name).collect();
-    Made { segment: draft.named(&names), parts }
+    Made { segment: draft.named(&place(), &names).0, parts }
 }
 
 impl Made {
@@ -123,7 +123,7 @@ impl Made {
         for block in directory.record_blocks() {
             let (key, bytes) = self.read(&block.extent);
             let opened = RecordBlock::open(block, &key, &bytes)?;
-            records.extend((0..).map_while(|place| opened.entry(place)));
+            records.extend(opened.records());
         }
         Ok((documents, records))
     }

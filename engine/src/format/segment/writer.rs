@@ -28,11 +28,11 @@ use crate::format::columns::build::{BuiltPage, PageBuilder};
 use crate::format::columns::{Column, Page};
 use crate::format::filter::FilterBuilder;
 use crate::format::frame::{self, Kind};
-use crate::format::layout::ObjectName;
+use crate::format::layout::{ObjectName, Place};
 use crate::format::log::IdempotencyRecord;
 use crate::format::manifest::{Extent, Part, SegmentRef};
 use crate::format::rows::RowSet;
-use crate::format::segment::directory::Stored;
+use crate::format::segment::directory::{Directory, Stored};
 use crate::format::{idempotency, ids};
 
 /// A segment being made. See the [module](self) for the order of calls.
@@ -66,6 +66,7 @@ pub struct Bounds {
 pub struct Draft {
     part_bytes: Vec<u32>,
     directory: Extent,
+    directory_bytes: Blob,
     base: Row,
     end: Row,
     rows: u32,
@@ -206,11 +207,13 @@ impl SegmentWriter {
             records: self.records.blocks,
             record_filter: self.records.filter.finish(),
         };
-        let directory = self.parts.append(&frame::encode(Kind::Directory, &stored, 0));
+        let directory_bytes = Blob::from(frame::encode(Kind::Directory, &stored, 0));
+        let directory = self.parts.append(directory_bytes.as_slice());
         self.parts.close();
         let (kills, logical_bytes) = (kills.len(), self.logical_bytes);
         let part_bytes = self.parts.full;
-        let draft = Draft { part_bytes, directory, base, end, rows, kills, logical_bytes };
+        let draft =
+            Draft { part_bytes, directory, directory_bytes, base, end, rows, kills, logical_bytes };
         (self.parts.ready.into(), draft)
     }
 
@@ -222,28 +225,21 @@ impl SegmentWriter {
 }
 
 impl Draft {
-    /// The bytes of the directory, which the last part ends with.
-    ///
-    /// # Panics
-    ///
-    /// If `last` is not the last part.
-    pub fn directory_in(&self, last: &Blob) -> Blob {
-        let Extent { start, bytes, .. } = self.directory;
-        let end = start as usize + bytes as usize;
-        last.slice(start as usize, end).expect("T2: the directory lies in the last part")
-    }
-
-    /// The segment, its parts stored under these names.
+    /// The segment, its parts stored under these names, and its directory, so that nobody has to read
+    /// it back.
     ///
     /// # Panics
     ///
     /// If there are more or fewer names than parts.
-    pub fn named(self, names: &[ObjectName]) -> SegmentRef {
+    pub fn named(self, place: &Place, names: &[ObjectName]) -> (SegmentRef, Directory) {
         assert_eq!(names.len(), self.part_bytes.len(), "T2: every part has a name");
         let parts = names.iter().zip(&self.part_bytes);
-        let Self { directory, base, end, rows, kills, logical_bytes, .. } = self;
+        let Self { directory, directory_bytes, base, end, rows, kills, logical_bytes, .. } = self;
         let parts = parts.map(|(name, bytes)| Part { name: *name, bytes: *bytes }).collect();
-        SegmentRef { parts, directory, base, end, rows, kills, logical_bytes }
+        let segment = SegmentRef { parts, directory, base, end, rows, kills, logical_bytes };
+        let key = segment.key(place, &directory);
+        let decoded = Directory::decode(&segment, &key, &directory_bytes);
+        (segment, decoded.expect("F1: a directory is decoded as it was encoded"))
     }
 }
 

@@ -265,3 +265,6 @@ fn statistics(plan: &Plan) -> Statistics {
     let indexed_rows = snapshot.live().manifest.live_rows;
     Statistics { unindexed_rows, namespace_rows: indexed_rows + unindexed_rows }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use crate::base::name::Key;
 use crate::base::time::Timestamp;
 use crate::base::value::Id;
 use crate::format::columns::{Column, ColumnPage, Page};
+use crate::format::frame::Damage;
 use crate::format::ids::IdBlock;
 use crate::format::manifest::Extent;
 use crate::format::segment::Directory;
@@ -110,6 +111,7 @@ impl Source {
         let body = |(read, reply)| match reply {
             Reply::Found { body, .. } => Ok((read, body)),
             Reply::Missing => Err(QueryError::Vanished(self.key(&read))),
+            Reply::Unreadable => Err(Damage::Unreadable.of(&self.key(&read)).into()),
             // Reads are repeated until the deadline, so it has come: was it the store or the query?
             _ if answers => Err(QueryError::TooLong),
             _ => Err(QueryError::Unavailable),

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
-use sana_engine::base::blob::Blob;
 use sana_engine::base::time::Timestamp;
 use sana_engine::machine::drive::Clock;
-use sana_engine::machine::request::{Reply, Request, Tag};
+use sana_engine::machine::request::{Reply, Request};
 
 use super::format::Damage;
 use crate::clock::SystemClock;
@@ -30,9 +29,6 @@ pub(super) enum Fault {
     )]
     Damaged { path: PathBuf, damage: Damage },
 }
-
-/// The tag of what is damaged. No version has it, so no condition on it ever holds.
-const DAMAGED: &str = "damaged";
 
 impl Fault {
     /// The system refused before anything had happened.
@@ -60,13 +56,11 @@ impl Fault {
     }
 
     /// What the asker is told. Damage is no absence: whoever asks must not go on as if the object
-    /// were missing or old. Nor does it pass, so a read is not told to ask again: it finds the object
-    /// without a single byte, which no format takes for a whole one, and reports it by its name.
-    pub(super) fn reply(&self, request: &Request) -> Reply {
+    /// were missing or old. Nor does it pass: a put is refused, for its condition cannot be shown to
+    /// hold, and whoever then looks why finds the damage.
+    pub(super) const fn reply(&self, request: &Request) -> Reply {
         match (self, request) {
-            (Self::Damaged { .. }, Request::Get { .. }) => {
-                Reply::Found { tag: Tag::new(DAMAGED), body: Blob::default() }
-            }
+            (Self::Damaged { .. }, Request::Get { .. }) => Reply::Unreadable,
             (Self::Damaged { .. }, Request::Put { .. }) => Reply::Refused,
             (Self::Before { .. } | Self::Damaged { .. }, _) => Reply::Throttled,
             (Self::After { .. }, _) => Reply::Lost,

@@ -1,0 +1,257 @@
+//! Random namespaces and random questions about them, from one number.
+
+use crate::base::id::AttributeId;
+use crate::base::value::{
+    Document, Float, Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value, Vector,
+};
+use crate::format::log::Operation;
+use crate::format::schema::{Metric, Schema};
+use crate::namespace::request::{
+    Aggregate, Consistency, Direction, Include, Operator, OrderKey, Predicate, QueryRequest, Rank,
+    Want,
+};
+use crate::ops::query::tests::model::type_of;
+use crate::ops::query::tests::world::{World, document, name};
+
+pub(super) struct Dice(pub(super) u64);
+
+/// The attributes of a random namespace. Few values each, so that filters hit; `s` is long, so that
+/// its column has several pages, and so are vectors.
+const ATTRIBUTES: [(&str, Type, bool); 13] = [
+    ("b", Type::Scalar(ScalarType::Bool), true),
+    ("i", Type::Scalar(ScalarType::Int), true),
+    ("u", Type::Scalar(ScalarType::Uint), true),
+    ("f", Type::Scalar(ScalarType::Float), true),
+    ("s", Type::Scalar(ScalarType::String), true),
+    ("g", Type::Scalar(ScalarType::Uuid), true),
+    ("d", Type::Scalar(ScalarType::DateTime), true),
+    ("is", Type::Array(ScalarType::Int), true),
+    ("ss", Type::Array(ScalarType::String), true),
+    ("fs", Type::Array(ScalarType::Float), true),
+    ("v", Type::Vector(DIMENSIONS), false),
+    ("plain", Type::Scalar(ScalarType::String), false),
+    ("never", Type::Scalar(ScalarType::Int), true),
+];
+const DIMENSIONS: u32 = 3_000;
+
+impl Dice {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31) % end
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    /// A namespace, some of it indexed, some merged, some of it not indexed.
+    pub(super) fn world(&mut self) -> World {
+        let ids = self.pick(&[IdType::Uint, IdType::Uuid, IdType::String]);
+        let metric = self.pick(&Metric::ALL);
+        let mut world = World::new(ids, metric, &ATTRIBUTES);
+        for _ in 0..self.below(8) {
+            let operations = (0..self.below(40)).map(|_| self.operation(ids)).collect();
+            world.write(operations);
+            if self.one_in(2) {
+                world.flush();
+            }
+            if world.segments() > 1 && self.one_in(3) {
+                world.merge(self.below(world.segments() as u64 - 1) as usize);
+            }
+        }
+        world
+    }
+
+    fn operation(&mut self, ids: IdType) -> Operation {
+        let id = self.id(ids);
+        if self.one_in(5) {
+            return Operation::Delete(id);
+        }
+        let mut values = Vec::new();
+        for (number, (name, value_type, _)) in ATTRIBUTES.iter().enumerate() {
+            if *name != "never" && !self.one_in(4) {
+                values.push((AttributeId(number as u32), self.value(*value_type)));
+            }
+        }
+        Operation::Put(document(id, values))
+    }
+
+    fn id(&mut self, ids: IdType) -> Id {
+        let number = self.below(60);
+        match ids {
+            IdType::Uint => Id::Uint(number),
+            IdType::Uuid => Id::Uuid(u128::from(number) << 100 | 7),
+            IdType::String => Id::String(format!("id {number}").into()),
+        }
+    }
+
+    fn value(&mut self, value_type: Type) -> Value {
+        match value_type {
+            Type::Scalar(t) => Value::Scalar(self.scalar(t)),
+            Type::Array(t) => {
+                let count = self.below(4);
+                Value::Array((0..count).map(|_| self.scalar(t)).collect())
+            }
+            Type::Vector(n) => {
+                let zero = self.one_in(8);
+                let component = |_| if zero { 0.0 } else { self.below(3) as f32 };
+                // Only the first few differ, so that there are ties.
+                let mut components: Vec<f32> = (0..4).map(component).collect();
+                components.resize(n as usize, 0.0);
+                Value::Vector(Vector::new(components).unwrap())
+            }
+        }
+    }
+
+    fn scalar(&mut self, t: ScalarType) -> Scalar {
+        let n = self.below(9);
+        match t {
+            ScalarType::Bool => Scalar::Bool(n < 4),
+            ScalarType::Int => Scalar::Int(n.cast_signed() - 4),
+            ScalarType::Uint => Scalar::Uint(n),
+            ScalarType::Float => Scalar::Float(Float::new(n as f64 / 2.0 - 2.0).unwrap()),
+            ScalarType::String => Scalar::String(text(n).into()),
+            ScalarType::Uuid => Scalar::Uuid(u128::from(n)),
+            ScalarType::DateTime => Scalar::DateTime(n.cast_signed() * 86_400_000),
+        }
+    }
+
+    /// A scalar as a client sends it, sometimes one that no document has.
+    fn raw(&mut self, t: ScalarType) -> Raw {
+        let n = i128::from(self.below(10));
+        match t {
+            ScalarType::Bool => Raw::Bool(n < 4),
+            ScalarType::Int => Raw::Integer(n - 4),
+            ScalarType::Uint => Raw::Integer(n),
+            ScalarType::Float if n == 6 => Raw::Integer(1),
+            ScalarType::Float => Raw::Number(Float::new(n as f64 / 2.0 - 2.0).unwrap()),
+            ScalarType::String => Raw::Text(text(n as u64).into()),
+            ScalarType::Uuid => Raw::Text(Uuid(n.cast_unsigned()).to_string().into()),
+            ScalarType::DateTime => Raw::Text(format!("1970-01-{:02}", n + 1).into()),
+        }
+    }
+
+    fn raw_of(&mut self, schema: &Schema, attribute: &str, t: ScalarType) -> Raw {
+        if attribute != "id" {
+            return self.raw(t);
+        }
+        match self.id(schema.id_type.unwrap()) {
+            Id::Uint(id) => Raw::Integer(id.into()),
+            id => Raw::Text(id.to_string().into()),
+        }
+    }
+
+    pub(super) fn request(&mut self, schema: &Schema) -> QueryRequest {
+        let filter = (!self.one_in(6)).then(|| self.predicate(schema, 3));
+        let want = if self.one_in(4) {
+            let sums = ["i", "u", "f", "never"].map(|a| (a.to_owned(), Aggregate::Sum(name(a))));
+            let count = ("count".to_owned(), Aggregate::Count);
+            let all: Vec<_> = sums.into_iter().chain([count]).collect();
+            Want::Aggregates(all.into_iter().filter(|_| !self.one_in(3)).collect())
+        } else {
+            let rank = if self.one_in(3) {
+                let to = (0..DIMENSIONS).map(|_| Raw::Integer(i128::from(self.below(3))));
+                Rank::Nearest { attribute: name("v"), to: Raw::List(to.collect()) }
+            } else {
+                let count = self.below(4);
+                Rank::By((0..count).map(|_| self.order_key()).collect())
+            };
+            let include = match self.below(4) {
+                0 => Include::Nothing,
+                1 => Include::All,
+                2 => Include::These(vec![name("i"), name("plain"), name("ss")]),
+                _ => Include::AllBut(vec![name("v"), name("unknown")]),
+            };
+            Want::Rows { rank, limit: self.pick(&[0, 1, 3, 10, 1_000]), include }
+        };
+        QueryRequest { filter, want, consistency: Consistency::Strong }
+    }
+
+    fn order_key(&mut self) -> (OrderKey, Direction) {
+        let key = self.pick(&["id", "b", "i", "u", "f", "s", "g", "d", "never"]);
+        let key = if key == "id" { OrderKey::Id } else { OrderKey::Attribute(name(key)) };
+        (key, self.pick(&[Direction::Ascending, Direction::Descending]))
+    }
+
+    fn predicate(&mut self, schema: &Schema, depth: u64) -> Predicate {
+        let parts = |dice: &mut Self| {
+            let count = dice.below(4);
+            (0..count).map(|_| dice.predicate(schema, depth - 1)).collect()
+        };
+        match if depth == 0 { 9 } else { self.below(10) } {
+            0 | 1 => Predicate::And(parts(self)),
+            2 | 3 => Predicate::Or(parts(self)),
+            4 => Predicate::Not(Box::new(self.predicate(schema, depth - 1))),
+            _ => self.comparison(schema),
+        }
+    }
+
+    fn comparison(&mut self, schema: &Schema) -> Predicate {
+        let names = ["id", "b", "i", "u", "f", "s", "g", "d", "is", "ss", "fs", "never"];
+        let attribute = self.pick(&names);
+        let (t, is_array) = type_of(schema, attribute);
+        let operators: &[Operator] = if is_array {
+            &[
+                Operator::Eq,
+                Operator::NotEq,
+                Operator::In,
+                Operator::NotIn,
+                Operator::Contains,
+                Operator::NotContains,
+                Operator::ContainsAny,
+                Operator::NotContainsAny,
+                Operator::AnyLt,
+                Operator::AnyLte,
+                Operator::AnyGt,
+                Operator::AnyGte,
+            ]
+        } else {
+            &[
+                Operator::Eq,
+                Operator::NotEq,
+                Operator::In,
+                Operator::NotIn,
+                Operator::Lt,
+                Operator::Lte,
+                Operator::Gt,
+                Operator::Gte,
+            ]
+        };
+        let operator = self.pick(operators);
+        let count = self.below(4);
+        let list = Raw::List((0..count).map(|_| self.raw_of(schema, attribute, t)).collect());
+        let one = self.raw_of(schema, attribute, t);
+        let nullable = !is_array || matches!(operator, Operator::Eq | Operator::NotEq);
+        let operand = match operator {
+            Operator::In | Operator::NotIn if self.one_in(5) => one,
+            Operator::In | Operator::NotIn => list,
+            Operator::ContainsAny | Operator::NotContainsAny => list,
+            _ if nullable && self.one_in(6) => Raw::Null,
+            Operator::Eq | Operator::NotEq if is_array => list,
+            _ => one,
+        };
+        Predicate::Compare { attribute: attribute.into(), operator, operand }
+    }
+}
+
+/// Texts that begin alike, some longer than a zone remembers.
+fn text(n: u64) -> String {
+    match n {
+        0 => String::new(),
+        1..=3 => "é".repeat(20 + n as usize * 600),
+        n => format!("text {n}"),
+    }
+}
+
+impl World {
+    /// Every document, to be looked at.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
+        self.documents.values()
+    }
+}
