@@ -403,12 +403,16 @@ impl NamespaceService {
             Err(error) => {
                 let error = match error {
                     RefreshError::Unavailable => QueryError::Unavailable,
-                    RefreshError::Damaged(bad) => QueryError::Damaged(bad),
+                    RefreshError::Damaged(bad) => {
+                        self.upkeep.looked();
+                        QueryError::Damaged(bad)
+                    }
                 };
                 let refuse = |ask: Ask| (ask.ticket, ask.refuse(error.clone()));
                 return asks.into_iter().map(refuse).collect();
             }
         };
+        self.upkeep.looked();
         self.view.checked_at = Some(began);
         let mut words = Vec::new();
         for ask in asks {

@@ -77,6 +77,11 @@ impl Upkeep {
         self.is_asked = true;
     }
 
+    /// The namespace was looked at.
+    pub(super) const fn looked(&mut self) {
+        self.is_asked = false;
+    }
+
     /// A commit of this node landed.
     pub(super) fn committed(&mut self, now: Timestamp) {
         self.unindexed_since.get_or_insert(now);
@@ -139,8 +144,8 @@ impl Upkeep {
         nonces: &mut Nonces,
     ) -> Vec<Start> {
         let mut starts = Vec::new();
-        let Some((tag, head)) = view.version().cloned() else { return starts };
-        let Some(live) = head.live() else {
+        let version = view.version().cloned();
+        let Some((tag, head)) = version.filter(|(_, head)| head.live().is_some()) else {
             self.unindexed_since = None;
             self.build = match self.build {
                 Build::Built(..) => Build::Idle,
@@ -148,7 +153,7 @@ impl Upkeep {
             };
             return starts;
         };
-        self.is_asked = false;
+        let live = head.live().expect("it was looked at above");
         if live.log.entries.is_empty() {
             self.unindexed_since = None;
         } else {

@@ -54,6 +54,8 @@ pub struct World {
     now: u64,
     events: BTreeMap<(u64, u64), Event>,
     happened: u64,
+    /// Requests that reached the store.
+    requests: u64,
     store: Store,
     nodes: Vec<Node>,
     spaces: Vec<Space>,
@@ -161,6 +163,7 @@ impl World {
             now: 0,
             events: BTreeMap::new(),
             happened: 0,
+            requests: 0,
             store: store.with_pages_of(profile.page),
             nodes,
             spaces: (0..size.spaces).map(space).collect(),

@@ -133,6 +133,7 @@ impl World {
         let Parcel { node, life, space, request, .. } = &parcel;
         let (node, life, space) = (*node, *life, *space);
         let reply = self.store.perform(request);
+        self.requests += 1;
         self.note(request);
         self.note(&reply);
         let (from, again) = (self.nodes[node].life, self.nodes[node].is_up);

@@ -11,6 +11,10 @@ use crate::world::World;
 
 /// How long it may take, in milliseconds.
 const PATIENCE: u64 = 900_000;
+/// How long it must then stay quiet, in milliseconds.
+const IDLE: u64 = 60_000;
+/// Requests that a service may make in that time: it sweeps every few seconds in these worlds.
+const IDLE_REQUESTS_MAX: u64 = 250;
 /// How often it is looked at, in milliseconds.
 const LOOK_EVERY: u64 = 5_000;
 
@@ -26,10 +30,24 @@ impl World {
             self.now = self.now.max(look);
             match self.restless() {
                 Some(why) => restless = why,
-                None => return Ok(()),
+                None => return self.stay_quiet(),
             }
         }
         Oracle::Live.broken(restless)
+    }
+
+    /// Who has nothing to do must not keep asking the store.
+    fn stay_quiet(&mut self) -> Result<(), Broken> {
+        let (until, before) = (self.now + IDLE, self.requests);
+        while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= until) {
+            self.happen()?;
+        }
+        self.now = self.now.max(until);
+        let hosted: usize = self.nodes.iter().map(|node| node.hosted.len()).sum();
+        let requests = self.requests - before;
+        Oracle::Live.demand(requests <= hosted as u64 * IDLE_REQUESTS_MAX, || {
+            format!("{requests} requests in an idle minute, by {hosted} services")
+        })
     }
 
     /// What is not quiet yet.
