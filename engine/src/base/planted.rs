@@ -15,6 +15,10 @@ pub enum Bug {
     UnstoredIsNamed = 23,
     /// A lookup takes the first row of an id that it finds, dead or not.
     DeadRowsAreFound = 45,
+    /// A filter is taken over all rows that a segment holds, dead ones too.
+    DeadRowsAreFiltered = 80,
+    /// A row answers though the overlay has a newer word on its id.
+    OverlaidRowsAnswer = 85,
     /// Orphans are deleted though work in flight may still publish them.
     OrphansAboveFloor = 51,
     /// An idempotency key is looked up in the log only.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::blob::Blob;
 use crate::base::limits::WINDOW_BYTES;
+use crate::base::planted::{self, Bug};
 use crate::base::value::Id;
 use crate::index::filter::select::Selection;
 use crate::index::positions::Positions;
@@ -56,7 +57,9 @@ impl Scan {
         let mut selections = Vec::new();
         for (segment, directory) in source.directories().enumerate() {
             let mut alive = Positions::all(directory.rows());
-            alive.0 -= directory.dead(source.directories());
+            if !planted::is(Bug::DeadRowsAreFiltered) {
+                alive.0 -= directory.dead(source.directories());
+            }
             let (selection, deciders) = Selection::begin(&plan.filter, directory, &alive);
             for ((attribute, page), tests) in deciders {
                 let read = Read { segment, of: Of::Page(attribute, page) };
@@ -120,8 +123,10 @@ impl Scan {
                 }
                 For::Superseded(ids) => {
                     let block = plan.source.open_block(&read, &arrived[&read])?;
-                    let found = ids.iter().filter_map(|id| block.find(id));
-                    self.superseded[read.segment].0.extend(found);
+                    for id in ids {
+                        let position = plan.source.find(&read, &block, &id)?;
+                        self.superseded[read.segment].0.extend(position);
+                    }
                 }
             }
         }
@@ -137,7 +142,11 @@ impl Scan {
         assert!(self.pending.is_empty() && self.flying.is_empty(), "S1: all is decided");
         let rows = self.selections.iter().zip(&self.superseded);
         let rows = rows.map(|(selection, superseded)| {
-            Positions(selection.finish(&plan.filter).0 - &superseded.0)
+            let selected = selection.finish(&plan.filter).0;
+            if planted::is(Bug::OverlaidRowsAnswer) {
+                return Positions(selected);
+            }
+            Positions(selected - &superseded.0)
         });
         Selected { positions: rows.collect(), held: self.held }
     }
