@@ -4,6 +4,8 @@
 //! A fuzzer cannot guess checksums. So each input is tried twice: as it is, and with a header written
 //! over its first bytes that fits the rest.
 
+pub mod segment;
+
 use sana_engine::base::blob::Blob;
 use sana_engine::base::name::Key;
 use sana_engine::format::frame::{self, HEADER_BYTES, Kind};

@@ -1,1 +1,33 @@
 //! The adversary: Sana's machines on a store with every fault.
+//!
+//! | module       | what it answers                                                          |
+//! |--------------|--------------------------------------------------------------------------|
+//! | [`store`]    | What does a bucket do with a request?                                    |
+//! | [`choices`]  | Who decides?                                                             |
+//! | [`digest`]   | What tells one world from another?                                       |
+//! | [`model`]    | What is a namespace to its users?                                        |
+//! | [`oracles`]  | What must hold?                                                          |
+//! | [`marks`]    | What must have been come across?                                         |
+//! | [`explore`]  | Which worlds can there be?                                               |
+//! | [`arena`]    | A small world for the explorer: machines, every order, every fate        |
+//! | [`deed`]     | What does an actor of the small world do?                                |
+//! | [`world`]    | The large world: nodes, clients, time, and everything that goes wrong    |
+//! | [`swarm`]    | How do many seeds do?                                                    |
+//! | [`workload`] | What do clients ask?                                                     |
+//! | [`guard`]    | What if the engine panics?                                               |
+//! | [`words`]    | How is it told?                                                          |
+
+pub mod arena;
+pub mod choices;
+pub mod deed;
+pub mod digest;
+pub mod explore;
+pub mod guard;
+pub mod marks;
+pub mod model;
+pub mod oracles;
+pub mod store;
+pub mod swarm;
+pub mod words;
+pub mod workload;
+pub mod world;

@@ -130,12 +130,12 @@ fn live() -> Live {
         ],
     };
     let trash = Trash {
-        family: Family::Log,
-        name: name(3, 30),
         retired: Stamp(6),
         at: WallTime(1_700_000_000_002),
+        names: vec![(Family::Log, name(3, 30)), (Family::Segment, name(2, 31))],
     };
     Live {
+        created: Stamp(1),
         created_at: WallTime(1_600_000_000_000),
         written_at: WallTime(1_700_000_000_003),
         schema: schema(),
@@ -170,6 +170,7 @@ fn a_batch_has_the_bytes_that_are_kept() {
 fn a_head_has_the_bytes_that_are_kept() {
     let key = Key::new("k");
     let empty = Live {
+        created: Stamp(1),
         created_at: WallTime(0),
         written_at: WallTime(0),
         schema: Schema::default(),

@@ -1,47 +1,221 @@
-//! How fast an exact vector scan runs against the memory of this machine.
+//! How fast exact scans run against the memory of this machine: vectors through the kernel alone and
+//! through a whole query with its pages in a cache, and numbers through a filter.
 //!
 //! `cargo run --release -p sana-benches --bin scan -- [--data DIR]`, where DIR holds
 //! `vectors.f16.bin`: 50,000 vectors of 384 half floats. Without it the vectors are random.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
-use sana_engine::base::host::Simd;
-use sana_engine::format::schema::Metric;
+use sana_engine::base::blob::Blob;
+use sana_engine::base::host::{Host, Simd};
+use sana_engine::base::id::{AttributeId, Cursor, Generation, Incarnation, Nonce, Row, Stamp};
+use sana_engine::base::name::{AttributeName, Key, NamespaceName};
+use sana_engine::base::time::{Timestamp, WallTime};
+use sana_engine::base::value::{Float, Id, IdType, Raw, Scalar, ScalarType, Type, Value, Vector};
+use sana_engine::format::head::{Head, Live, State};
+use sana_engine::format::layout::{ObjectName, Place};
+use sana_engine::format::log::Log;
+use sana_engine::format::manifest::{Extent, Manifest};
+use sana_engine::format::rows::RowSet;
+use sana_engine::format::schema::{Attribute, Metric, Schema};
+use sana_engine::format::segment::writer::Bounds;
+use sana_engine::format::segment::{Directory, SegmentWriter};
 use sana_engine::index::vector::distance::Probe;
+use sana_engine::machine::request::{ByteRange, Reply, Request, Tag};
+use sana_engine::machine::{Machine, Step};
+use sana_engine::namespace::overlay::Overlay;
+use sana_engine::namespace::request::{
+    Aggregate, Answer, Consistency, Include, Operator, Predicate, QueryRequest, Rank, Want,
+};
+use sana_engine::namespace::snapshot::Snapshot;
+use sana_engine::ops::query::Query;
 
 const ROWS: usize = 50_000;
 const DIMENSIONS: usize = 384;
+/// Numbers that a filter looks at.
+const NUMBERS: usize = 4_000_000;
 /// Times that a measurement is repeated; the best counts, for others use this machine too.
 const REPEATS: usize = 30;
 
 fn main() {
     let vectors = vectors();
     let bytes: Vec<u8> = vectors.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let memory = best_rate(bytes.len(), || black_box(sum(black_box(&bytes))));
-    println!("memory, read with wide loads: {memory:.2} GB/s");
-    for simd in supported() {
-        for metric in Metric::ALL {
+    let memory = || {
+        black_box(sum(black_box(&bytes)));
+    };
+    let best = *supported().last().expect("there is always the plain one");
+    for metric in Metric::ALL {
+        for simd in supported() {
             let probe = Probe::new(metric, &vectors[..DIMENSIONS], simd);
             let mut distances = vec![0.0; ROWS];
-            let rate = best_rate(bytes.len(), || {
+            let rates = best_rates(bytes.len(), memory, || {
                 probe.distances(black_box(bytes.as_chunks().0), &mut distances);
-                black_box(distances[ROWS / 2])
+                black_box(distances[ROWS / 2]);
             });
-            println!("{metric}, {simd:?}: {rate:.2} GB/s, {:.2} of memory", rate / memory);
+            print("kernel", metric, simd, rates);
+        }
+        let namespace = Namespace::of_vectors(metric, &vectors);
+        let request = nearest(&vectors[..DIMENSIONS]);
+        let rates = best_rates(bytes.len(), memory, || {
+            black_box(namespace.query(&request, Host { simd: best }));
+        });
+        print("query", metric, best, rates);
+    }
+    let namespace = Namespace::of_numbers();
+    for (label, filter) in [("one in 256", 5), ("half", 128)] {
+        let request = count_below(filter);
+        let (_, rate) = best_rates(
+            NUMBERS,
+            || (),
+            || {
+                black_box(namespace.query(&request, Host { simd: best }));
+            },
+        );
+        println!("filter by a number that selects {label}: {:.0} M values/s", rate / 1e6);
+    }
+}
+
+fn print(what: &str, metric: Metric, simd: Simd, (memory, rate): (f64, f64)) {
+    let (memory, rate) = (memory / 1e9, rate / 1e9);
+    let ratio = rate / memory;
+    println!(
+        "{what}, {metric}, {simd:?}: {rate:.1} GB/s, {ratio:.2} of {memory:.1} GB/s of memory"
+    );
+}
+
+/// A namespace of one segment, with every stretch of it in a cache.
+struct Namespace {
+    snapshot: Arc<Snapshot>,
+    cache: BTreeMap<(Key, ByteRange), Blob>,
+}
+
+impl Namespace {
+    fn of_vectors(metric: Metric, vectors: &[f32]) -> Self {
+        let values = vectors.chunks(DIMENSIONS).map(|components| {
+            Value::Vector(Vector::new(components.to_vec()).expect("vectors are finite"))
+        });
+        Self::new(Type::Vector(DIMENSIONS as u32), Some(metric), values)
+    }
+
+    fn of_numbers() -> Self {
+        let mut state = 2_u64;
+        let values = (0..NUMBERS).map(|_| {
+            random(&mut state);
+            Value::Scalar(Scalar::Int((state >> 56).cast_signed()))
+        });
+        Self::new(Type::Scalar(ScalarType::Int), None, values)
+    }
+
+    fn new(
+        value_type: Type,
+        metric: Option<Metric>,
+        values: impl ExactSizeIterator<Item = Value>,
+    ) -> Self {
+        let rows = values.len() as u64;
+        let bounds = Bounds { base: Row(0), end: Row(rows), rows_max: rows, records_max: 0 };
+        let mut writer = SegmentWriter::begin(bounds, IdType::Uint);
+        writer.column(AttributeId(0), value_type);
+        values.for_each(|value| writer.value(Some(&value)));
+        (0..rows).for_each(|row| writer.document(Row(row), &Id::Uint(row)));
+        (0..rows).for_each(|row| writer.id(&Id::Uint(row), row as u32));
+        let (parts, draft) = writer.finish(&RowSet::default());
+        let name = |nonce| ObjectName { stamp: Stamp(1), nonce: Nonce(nonce) };
+        let segment = draft.named(&(0..parts.len() as u128).map(name).collect::<Vec<_>>());
+        let namespace = NamespaceName::parse("bench").expect("a good name");
+        let place = Place { namespace, incarnation: Incarnation(Nonce(1)) };
+        let stretch = |extent: &Extent| {
+            let range = ByteRange { start: extent.start.into(), end: extent.end() };
+            let part = &parts[extent.part as usize];
+            let body = part.slice(extent.start as usize, extent.end() as usize);
+            ((segment.key(&place, extent), range), body.expect("stretches lie in their parts"))
+        };
+        let ((key, _), body) = stretch(&segment.directory);
+        let directory = Directory::decode(&segment, &key, &body).expect("it was just written");
+        let columns = directory.columns().iter().map(|(_, column)| column);
+        let pages = columns.chain([directory.ids()]).flat_map(|column| column.pages());
+        let cache = pages.map(|page| stretch(&page.extent)).collect();
+        let attribute = Attribute { id: AttributeId(0), value_type, filterable: metric.is_none() };
+        let live = Live {
+            created: Stamp(1),
+            created_at: WallTime(0),
+            written_at: WallTime(0),
+            schema: Schema {
+                id_type: Some(IdType::Uint),
+                metric,
+                attributes: [(attribute_name(), attribute)].into(),
+            },
+            manifest: Manifest {
+                generation: Generation(1),
+                next_row: Row(rows),
+                segments: vec![segment],
+                live_rows: rows,
+                logical_bytes: 0,
+            },
+            log: Log { committed: Cursor(1), indexed: Cursor(1), ..Log::default() },
+            recent: Vec::new(),
+            trash: Vec::new(),
+        };
+        let head = Head {
+            nonce: Nonce(1),
+            step: Stamp(2),
+            floor: Stamp(0),
+            incarnation: place.incarnation,
+            state: State::Live(Box::new(live)),
+        };
+        let directories = vec![Arc::new(directory)];
+        let overlay = Arc::new(Overlay::default());
+        Self { snapshot: Arc::new(Snapshot::new(place, head.into(), overlay, directories)), cache }
+    }
+
+    fn query(&self, request: &QueryRequest, host: Host) -> Answer {
+        let snapshot = self.snapshot.clone();
+        let mut step = Query::start(Timestamp(0), snapshot, request, host, Timestamp(1));
+        loop {
+            match step {
+                Step::Done(outcome) => return outcome.expect("all is in the cache"),
+                Step::Wait(query, round) => {
+                    let replies = round.requests.into_iter().map(|request| self.reply(request));
+                    step = query.step(Timestamp(0), replies.collect());
+                }
+            }
         }
     }
+
+    fn reply(&self, request: Request) -> Reply {
+        let Request::Get { key, range: Some(range), .. } = request else {
+            panic!("queries read ranges, and this is {request:?}")
+        };
+        Reply::Found { tag: Tag::new("1"), body: self.cache[&(key, range)].clone() }
+    }
+}
+
+fn attribute_name() -> AttributeName {
+    AttributeName::parse("a").expect("a good name")
+}
+
+fn nearest(to: &[f32]) -> QueryRequest {
+    let number = |x: &f32| Raw::Number(Float::new(f64::from(*x)).expect("vectors are finite"));
+    let to = Raw::List(to.iter().map(number).collect());
+    let rank = Rank::Nearest { attribute: attribute_name(), to };
+    let want = Want::Rows { rank, limit: 10, include: Include::Nothing };
+    QueryRequest { filter: None, want, consistency: Consistency::Strong }
+}
+
+fn count_below(number: i128) -> QueryRequest {
+    let operand = Raw::Integer(number);
+    let attribute = attribute_name().as_str().to_owned();
+    let filter = Predicate::Compare { attribute, operator: Operator::Lt, operand };
+    let want = Want::Aggregates(vec![("count".into(), Aggregate::Count)]);
+    QueryRequest { filter: Some(filter), want, consistency: Consistency::Strong }
 }
 
 /// What this processor has, slowest first.
 fn supported() -> Vec<Simd> {
-    let mut supported = vec![Simd::Scalar];
-    #[cfg(target_arch = "x86_64")]
-    {
-        supported.extend(is_x86_feature_detected!("avx2").then_some(Simd::Avx2));
-        supported.extend(is_x86_feature_detected!("avx512f").then_some(Simd::Avx512));
-    }
-    supported
+    let all = [Simd::Scalar, Simd::Avx2, Simd::Avx512];
+    all.into_iter().filter(|simd| simd.is_supported()).collect()
 }
 
 /// The vectors of the data set, or random ones.
@@ -86,14 +260,19 @@ fn sum(bytes: &[u8]) -> u64 {
     sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
 }
 
-/// The best of several, in GB per second.
-fn best_rate<T>(bytes: usize, mut work: impl FnMut() -> T) -> f64 {
-    let mut best = f64::INFINITY;
+/// The best of several, side by side: how much of an `amount` each does per second.
+fn best_rates(amount: usize, mut one: impl FnMut(), mut other: impl FnMut()) -> (f64, f64) {
+    let (mut best_one, mut best_other) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..REPEATS {
-        #[allow(clippy::disallowed_methods)] // A benchmark measures time.
-        let begun = Instant::now();
-        black_box(work());
-        best = best.min(begun.elapsed().as_secs_f64());
+        best_one = best_one.min(seconds(&mut one));
+        best_other = best_other.min(seconds(&mut other));
     }
-    bytes as f64 / best / 1e9
+    (amount as f64 / best_one, amount as f64 / best_other)
+}
+
+fn seconds(work: &mut impl FnMut()) -> f64 {
+    #[allow(clippy::disallowed_methods)] // A benchmark measures time.
+    let begun = Instant::now();
+    work();
+    begun.elapsed().as_secs_f64()
 }

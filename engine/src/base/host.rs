@@ -9,7 +9,8 @@ pub struct Host {
 
 /// Vector instructions a processor may have. Results do not depend on them, only speed.
 ///
-/// Naming some that the processor lacks is a bug, and kernels refuse it: a driver asks the processor.
+/// Naming some that the processor lacks is a bug, and kernels refuse it: a driver asks the processor, with
+/// [`is_supported`](Self::is_supported).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Simd {
     /// What every processor of the target has.

@@ -3,8 +3,11 @@
 //! # Bytes
 //!
 //! ```text
-//! | count u32 | end of each key u32 … | end of each value u32 … | keys | values |
+//! | count u32 | key bytes u32 | value bytes u32 | ends of keys | ends of values | keys | values |
 //! ```
+//!
+//! If all keys have one length, it stands at `key bytes`, and there are no ends of keys. Otherwise that
+//! is zero, and the end of each key stands in the table, u32. Values likewise.
 //!
 //! Keys ascend within a block and from block to block. A block is searched where it lies; only its
 //! shape is checked when it is opened.
@@ -42,20 +45,35 @@ pub struct BlockRef {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Block {
     count: usize,
+    keys: Items,
+    values: Items,
+}
+
+/// The keys or the values of a block.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Items {
+    /// The length of each; zero if they have ends.
+    width: usize,
+    ends: Blob,
     bytes: Blob,
 }
 
 /// A block being made.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct BlockBuilder {
-    key_ends: Vec<u32>,
-    value_ends: Vec<u32>,
-    keys: Vec<u8>,
-    values: Vec<u8>,
+    keys: ItemsBuilder,
+    values: ItemsBuilder,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct ItemsBuilder {
+    ends: Vec<u32>,
+    items: Vec<u8>,
 }
 
 /// Size at which a block ends, in bytes: a lookup reads one of them.
 const BLOCK_BYTES: usize = 16 << 10;
+const CUT: Damage = Damage::Content("a block's entries are cut wrongly");
 
 impl BlockIndex {
     /// The blocks, by ascending keys.
@@ -99,25 +117,37 @@ impl Block {
     fn read(bytes: &Blob) -> Result<Self, Damage> {
         let mut reader = Reader::new(bytes.as_slice());
         let count = reader.u32()? as usize;
-        let key_ends = reader.items::<4>(count)?;
-        let value_ends = reader.items::<4>(count)?;
-        let last = |ends: &[[u8; 4]]| ends.last().map_or(0, |end| u32::from_le_bytes(*end));
-        let ascends = |ends: &[[u8; 4]]| ends.is_sorted_by_key(|end| u32::from_le_bytes(*end));
-        if !ascends(key_ends) || !ascends(value_ends) {
-            return Err(Damage::Content("a block's entries are cut wrongly"));
+        let widths = [reader.u32()? as usize, reader.u32()? as usize];
+        let mut at = bytes.len() - reader.left();
+        let mut cut = |length: usize| {
+            let (start, end) = (at, at.checked_add(length).ok_or(CUT)?);
+            at = end;
+            bytes.slice(start, end).ok_or(CUT)
+        };
+        let table = |width: usize| if width == 0 { count.checked_mul(4) } else { Some(0) };
+        let mut ends = [Blob::default(), Blob::default()];
+        for (ends, width) in ends.iter_mut().zip(widths) {
+            *ends = cut(table(width).ok_or(CUT)?)?;
         }
-        reader.take(last(key_ends) as usize)?;
-        reader.take(last(value_ends) as usize)?;
-        reader.end()?;
-        let block = Self { count, bytes: bytes.clone() };
+        let mut items = ends.into_iter().zip(widths).map(|(ends, width)| {
+            let length = Items::length(&ends, width, count)?;
+            Ok(Items { width, ends, bytes: cut(length)? })
+        });
+        let (keys, values) = (items.next().ok_or(CUT)??, items.next().ok_or(CUT)??);
+        drop(items);
+        let block = Self { count, keys, values };
         let keys = block.entries().map(|(key, _)| key);
         let ascending = keys.clone().zip(keys.skip(1)).all(|(a, b)| a < b);
-        ascending.then_some(block).ok_or(Damage::Content("B1: a block's keys are out of order"))
+        let whole = at == bytes.len() && block.entries().count() == count;
+        (ascending && whole)
+            .then_some(block)
+            .ok_or(Damage::Content("B1: its keys are out of order"))
     }
 
     /// Its size in bytes.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes.len()
+    pub(crate) fn bytes(&self) -> usize {
+        let items = [&self.keys, &self.values].into_iter();
+        items.map(|items| items.ends.len() + items.bytes.len()).sum()
     }
 
     /// The value under a key.
@@ -137,22 +167,7 @@ impl Block {
 
     /// The key and value at this place.
     pub(crate) fn entry(&self, place: usize) -> Option<(&[u8], &[u8])> {
-        let bytes = self.bytes.as_slice();
-        let end = |table: usize, place: usize| {
-            let at = 4 + 4 * (table * self.count + place);
-            let word = bytes.get(at..at + 4)?.first_chunk::<4>()?;
-            Some(u32::from_le_bytes(*word) as usize)
-        };
-        let stretch = |table: usize| {
-            let start = place.checked_sub(1).map_or(Some(0), |before| end(table, before))?;
-            Some((start, end(table, place)?))
-        };
-        let ((key, key_end), (value, value_end)) =
-            (place < self.count).then(|| stretch(0).zip(stretch(1)))??;
-        let keys = 4 + 8 * self.count;
-        let values = keys + end(0, self.count - 1)?;
-        let key = bytes.get(keys + key..keys + key_end)?;
-        Some((key, bytes.get(values + value..values + value_end)?))
+        (place < self.count).then(|| self.keys.get(place).zip(self.values.get(place)))?
     }
 
     /// All entries, by ascending keys.
@@ -161,32 +176,73 @@ impl Block {
     }
 }
 
+impl Items {
+    /// How many bytes all items have together.
+    fn length(ends: &Blob, width: usize, count: usize) -> Result<usize, Damage> {
+        let ends = ends.as_slice().as_chunks::<4>().0;
+        let ascends = ends.is_sorted_by_key(|end| u32::from_le_bytes(*end));
+        let last = ends.last().map_or(0, |end| u32::from_le_bytes(*end) as usize);
+        let length = if width == 0 { Some(last) } else { width.checked_mul(count) };
+        length.filter(|_| ascends).ok_or(CUT)
+    }
+
+    fn get(&self, place: usize) -> Option<&[u8]> {
+        let end = |place: usize| {
+            let ends = self.ends.as_slice().as_chunks::<4>().0;
+            ends.get(place).map(|end| u32::from_le_bytes(*end) as usize)
+        };
+        let (start, end) = if self.width > 0 {
+            (place.checked_mul(self.width)?, place.checked_add(1)?.checked_mul(self.width)?)
+        } else {
+            (place.checked_sub(1).map_or(Some(0), end)?, end(place)?)
+        };
+        self.bytes.as_slice().get(start..end)
+    }
+}
+
 impl BlockBuilder {
     /// Adds an entry whose key is greater than all before.
     pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) {
-        self.keys.extend_from_slice(key);
-        self.values.extend_from_slice(value);
-        self.key_ends.push(self.keys.len() as u32);
-        self.value_ends.push(self.values.len() as u32);
+        self.keys.push(key);
+        self.values.push(value);
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.key_ends.is_empty()
+        self.keys.ends.is_empty()
     }
 
     pub(crate) const fn is_full(&self) -> bool {
-        self.keys.len() + self.values.len() + 8 * self.key_ends.len() >= BLOCK_BYTES
+        self.keys.items.len() + self.values.items.len() >= BLOCK_BYTES
     }
 
     /// The block of the entries so far, and its first key. The next entry begins another.
     pub(crate) fn finish(&mut self) -> (Box<[u8]>, Vec<u8>) {
-        let Self { key_ends, value_ends, keys, values } = core::mem::take(self);
-        let mut bytes = (key_ends.len() as u32).to_le_bytes().to_vec();
-        bytes.extend(key_ends.iter().chain(&value_ends).flat_map(|end| end.to_le_bytes()));
-        bytes.extend_from_slice(&keys);
-        bytes.extend_from_slice(&values);
-        let first = key_ends.first().map_or(0, |end| *end as usize);
-        (keys[..first].into(), bytes)
+        let Self { keys, values } = core::mem::take(self);
+        let mut bytes = (keys.ends.len() as u32).to_le_bytes().to_vec();
+        let widths = [keys.width(), values.width()];
+        bytes.extend(widths.iter().flat_map(|width| width.to_le_bytes()));
+        for (items, width) in [&keys, &values].into_iter().zip(widths) {
+            let ends = items.ends.iter().filter(|_| width == 0);
+            bytes.extend(ends.flat_map(|end| end.to_le_bytes()));
+        }
+        bytes.extend_from_slice(&keys.items);
+        bytes.extend_from_slice(&values.items);
+        let first = keys.ends.first().map_or(0, |end| *end as usize);
+        (keys.items[..first].into(), bytes)
+    }
+}
+
+impl ItemsBuilder {
+    fn push(&mut self, item: &[u8]) {
+        self.items.extend_from_slice(item);
+        self.ends.push(self.items.len() as u32);
+    }
+
+    /// The length of each item, if all have one; otherwise zero.
+    fn width(&self) -> u32 {
+        let first = self.ends.first().copied().unwrap_or(0);
+        let even = self.ends.iter().zip(1..).all(|(end, count)| *end == first * count);
+        if even { first } else { 0 }
     }
 }
 

@@ -230,7 +230,9 @@ impl NamespaceService {
     /// When to call [`due`](Self::due) at the latest, if nothing else happens.
     pub fn wake_at(&self, now: Timestamp, wall: WallTime) -> Option<Timestamp> {
         let interval = self.settings.commit_interval_min;
-        let writes = !self.queue.writes.is_empty();
+        // Who waits for the turn is woken by the end of what has it.
+        let is_free = !self.has_turn() && !self.upkeep.has_turn();
+        let writes = is_free && !self.queue.writes.is_empty();
         let commit = self.committed_at.filter(|_| writes).map(|at| at + interval);
         let upkeep = self
             .settings
@@ -401,12 +403,16 @@ impl NamespaceService {
             Err(error) => {
                 let error = match error {
                     RefreshError::Unavailable => QueryError::Unavailable,
-                    RefreshError::Damaged(bad) => QueryError::Damaged(bad),
+                    RefreshError::Damaged(bad) => {
+                        self.upkeep.looked();
+                        QueryError::Damaged(bad)
+                    }
                 };
                 let refuse = |ask: Ask| (ask.ticket, ask.refuse(error.clone()));
                 return asks.into_iter().map(refuse).collect();
             }
         };
+        self.upkeep.looked();
         self.view.checked_at = Some(began);
         let mut words = Vec::new();
         for ask in asks {

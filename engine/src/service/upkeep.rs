@@ -77,6 +77,11 @@ impl Upkeep {
         self.is_asked = true;
     }
 
+    /// The namespace was looked at.
+    pub(super) const fn looked(&mut self) {
+        self.is_asked = false;
+    }
+
     /// A commit of this node landed.
     pub(super) fn committed(&mut self, now: Timestamp) {
         self.unindexed_since.get_or_insert(now);
@@ -97,8 +102,8 @@ impl Upkeep {
 
     /// Whether the newest version has to be loaded for what is to be done.
     pub(super) fn wants_refresh(&self, view: &View) -> bool {
-        let lags = matches!(self.build, Build::Idle) && self.unindexed_since.is_some();
-        self.is_asked || (lags && !view.is_loaded())
+        let lags = self.unindexed_since.is_some() || self.merge.1.is_some();
+        self.is_asked || (matches!(self.build, Build::Idle) && lags && !view.is_loaded())
     }
 
     /// When there is something to do at the latest, if nothing else happens.
@@ -117,8 +122,9 @@ impl Upkeep {
             now + settings.trash_retention.saturating_sub(age)
         });
         let sweep = live.map(|_| self.swept.0 + settings.sweep_every);
-        let idle = matches!(self.build, Build::Idle);
-        let build = [flush, merge].into_iter().flatten().min().filter(|_| idle);
+        // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
+        let can_build = matches!(self.build, Build::Idle) && view.is_loaded();
+        let build = [flush, merge].into_iter().flatten().min().filter(|_| can_build);
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = sweep.filter(|_| !self.is_sweeping);
         let next = [build, trash, sweep].into_iter().flatten().min()?;
@@ -138,8 +144,8 @@ impl Upkeep {
         nonces: &mut Nonces,
     ) -> Vec<Start> {
         let mut starts = Vec::new();
-        let Some((tag, head)) = view.version().cloned() else { return starts };
-        let Some(live) = head.live() else {
+        let version = view.version().cloned();
+        let Some((tag, head)) = version.filter(|(_, head)| head.live().is_some()) else {
             self.unindexed_since = None;
             self.build = match self.build {
                 Build::Built(..) => Build::Idle,
@@ -147,7 +153,7 @@ impl Upkeep {
             };
             return starts;
         };
-        self.is_asked = false;
+        let live = head.live().expect("it was looked at above");
         if live.log.entries.is_empty() {
             self.unindexed_since = None;
         } else {

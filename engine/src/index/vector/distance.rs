@@ -38,7 +38,7 @@ impl Probe {
     ///
     /// If the processor lacks the instructions: whoever hands them in asked it.
     pub fn new(metric: Metric, components: impl Into<Arc<[f32]>>, simd: Simd) -> Self {
-        assert!(is_supported(simd), "the processor lacks {simd:?}, which the driver promised");
+        assert!(simd.is_supported(), "the processor lacks {simd:?}, which the driver promised");
         let components = components.into();
         let squares = sums::<true, f32>(&components, &components).1;
         Self { metric, components, squares, simd }
@@ -166,10 +166,15 @@ impl Probe {
 
 /// A component where it lies.
 trait Component: Copy {
+    /// The component 0.
+    const ZERO: Self;
+
     fn number(self) -> f32;
 }
 
 impl Component for f32 {
+    const ZERO: Self = 0.0;
+
     #[inline(always)]
     #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
     fn number(self) -> f32 {
@@ -178,6 +183,8 @@ impl Component for f32 {
 }
 
 impl Component for [u8; 4] {
+    const ZERO: Self = [0; 4];
+
     #[inline(always)]
     #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
     fn number(self) -> f32 {
@@ -192,9 +199,10 @@ fn sums<const SQUARES: bool, C: Component>(row: &[C], probe: &[f32]) -> (f32, f3
     let (mut dot, mut squares) = ([0.0; LANES], [0.0; LANES]);
     for_lanes(row, probe, |x, y| {
         for lane in 0..LANES {
-            dot[lane] += x[lane] * y[lane];
+            let x = x[lane].number();
+            dot[lane] += x * y[lane];
             if SQUARES {
-                squares[lane] += x[lane] * x[lane];
+                squares[lane] += x * x;
             }
         }
     });
@@ -209,7 +217,7 @@ fn squared_differences<C: Component>(row: &[C], probe: &[f32]) -> f32 {
     let mut sum = [0.0; LANES];
     for_lanes(row, probe, |x, y| {
         for lane in 0..LANES {
-            let difference = x[lane] - y[lane];
+            let difference = x[lane].number() - y[lane];
             sum[lane] += difference * difference;
         }
     });
@@ -223,18 +231,16 @@ fn squared_differences<C: Component>(row: &[C], probe: &[f32]) -> f32 {
 fn for_lanes<C: Component>(
     row: &[C],
     probe: &[f32],
-    mut each: impl FnMut(&[f32; LANES], &[f32; LANES]),
+    mut each: impl FnMut(&[C; LANES], &[f32; LANES]),
 ) {
     let (row, row_rest) = row.as_chunks::<LANES>();
     let (probe, probe_rest) = probe.as_chunks::<LANES>();
     for (x, y) in row.iter().zip(probe) {
-        each(&x.map(C::number), y);
+        each(x, y);
     }
     if !row_rest.is_empty() {
-        let (mut x, mut y) = ([0.0; LANES], [0.0; LANES]);
-        for (lane, component) in row_rest.iter().enumerate() {
-            x[lane] = component.number();
-        }
+        let (mut x, mut y) = ([C::ZERO; LANES], [0.0; LANES]);
+        x[..row_rest.len()].copy_from_slice(row_rest);
         y[..probe_rest.len()].copy_from_slice(probe_rest);
         each(&x, &y);
     }
@@ -254,21 +260,29 @@ fn fold(lanes: [f32; LANES]) -> f32 {
 #[inline(always)]
 #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
 fn halved<const HALF: usize>(lanes: &[f32]) -> [f32; HALF] {
-    core::array::from_fn(|lane| lanes[lane] + lanes[lane + HALF])
-}
-
-#[cfg(target_arch = "x86_64")]
-fn is_supported(simd: Simd) -> bool {
-    match simd {
-        Simd::Scalar => true,
-        Simd::Avx2 => is_x86_feature_detected!("avx2"),
-        Simd::Avx512 => is_x86_feature_detected!("avx512f"),
+    let mut halves = [0.0; HALF];
+    for lane in 0..HALF {
+        halves[lane] = lanes[lane] + lanes[lane + HALF];
     }
+    halves
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn is_supported(simd: Simd) -> bool {
-    simd == Simd::Scalar
+impl Simd {
+    /// Whether this processor has these instructions.
+    #[cfg(target_arch = "x86_64")]
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+        }
+    }
+
+    /// Whether this processor has these instructions.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn is_supported(self) -> bool {
+        self == Self::Scalar
+    }
 }
 
 #[cfg(test)]
@@ -338,7 +352,7 @@ mod tests {
                     .map(|row| scalar.distance(row).to_bits())
                     .collect();
                 prop_assert!(expected.iter().all(|bits| f32::from_bits(*bits).is_finite()));
-                for simd in ALL.into_iter().filter(|simd| is_supported(*simd)) {
+                for simd in ALL.into_iter().filter(|simd| simd.is_supported()) {
                     let mut distances = vec![0.0; expected.len()];
                     Probe::new(metric, probe, simd).distances(bytes[shift..].as_chunks().0, &mut distances);
                     let bits: Vec<u32> = distances.iter().map(|d| d.to_bits()).collect();

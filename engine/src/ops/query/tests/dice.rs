@@ -1,9 +1,7 @@
 //! Random namespaces and random questions about them, from one number.
 
 use crate::base::id::AttributeId;
-use crate::base::value::{
-    Document, Float, Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value, Vector,
-};
+use crate::base::value::{Float, Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value, Vector};
 use crate::format::log::Operation;
 use crate::format::schema::{Metric, Schema};
 use crate::namespace::request::{
@@ -131,7 +129,7 @@ impl Dice {
             ScalarType::Uint => Raw::Integer(n),
             ScalarType::Float if n == 6 => Raw::Integer(1),
             ScalarType::Float => Raw::Number(Float::new(n as f64 / 2.0 - 2.0).unwrap()),
-            ScalarType::String => Raw::Text(text(n as u64).into()),
+            ScalarType::String => Raw::Text(text(n.unsigned_abs() as u64).into()),
             ScalarType::Uuid => Raw::Text(Uuid(n.cast_unsigned()).to_string().into()),
             ScalarType::DateTime => Raw::Text(format!("1970-01-{:02}", n + 1).into()),
         }
@@ -246,12 +244,5 @@ fn text(n: u64) -> String {
         0 => String::new(),
         1..=3 => "é".repeat(20 + n as usize * 600),
         n => format!("text {n}"),
-    }
-}
-
-impl World {
-    /// Every document, to be looked at.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
-        self.documents.values()
     }
 }

@@ -182,16 +182,12 @@ impl World {
             self.objects += 1;
             names.push(ObjectName { stamp: Stamp(1), nonce: Nonce(self.objects) });
         }
-        let segment = draft.named(&names);
+        let (segment, directory) = draft.named(&place(), &names);
         for (number, body) in parts.into_iter().enumerate() {
             let extent =
                 crate::format::manifest::Extent { part: number as u32, ..segment.directory };
             self.store.insert(segment.key(&place(), &extent), body);
         }
-        let key = segment.key(&place(), &segment.directory);
-        let directory = segment.directory;
-        let bytes = self.store[&key].slice(directory.start as usize, directory.end() as usize);
-        let directory = Directory::decode(&segment, &key, &bytes.unwrap()).unwrap();
         Segment { base, end, rows, kills, directory: Arc::new(directory) }
     }
 
@@ -285,7 +281,7 @@ impl World {
             None => Reply::Missing,
             Some(object) => {
                 let end = (range.end as usize).min(object.len());
-                let body = object.slice(range.start as usize, end).unwrap();
+                let body = object.slice((range.start as usize).min(end), end).unwrap();
                 Reply::Found { tag: Tag::new("1"), body }
             }
         }

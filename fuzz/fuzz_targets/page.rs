@@ -1,0 +1,4 @@
+//! Fuzzes the decoder of pages of segments.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sana_fuzz::segment::page(bytes));

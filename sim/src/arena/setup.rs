@@ -1,0 +1,187 @@
+//! The explorations there are.
+
+use std::sync::Arc;
+
+use sana_engine::base::limits;
+use sana_engine::base::name::NamespaceName;
+use sana_engine::base::value::{IdType, Raw};
+use sana_engine::namespace::request::{
+    Consistency, Create, Idempotency, Include, QueryRequest, Rank, RawDocument, Want, WriteRequest,
+};
+
+use crate::arena::{Arena, Mishaps, Setup};
+use crate::deed::Deed;
+use crate::marks::Mark;
+use crate::store::{Store, Tags};
+use crate::workload::{name, schema};
+
+/// The names of all explorations.
+pub const NAMES: [&str; 6] = ["commit", "retry", "flush", "delete", "collect", "spill"];
+
+/// The exploration of this name. `small` ones are for tests: they take seconds.
+pub fn named(name: &str, small: bool) -> Option<Setup> {
+    let setup = match name {
+        "commit" => commit(small),
+        "retry" => retry(small),
+        "flush" => flush(small),
+        "delete" => delete(small),
+        "collect" => collect(small),
+        "spill" => spill(small),
+        _ => return None,
+    };
+    Some(setup)
+}
+
+impl Setup {
+    /// The world it begins with.
+    pub fn begin(self) -> Arena {
+        Arena::new(self, Store::new(Tags::Digested))
+    }
+}
+
+/// Two writers of two commits each that meet at one document, a flusher, a reader.
+fn commit(small: bool) -> Setup {
+    let mishaps = if small {
+        Mishaps { losses: 1, throttles: 0, crashes: 0 }
+    } else {
+        Mishaps { losses: 1, throttles: 0, crashes: 1 }
+    };
+    let second =
+        if small { vec![put(1, 20, None)] } else { vec![put(1, 20, None), put(2, 21, None)] };
+    Setup {
+        scripts: vec![
+            vec![put(1, 10, None), patch(1, 11, None)],
+            second,
+            vec![Deed::Flush],
+            vec![look()],
+        ],
+        sometimes: vec![
+            Mark::FoundItself,
+            Mark::DecidedAgain,
+            Mark::Rebased,
+            Mark::LandedLate,
+            Mark::Indexed,
+            Mark::IndexedAndLog,
+            Mark::OverlaySeen,
+            Mark::SurvivedLoss,
+        ],
+        ..base("commit", mishaps)
+    }
+}
+
+/// Clients that ask again under their keys when they do not know, while others write and flush.
+fn retry(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: if small { 1 } else { 2 }, throttles: 0, crashes: 1 };
+    Setup {
+        scripts: vec![
+            vec![put(1, 10, Some("a")), put(1, 11, Some("b"))],
+            vec![put(1, 20, None)],
+            vec![Deed::Flush, Deed::Flush],
+        ],
+        sometimes: vec![Mark::FoundItself, Mark::DecidedAgain, Mark::LandedAfterCrash],
+        ..base("retry", mishaps)
+    }
+}
+
+/// Two flushers, a merger and a writer of deletions: publications that contradict each other.
+fn flush(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+    Setup {
+        scripts: vec![
+            vec![put(1, 10, None), put(2, 11, None), remove(1)],
+            vec![Deed::Flush, Deed::Flush],
+            vec![Deed::Flush, Deed::Merge],
+            vec![look()],
+        ],
+        sometimes: vec![Mark::Superseded, Mark::Rebased, Mark::Merged, Mark::Trash],
+        ..base("flush", mishaps)
+    }
+}
+
+/// A namespace is deleted and created again while writes to its first life are adrift.
+fn delete(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+    Setup {
+        scripts: vec![
+            vec![put(1, 10, Some("a")), put(1, 11, None)],
+            vec![Deed::Remove, put(2, 20, None)],
+            vec![Deed::Remove],
+            vec![look()],
+        ],
+        sometimes: vec![Mark::Tombstone, Mark::Reborn, Mark::LandedLate, Mark::Unknown],
+        ..base("delete", mishaps)
+    }
+}
+
+/// Collectors and sweepers beside writers, flushers and mergers.
+fn collect(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+    Setup {
+        scripts: vec![
+            vec![put(1, 10, None), put(1, 11, None)],
+            vec![Deed::Flush, Deed::Flush, Deed::Merge],
+            vec![Deed::Collect, Deed::Sweep],
+            vec![look()],
+        ],
+        sometimes: vec![Mark::Trash, Mark::FloorRaised, Mark::Collected, Mark::Swept],
+        ..base("collect", mishaps)
+    }
+}
+
+/// Batches so large that they are spilled to objects, and one that is staged.
+fn spill(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+    let large = limits::SPILL_BATCH_BYTES_MIN + 1_000;
+    Setup {
+        scripts: vec![
+            vec![put_large(1, 10, large), put_large(1, 11, limits::INLINE_BATCH_BYTES_MAX + 1_000)],
+            vec![put(1, 20, None)],
+            vec![Deed::Sweep],
+            vec![look()],
+        ],
+        sometimes: vec![Mark::Spilled, Mark::DecidedAgain, Mark::Swept],
+        ..base("spill", mishaps)
+    }
+}
+
+fn base(name: &'static str, mishaps: Mishaps) -> Setup {
+    let namespace = NamespaceName::parse("ns").expect("letters");
+    Setup { name, namespace, scripts: Vec::new(), mishaps, sometimes: Vec::new() }
+}
+
+fn document(id: i128, n: i128) -> RawDocument {
+    RawDocument { id: Raw::Integer(id), attributes: vec![(name("n"), Raw::Integer(n))] }
+}
+
+fn write(request: WriteRequest) -> Deed {
+    Deed::Write(Arc::from(vec![WriteRequest { id_type: Some(IdType::Uint), ..request }]))
+}
+
+fn put(id: i128, n: i128, key: Option<&str>) -> Deed {
+    let idempotency = key.map(|key| Idempotency { key: key.into(), fingerprint: 1 });
+    let upserts = Some(vec![document(id, n)]);
+    write(WriteRequest { upserts, idempotency, ..WriteRequest::default() })
+}
+
+fn patch(id: i128, n: i128, key: Option<&str>) -> Deed {
+    let idempotency = key.map(|key| Idempotency { key: key.into(), fingerprint: 2 });
+    let patches = Some(vec![document(id, n)]);
+    write(WriteRequest { patches, idempotency, create: Create::Never, ..WriteRequest::default() })
+}
+
+fn remove(id: i128) -> Deed {
+    write(WriteRequest { deletes: Some(vec![Raw::Integer(id)]), ..WriteRequest::default() })
+}
+
+fn put_large(id: i128, n: i128, bytes: usize) -> Deed {
+    let mut document = document(id, n);
+    document.attributes.push((name("body"), Raw::Text("x".repeat(bytes).into())));
+    let schema = schema().into_iter().filter(|(name, _)| name.as_str() == "body").collect();
+    write(WriteRequest { upserts: Some(vec![document]), schema, ..WriteRequest::default() })
+}
+
+fn look() -> Deed {
+    let want = Want::Rows { rank: Rank::By(Vec::new()), limit: 10, include: Include::All };
+    let consistency = Consistency::Strong;
+    Deed::Query(Arc::new(QueryRequest { filter: None, want, consistency }))
+}

@@ -1,0 +1,136 @@
+//! What an exploration or a band of seeds must have come across, or it proves nothing.
+
+use sana_engine::format::log::Payload;
+use sana_engine::machine::request::Reply;
+use sana_engine::namespace::request::WriteError;
+use sana_engine::ops::publication::Publicized;
+use sana_engine::service::task::Output;
+
+use crate::oracles::register::Chain;
+
+/// A situation worth reaching.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Mark {
+    /// A commit ended well though a write of it was lost.
+    SurvivedLoss,
+    /// A commit was refused by its own earlier put, and found itself in the head.
+    FoundItself,
+    /// A commit lost a race and was decided again.
+    DecidedAgain,
+    /// A publication was made to a newer head than it was built on.
+    Rebased,
+    /// A publication found that its work was in vain.
+    Superseded,
+    /// A client was told that nobody knows.
+    Unknown,
+    /// A write landed that nobody waited for any more.
+    LandedLate,
+    /// And its sender had crashed.
+    LandedAfterCrash,
+    /// A head named a batch in an object.
+    Spilled,
+    /// A head had a segment.
+    Indexed,
+    /// A head had both a segment and a log.
+    IndexedAndLog,
+    /// A namespace was deleted.
+    Tombstone,
+    /// A namespace was created over a tombstone.
+    Reborn,
+    /// The floor was raised.
+    FloorRaised,
+    /// A head had trash.
+    Trash,
+    /// A query was answered from unindexed writes.
+    OverlaySeen,
+    /// A query was answered.
+    Answered,
+    /// A collector deleted an object.
+    Collected,
+    /// Two segments became one.
+    Merged,
+    /// A sweeper deleted an orphan.
+    Swept,
+}
+
+impl Mark {
+    /// Every mark.
+    pub const ALL: [Self; 20] = [
+        Self::SurvivedLoss,
+        Self::FoundItself,
+        Self::DecidedAgain,
+        Self::Rebased,
+        Self::Superseded,
+        Self::Unknown,
+        Self::LandedLate,
+        Self::LandedAfterCrash,
+        Self::Spilled,
+        Self::Indexed,
+        Self::IndexedAndLog,
+        Self::Tombstone,
+        Self::Reborn,
+        Self::FloorRaised,
+        Self::Trash,
+        Self::OverlaySeen,
+        Self::Answered,
+        Self::Collected,
+        Self::Merged,
+        Self::Swept,
+    ];
+
+    /// Its bit.
+    pub const fn bit(self) -> u64 {
+        1 << self as u8
+    }
+
+    /// The marks of these bits.
+    pub fn of(bits: u64) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|mark| bits & mark.bit() != 0).collect()
+    }
+
+    /// What the newest version of a head says.
+    pub fn of_head(chain: &Chain) -> u64 {
+        let Some(head) = chain.head() else { return 0 };
+        let mut marks = if head.floor.0 > 0 { Self::FloorRaised.bit() } else { 0 };
+        let Some(live) = head.live() else { return marks | Self::Tombstone.bit() };
+        let mut mark = |holds: bool, mark: Self| marks |= if holds { mark.bit() } else { 0 };
+        let objects = |payload: &Payload| matches!(payload, Payload::Object { .. });
+        let indexed = !live.manifest.segments.is_empty();
+        mark(live.log.entries.iter().any(|entry| objects(&entry.payload)), Self::Spilled);
+        mark(indexed, Self::Indexed);
+        mark(indexed && !live.log.entries.is_empty(), Self::IndexedAndLog);
+        mark(chain.lives() > 1, Self::Reborn);
+        mark(!live.trash.is_empty(), Self::Trash);
+        marks
+    }
+
+    /// What the end of a machine says: whether a put of it was refused, whether a write was lost, and
+    /// the first reply of its last round.
+    pub fn of_output(output: &Output, refused: bool, lost: bool, last: Option<&Reply>) -> u64 {
+        let when = |holds: bool, mark: Self| if holds { mark.bit() } else { 0 };
+        let stored = matches!(last, Some(Reply::Stored { .. }));
+        match output {
+            Output::Commit(committed) => {
+                let done = committed.outcomes.iter().any(Result::is_ok);
+                let unknown = committed
+                    .outcomes
+                    .iter()
+                    .any(|outcome| matches!(outcome, Err(WriteError::Unknown { .. })));
+                when(done && lost, Self::SurvivedLoss)
+                    | when(done && !stored && (refused || lost), Self::FoundItself)
+                    | when(done && stored && refused, Self::DecidedAgain)
+                    | when(unknown, Self::Unknown)
+            }
+            Output::Publication(Publicized::Landed(..)) => when(refused && stored, Self::Rebased),
+            Output::Publication(Publicized::Superseded) => Self::Superseded.bit(),
+            Output::Merge(Ok(_)) => Self::Merged.bit(),
+            Output::Query(Ok(answer)) => {
+                Self::Answered.bit() | when(answer.statistics.unindexed_rows > 0, Self::OverlaySeen)
+            }
+            Output::Collect(collected) => when(collected.deleted > 0, Self::Collected),
+            Output::Sweep(swept) => when(swept.deleted > 0, Self::Swept),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! O1 to O4 of one namespace, checked while the world runs.
+//!
+//! The monitor keeps every way in which the requests so far can have taken effect: a *reading* of the
+//! history is a state of the namespace, the requests that have taken effect in it, and what each open
+//! query may have seen. A request may take effect at any moment between its beginning and its end;
+//! one whose outcome nobody knows stays open until nothing of it can land any more. Whatever is
+//! learned rules readings out, and when none is left, no order of the requests explains what was
+//! seen.
+//!
+//! Besides the answers the monitor is told the *truth*: what can be recovered from the store at each
+//! change of it, by whoever reads all of its objects at that moment. That is an answer like any
+//! other, so it rules readings out as well; it is why there are rarely more than a few. And it is O2:
+//! an acknowledged write that cannot be recovered fits no reading.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use sana_engine::namespace::request::{Found, QueryRequest};
+
+use crate::digest::Shared;
+use crate::model::search;
+use crate::model::{Change, Contents, Effect, State};
+use crate::oracles::{Broken, Oracle};
+
+/// The number of a request in a history.
+pub type OpId = u32;
+
+/// All readings of a namespace's history.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    /// Changes that may take effect.
+    open: BTreeMap<OpId, Change>,
+    /// Never empty.
+    readings: BTreeSet<Reading>,
+    /// What can be recovered from the store.
+    truth: Contents,
+    /// What became of the requests that are over. Says which oracle is broken, and nothing else.
+    over: Arc<Vec<(Change, Ending)>>,
+    /// Whether there were too many readings to go on.
+    is_lost: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+struct Reading {
+    state: Shared<State>,
+    /// Open changes that have taken effect, and what they came to.
+    done: BTreeMap<OpId, Effect>,
+    /// What each open query may have seen.
+    seen: BTreeMap<OpId, BTreeSet<Contents>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    Answered,
+    Refused,
+}
+
+/// The number of the empty namespace that a large write may begin with. It is over when nothing of
+/// the write can land any more, whatever the client was told.
+pub const fn creation_of(op: OpId) -> OpId {
+    op | 1 << 30
+}
+
+/// More readings than this are not followed.
+const READINGS_MAX: usize = 4_000;
+
+impl Monitor {
+    /// The history in which nothing has happened and there is no namespace.
+    pub fn new() -> Self {
+        let state = Shared::new(State::default());
+        let reading = Reading { state, done: BTreeMap::new(), seen: BTreeMap::new() };
+        Self {
+            open: BTreeMap::new(),
+            readings: BTreeSet::from([reading]),
+            truth: None,
+            over: Arc::default(),
+            is_lost: false,
+        }
+    }
+
+    /// A client asks for a change.
+    pub fn begin(&mut self, op: OpId, change: Change) {
+        if matches!(change, Change::Remove) {
+            self.begin_query(op);
+        }
+        if change.is_staged() {
+            self.open.insert(creation_of(op), Change::Create);
+        }
+        self.open.insert(op, change);
+    }
+
+    /// A client is told what its change came to.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if no order of requests explains it.
+    pub fn answer(&mut self, op: OpId, effect: &Effect) -> Result<(), Broken> {
+        if self.is_lost {
+            return Ok(());
+        }
+        let before = self.clone();
+        self.spread(Some((op, effect)));
+        if self.readings.is_empty() {
+            let change = before.open.get(&op);
+            let elsewhere = before.readings.iter().any(|reading| reading.done.contains_key(&op));
+            let oracle = if elsewhere { Oracle::Linearizable } else { Oracle::Recoverable };
+            return oracle.broken(format!(
+                "request {op}, {change:?}, was answered {effect:?}, and the store says {:?}",
+                before.truth.as_deref()
+            ));
+        }
+        self.end(op, Some(Ending::Answered));
+        Ok(())
+    }
+
+    /// A client is told that its change did not and will not take effect.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if it did.
+    pub fn refuse(&mut self, op: OpId) -> Result<(), Broken> {
+        if self.is_lost {
+            return Ok(());
+        }
+        self.readings.retain(|reading| !reading.done.contains_key(&op));
+        if self.readings.is_empty() {
+            let change = self.open.get(&op);
+            return Oracle::Refused.broken(format!("request {op}, {change:?}, is visible"));
+        }
+        self.end(op, Some(Ending::Refused));
+        Ok(())
+    }
+
+    /// Nothing of this change can land any more, and nobody will hear of it.
+    pub fn close(&mut self, op: OpId) {
+        self.end(op, None);
+    }
+
+    fn end(&mut self, op: OpId, ending: Option<Ending>) {
+        let Some(change) = self.open.remove(&op) else { return };
+        if let Some(ending) = ending {
+            Arc::make_mut(&mut self.over).push((change, ending));
+        }
+        self.edit(|reading| {
+            reading.done.remove(&op);
+            reading.seen.remove(&op);
+        });
+    }
+
+    /// A client asks a query.
+    pub fn begin_query(&mut self, op: OpId) {
+        self.edit(|reading| {
+            reading.seen.insert(op, BTreeSet::from([reading.state.contents.clone()]));
+        });
+    }
+
+    /// A query that may be answered from any of these earlier states as well.
+    pub fn begin_stale_query(&mut self, op: OpId, earlier: &BTreeSet<Contents>) {
+        self.begin_query(op);
+        self.edit(|reading| {
+            reading.seen.entry(op).or_default().extend(earlier.iter().cloned());
+        });
+    }
+
+    /// A client is told what its query found; `None` if there is no such namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if no order of requests explains it.
+    pub fn answer_query(
+        &mut self,
+        op: OpId,
+        query: &QueryRequest,
+        answer: Option<&Found>,
+    ) -> Result<(), Broken> {
+        if self.is_lost {
+            return Ok(());
+        }
+        let agrees = |contents: &Contents| match (contents, answer) {
+            (Some(documents), Some(answer)) => {
+                search::agrees(answer, &search::find(documents, query))
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        let before = self.readings.clone();
+        self.readings.retain(|reading| reading.seen[&op].iter().any(agrees));
+        if self.readings.is_empty() {
+            let seen: BTreeSet<&Contents> = before.iter().flat_map(|r| &r.seen[&op]).collect();
+            return Oracle::Linearizable.broken(format!(
+                "query {op}, {query:?}, was answered {answer:?}, and what it may have seen is one of {seen:?}"
+            ));
+        }
+        self.close_query(op);
+        Ok(())
+    }
+
+    /// Nobody will hear of this query.
+    pub fn close_query(&mut self, op: OpId) {
+        self.edit(|reading| {
+            reading.seen.remove(&op);
+        });
+    }
+
+    /// The store has changed: this is what can be recovered from it.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if no order of requests explains it.
+    pub fn observe(&mut self, truth: &Contents) -> Result<(), Broken> {
+        if self.is_lost || self.truth == *truth {
+            return Ok(());
+        }
+        let before = self.clone();
+        self.truth.clone_from(truth);
+        self.spread(None);
+        if self.readings.is_empty() { before.unexplained(truth) } else { Ok(()) }
+    }
+
+    /// Whether there were too many readings to follow them all.
+    pub const fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// What can be recovered from the store, as last observed.
+    pub const fn truth(&self) -> &Contents {
+        &self.truth
+    }
+
+    fn edit(&mut self, edit: impl Fn(&mut Reading)) {
+        let readings = std::mem::take(&mut self.readings);
+        self.readings.extend(readings.into_iter().map(|mut reading| {
+            edit(&mut reading);
+            reading
+        }));
+    }
+
+    /// Lets open changes take effect in every order, and keeps the readings that end in the truth and
+    /// in which the change asked for came to what it was said to.
+    fn spread(&mut self, answered: Option<(OpId, &Effect)>) {
+        let mut all = self.readings.clone();
+        let mut front: Vec<Reading> = all.iter().cloned().collect();
+        while let Some(reading) = front.pop() {
+            for (op, change) in &self.open {
+                if reading.done.contains_key(op) {
+                    continue;
+                }
+                let next = reading.with(*op, change);
+                if all.insert(next.clone()) {
+                    front.push(next);
+                }
+            }
+            if all.len() > READINGS_MAX {
+                self.is_lost = true;
+                return;
+            }
+        }
+        let truth = &self.truth;
+        all.retain(|reading| {
+            reading.state.contents == *truth
+                && answered.is_none_or(|(op, effect)| reading.explains(op, effect))
+        });
+        self.readings = all;
+    }
+
+    /// Says which property it breaks that the store has come to this.
+    fn unexplained(&self, truth: &Contents) -> Result<(), Broken> {
+        let explained_by = |ending: Ending, keeps_keys: bool| {
+            let mut other = self.clone();
+            let again =
+                |change: &Change| matches!(change, Change::Write(w) if w.idempotency.is_some());
+            let over = self
+                .over
+                .iter()
+                .rev()
+                .filter(|(change, e)| *e == ending && (keeps_keys || again(change)));
+            for (n, (change, _)) in over.take(4).enumerate() {
+                other.open.insert(OpId::MAX - n as OpId, change.clone());
+            }
+            if !keeps_keys {
+                other.edit(|reading| {
+                    let contents = reading.state.contents.clone();
+                    reading.state = Shared::new(State { contents, keys: BTreeMap::new() });
+                });
+            }
+            other.truth.clone_from(truth);
+            other.spread(None);
+            !other.is_lost && !other.readings.is_empty()
+        };
+        let (from, to) = (self.truth.as_deref(), truth.as_deref());
+        let change = format!("what can be recovered has changed from {from:?} to {to:?}");
+        if explained_by(Ending::Refused, true) {
+            Oracle::Refused.broken(format!("{change}, by a request that was refused"))
+        } else if explained_by(Ending::Answered, false) {
+            Oracle::Idempotent.broken(format!("{change}, by a request that had its effect before"))
+        } else {
+            Oracle::Recoverable.broken(format!("{change}, by no request"))
+        }
+    }
+}
+
+impl Reading {
+    /// Whether a change came to what a client was told.
+    ///
+    /// Two clients that delete one namespace at once may both be told that they did: the promise is
+    /// that what was there when they asked is gone, and that something was there.
+    fn explains(&self, op: OpId, effect: &Effect) -> bool {
+        let gone =
+            |seen: &BTreeSet<Contents>| seen.contains(&None) && seen.iter().any(Option::is_some);
+        match self.done.get(&op) {
+            Some(done) => done == effect,
+            None => *effect == Effect::Removed && self.seen.get(&op).is_some_and(gone),
+        }
+    }
+
+    fn with(&self, op: OpId, change: &Change) -> Self {
+        let (state, effect) = self.state.after(change);
+        let mut next = Self { state: Shared::new(state), ..self.clone() };
+        next.done.insert(op, effect);
+        for seen in next.seen.values_mut() {
+            seen.insert(next.state.contents.clone());
+        }
+        next
+    }
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hash for Monitor {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // What is over decides nothing that is to come.
+        self.open.hash(state);
+        self.readings.hash(state);
+        self.is_lost.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sana_engine::base::name::AttributeName;
+    use sana_engine::base::value::Raw;
+    use sana_engine::namespace::request::{
+        Idempotency, Include, Rank, RawDocument, Want, WriteRequest,
+    };
+
+    fn put(id: i128, n: i128, key: Option<&str>) -> Change {
+        let attributes = vec![(AttributeName::parse("n").unwrap(), Raw::Integer(n))];
+        let idempotency = key.map(|key| Idempotency { key: key.into(), fingerprint: 1 });
+        Change::Write(Arc::new(WriteRequest {
+            upserts: Some(vec![RawDocument { id: Raw::Integer(id), attributes }]),
+            idempotency,
+            ..WriteRequest::default()
+        }))
+    }
+
+    fn after(changes: &[&Change]) -> Contents {
+        changes.iter().fold(State::default(), |state, change| state.after(change).0).contents
+    }
+
+    const WRITTEN: Effect = Effect::Written(Some(1), None, None);
+
+    fn query() -> QueryRequest {
+        let want = Want::Rows { rank: Rank::By(vec![]), limit: 9, include: Include::All };
+        QueryRequest { filter: None, want, consistency: Default::default() }
+    }
+
+    fn oracle(result: Result<(), Broken>) -> Option<Oracle> {
+        result.err().map(|broken| broken.oracle)
+    }
+
+    #[test]
+    fn an_acknowledged_write_must_be_recoverable() {
+        let (a, b) = (put(1, 1, None), put(1, 2, None));
+        let mut monitor = Monitor::new();
+        monitor.begin(1, a.clone());
+        assert_eq!(oracle(monitor.clone().answer(1, &WRITTEN)), Some(Oracle::Recoverable));
+        monitor.observe(&after(&[&a])).unwrap();
+        monitor.answer(1, &WRITTEN).unwrap();
+        monitor.begin(2, b.clone());
+        monitor.observe(&after(&[&a, &b])).unwrap();
+        assert_eq!(oracle(monitor.observe(&after(&[&a]))), Some(Oracle::Recoverable));
+    }
+
+    #[test]
+    fn a_refused_write_must_not_appear() {
+        let a = put(1, 1, None);
+        let mut monitor = Monitor::new();
+        monitor.begin(1, a.clone());
+        monitor.refuse(1).unwrap();
+        assert_eq!(oracle(monitor.observe(&after(&[&a]))), Some(Oracle::Refused));
+    }
+
+    #[test]
+    fn a_write_whose_outcome_is_unknown_may_land_late_but_once() {
+        let (a, b) = (put(1, 1, Some("a")), put(1, 2, None));
+        let mut monitor = Monitor::new();
+        monitor.begin(1, a.clone());
+        monitor.begin(2, b.clone());
+        monitor.observe(&after(&[&b])).unwrap();
+        monitor.answer(2, &WRITTEN).unwrap();
+        monitor.observe(&after(&[&b, &a])).unwrap();
+        monitor.answer(1, &WRITTEN).unwrap();
+        monitor.begin(3, b.clone());
+        monitor.observe(&after(&[&b])).unwrap();
+        monitor.answer(3, &WRITTEN).unwrap();
+        assert_eq!(oracle(monitor.observe(&after(&[&a]))), Some(Oracle::Idempotent));
+    }
+
+    #[test]
+    fn a_query_sees_a_moment_between_its_beginning_and_its_end() {
+        let (a, b, c) = (put(1, 1, None), put(1, 2, None), put(1, 3, None));
+        let mut monitor = Monitor::new();
+        for (op, change) in [&a, &b].into_iter().enumerate() {
+            monitor.begin(op as OpId, change.clone());
+        }
+        monitor.observe(&after(&[&a])).unwrap();
+        monitor.answer(0, &WRITTEN).unwrap();
+        monitor.begin_query(9);
+        monitor.observe(&after(&[&b])).unwrap();
+        monitor.answer(1, &WRITTEN).unwrap();
+        let found = |change| Some(search::find(after(&[change]).as_deref().unwrap(), &query()));
+        for seen in [&a, &b] {
+            monitor.clone().answer_query(9, &query(), found(seen).as_ref()).unwrap();
+        }
+        let missing = monitor.clone().answer_query(9, &query(), None);
+        assert_eq!(oracle(missing), Some(Oracle::Linearizable));
+        let never = monitor.answer_query(9, &query(), found(&c).as_ref());
+        assert_eq!(oracle(never), Some(Oracle::Linearizable));
+    }
+}

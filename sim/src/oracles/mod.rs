@@ -1,0 +1,89 @@
+//! What must hold whatever the world does, one property a file.
+//!
+//! | module              | oracle                                                              |
+//! |---------------------|---------------------------------------------------------------------|
+//! | [`linearizability`] | O1 answers fit one order of requests · O2 what is acknowledged can be recovered · O3 what is refused is never seen · O4 a key has one effect |
+//! | [`recovery`]        | what O2 recovers: the documents that an object store holds, without the engine |
+
+pub mod linearizability;
+pub mod reachability;
+pub mod recovery;
+pub mod register;
+pub mod witness;
+
+use std::fmt;
+
+/// A property that does not hold, and what was seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// Which property.
+    pub oracle: Oracle,
+    /// What was seen.
+    pub what: String,
+}
+
+/// The properties, by their numbers in `docs/testing.md`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Oracle {
+    /// Answers fit one order of requests, each between its beginning and its end.
+    Linearizable,
+    /// What is acknowledged can be recovered from the store alone.
+    Recoverable,
+    /// What was reported as not done never appears.
+    Refused,
+    /// One effect per idempotency key.
+    Idempotent,
+    /// Every version of a register has one predecessor.
+    Chain,
+    /// Counters equal what they count.
+    Conserved,
+    /// What a head names exists; what was deleted is not named again.
+    Reachable,
+    /// Once the faults stop, everything gets quiet.
+    Live,
+    /// The engine's own assertions hold.
+    Sound,
+}
+
+impl Oracle {
+    /// Its number.
+    pub const fn number(self) -> &'static str {
+        match self {
+            Self::Linearizable => "O1",
+            Self::Recoverable => "O2",
+            Self::Refused => "O3",
+            Self::Idempotent => "O4",
+            Self::Chain => "O5",
+            Self::Conserved => "O6",
+            Self::Reachable => "O7",
+            Self::Live => "L",
+            Self::Sound => "A",
+        }
+    }
+}
+
+impl Oracle {
+    /// What is broken, as a value.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn broken<T>(self, what: impl Into<String>) -> Result<T, Broken> {
+        Err(Broken { oracle: self, what: what.into() })
+    }
+
+    /// Demands that something holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if it does not.
+    pub fn demand(self, holds: bool, what: impl FnOnce() -> String) -> Result<(), Broken> {
+        if holds { Ok(()) } else { self.broken(what()) }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?}) is broken: {}", self.oracle.number(), self.oracle, self.what)
+    }
+}

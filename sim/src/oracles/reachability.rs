@@ -1,0 +1,61 @@
+//! O7: what a head names exists, whole; and what was deleted is not named again.
+
+use std::collections::BTreeSet;
+
+use sana_engine::base::name::{Key, NamespaceName};
+use sana_engine::format::head::Head;
+use sana_engine::format::layout::Place;
+
+use crate::oracles::{Broken, Oracle};
+use crate::store::Store;
+
+/// The objects of a namespace that were deleted.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Deleted {
+    keys: BTreeSet<Key>,
+}
+
+impl Deleted {
+    /// Takes in that an object was deleted while this was the head.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if the head names it.
+    pub fn push(
+        &mut self,
+        namespace: &NamespaceName,
+        head: Option<&Head>,
+        key: &Key,
+    ) -> Result<(), Broken> {
+        self.keys.insert(key.clone());
+        let named = head.is_some_and(|head| names(namespace, head).any(|name| name == *key));
+        Oracle::Reachable.demand(!named, || format!("{key} was deleted while the head names it"))
+    }
+
+    /// Checks a head that was just put.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if it names what is not there, or was deleted.
+    pub fn check(
+        &self,
+        namespace: &NamespaceName,
+        head: &Head,
+        store: &Store,
+    ) -> Result<(), Broken> {
+        for key in names(namespace, head) {
+            let is_there = store.get(&key).is_some();
+            Oracle::Reachable.demand(is_there, || format!("the head names {key}, not there"))?;
+            let was_deleted = self.keys.contains(&key);
+            Oracle::Reachable.demand(!was_deleted, || format!("{key} was deleted before"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys of all objects that a head names.
+pub fn names<'a>(namespace: &'a NamespaceName, head: &Head) -> impl Iterator<Item = Key> + use<'a> {
+    let incarnation = head.incarnation;
+    let place = Place { namespace: namespace.clone(), incarnation };
+    head.names().into_iter().map(move |(family, name)| place.object(family, name))
+}

@@ -1,0 +1,230 @@
+//! A bucket as a value: objects by key, and what the store does with a request.
+//!
+//! This is the store as it should be; what happens to requests on their way to it and to replies on
+//! their way back is up to the world. Two things are up to the store: how it spells tags, and, for a
+//! negative control, that it may be one of those whose conditions cannot be trusted.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+
+use sana_engine::base::blob::Blob;
+use sana_engine::base::name::Key;
+use sana_engine::machine::request::{Listed, Reply, Request, Tag, When};
+
+use crate::digest::{self, Mixer};
+
+/// A bucket.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Store {
+    objects: BTreeMap<Key, Object>,
+    tags: Tags,
+    /// Whether conditions hold. A store where they do not must make the oracles go red.
+    keeps_conditions: bool,
+    /// Keys of one page of a listing, at most.
+    page: u32,
+}
+
+/// One version of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Object {
+    /// Its fingerprint.
+    pub tag: Tag,
+    /// Its content.
+    pub body: Blob,
+}
+
+impl Hash for Object {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.tag.hash(state);
+        self.body.hash(state);
+    }
+}
+
+/// How a store makes its tags.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Tags {
+    /// Each version of anything has a number of its own.
+    Counted {
+        /// The number of the newest version.
+        last: u64,
+    },
+    /// From the content: if it comes back, so does the tag.
+    Digested,
+}
+
+impl Store {
+    /// An empty bucket.
+    pub const fn new(tags: Tags) -> Self {
+        Self { objects: BTreeMap::new(), tags, keeps_conditions: true, page: 1_000 }
+    }
+
+    /// An empty bucket that performs every put, whatever its condition says.
+    pub const fn weak(tags: Tags) -> Self {
+        Self { objects: BTreeMap::new(), tags, keeps_conditions: false, page: 1_000 }
+    }
+
+    /// The same, with pages of listings so short that they end in the middle.
+    #[must_use]
+    pub fn with_pages_of(self, page: u32) -> Self {
+        Self { page, ..self }
+    }
+
+    /// Does what a request asks for, and answers.
+    pub fn perform(&mut self, request: &Request) -> Reply {
+        match request {
+            Request::Get { key, range, unless } => match self.objects.get(key) {
+                None => Reply::Missing,
+                Some(object) if unless.as_ref() == Some(&object.tag) => Reply::NotModified,
+                Some(Object { tag, body }) => {
+                    let (start, end) = range.map_or((0, u64::MAX), |r| (r.start, r.end));
+                    let end = usize::try_from(end).unwrap_or(usize::MAX).min(body.len());
+                    let start = usize::try_from(start).unwrap_or(usize::MAX).min(end);
+                    let body = match range {
+                        None => body.clone(),
+                        Some(_) => body.slice(start, end).unwrap_or_default(),
+                    };
+                    Reply::Found { tag: tag.clone(), body }
+                }
+            },
+            Request::Put { key, body, when } => {
+                let holds = match when {
+                    When::Absent | When::Fresh => !self.objects.contains_key(key),
+                    When::Matches(tag) => self.objects.get(key).is_some_and(|o| o.tag == *tag),
+                };
+                if !holds && self.keeps_conditions {
+                    return Reply::Refused;
+                }
+                let tag = self.tag_of(key, body);
+                let object = Object { tag: tag.clone(), body: body.clone() };
+                self.objects.insert(key.clone(), object);
+                Reply::Stored { tag }
+            }
+            Request::Delete { key } => {
+                self.objects.remove(key);
+                Reply::Deleted
+            }
+            Request::List { prefix, after, limit } => {
+                self.list(prefix, after.as_ref(), (*limit).min(self.page) as usize)
+            }
+        }
+    }
+
+    fn tag_of(&mut self, key: &Key, body: &Blob) -> Tag {
+        match &mut self.tags {
+            Tags::Counted { last } => {
+                *last += 1;
+                Tag::new(format!("{last}"))
+            }
+            Tags::Digested => {
+                let mut mixer = Mixer::new();
+                key.hash(&mut mixer);
+                mixer.write(body.as_slice());
+                Tag::new(format!("{:032x}", mixer.digest()))
+            }
+        }
+    }
+
+    fn list(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Reply {
+        let first = after.filter(|after| prefix <= *after).unwrap_or(prefix);
+        let mut named = self
+            .objects
+            .range(first.clone()..)
+            .filter(|(key, _)| after != Some(*key))
+            .take_while(|(key, _)| key.as_str().starts_with(prefix.as_str()));
+        let objects = named
+            .by_ref()
+            .take(limit)
+            .map(|(key, object)| Listed { key: key.clone(), bytes: object.body.len() as u64 })
+            .collect();
+        Reply::Listed { objects, more: named.next().is_some() }
+    }
+
+    /// The object under this key.
+    pub fn get(&self, key: &Key) -> Option<&Object> {
+        self.objects.get(key)
+    }
+
+    /// Everything there is, by key.
+    pub fn objects(&self) -> impl Iterator<Item = (&Key, &Object)> {
+        self.objects.iter()
+    }
+
+    /// What the store holds, as a fingerprint.
+    pub fn digest(&self) -> digest::Digest {
+        digest::of(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sana_engine::machine::request::ByteRange;
+
+    fn put(key: &str, body: &str, when: When) -> Request {
+        Request::Put { key: Key::new(key), body: body.as_bytes().to_vec().into(), when }
+    }
+
+    fn stored(store: &mut Store, key: &str, body: &str, when: When) -> Tag {
+        let Reply::Stored { tag } = store.perform(&put(key, body, when)) else { panic!("refused") };
+        tag
+    }
+
+    #[test]
+    fn a_put_happens_if_its_condition_holds() {
+        for tags in [Tags::Counted { last: 0 }, Tags::Digested] {
+            let mut store = Store::new(tags);
+            let never = When::Matches(Tag::new("?"));
+            assert_eq!(store.perform(&put("a", "x", never)), Reply::Refused);
+            let first = stored(&mut store, "a", "x", When::Absent);
+            assert_eq!(store.perform(&put("a", "y", When::Fresh)), Reply::Refused);
+            let second = stored(&mut store, "a", "y", When::Matches(first.clone()));
+            assert_ne!(first, second);
+            assert_eq!(store.perform(&put("a", "z", When::Matches(first))), Reply::Refused);
+        }
+    }
+
+    #[test]
+    fn content_that_comes_back_has_its_old_tag_only_where_tags_are_digests() {
+        let comes_back = |tags| {
+            let mut store = Store::new(tags);
+            let first = stored(&mut store, "a", "x", When::Absent);
+            let second = stored(&mut store, "a", "y", When::Matches(first.clone()));
+            first == stored(&mut store, "a", "x", When::Matches(second))
+        };
+        assert!(comes_back(Tags::Digested));
+        assert!(!comes_back(Tags::Counted { last: 0 }));
+    }
+
+    #[test]
+    fn a_range_is_cut_short_at_the_end() {
+        let mut store = Store::new(Tags::Digested);
+        let tag = stored(&mut store, "a", "abcdef", When::Absent);
+        for (start, end, expected) in [(0, 3, "abc"), (4, 9, "ef"), (7, 9, "")] {
+            let get = Request::get_range(Key::new("a"), ByteRange { start, end });
+            let body = expected.as_bytes().to_vec().into();
+            assert_eq!(store.perform(&get), Reply::Found { tag: tag.clone(), body });
+        }
+        let unless = Some(tag);
+        let get = Request::Get { key: Key::new("a"), range: None, unless };
+        assert_eq!(store.perform(&get), Reply::NotModified);
+    }
+
+    #[test]
+    fn a_listing_goes_on_after_the_last_key_of_its_page() {
+        let mut store = Store::new(Tags::Digested).with_pages_of(2);
+        for key in ["a", "b/1", "b/2", "b/3", "c"] {
+            stored(&mut store, key, "x", When::Absent);
+        }
+        let mut list = |after: Option<&str>| {
+            let (prefix, after) = (Key::new("b/"), after.map(Key::new));
+            match store.perform(&Request::List { prefix, after, limit: 10 }) {
+                Reply::Listed { objects, more } => {
+                    (objects.iter().map(|o| o.key.to_string()).collect::<Vec<_>>(), more)
+                }
+                reply => panic!("{reply:?}"),
+            }
+        };
+        assert_eq!(list(None), (vec!["b/1".into(), "b/2".into()], true));
+        assert_eq!(list(Some("b/2")), (vec!["b/3".into()], false));
+    }
+}

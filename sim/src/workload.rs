@@ -1,0 +1,260 @@
+//! What clients ask: writes and queries of every kind, drawn by weight.
+//!
+//! Values are unique, so what a query finds says which write it saw. Ids are few, so that writes meet.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use sana_engine::base::name::AttributeName;
+use sana_engine::base::value::{Raw, ScalarType, Type};
+use sana_engine::format::schema::Metric;
+use sana_engine::namespace::request::{
+    Aggregate, AttributeRequest, Consistency, Create, Direction, Idempotency, Include, Operator,
+    OrderKey, Predicate, QueryRequest, Rank, RawDocument, Want, WriteRequest,
+};
+
+use crate::choices::{Choices, Site};
+use crate::model;
+
+/// Something a client asks.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Ask {
+    /// To write.
+    Write(Arc<WriteRequest>),
+    /// To delete the namespace.
+    Remove,
+    /// To find documents.
+    Query(Arc<QueryRequest>),
+}
+
+/// How often clients ask what, by weight. Drawn for each seed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mix {
+    /// Different ids.
+    pub ids: u64,
+    /// Writes.
+    pub writes: u32,
+    /// Queries.
+    pub queries: u32,
+    /// Deletions of the namespace.
+    pub removals: u32,
+    /// Of a thousand writes, those under an idempotency key.
+    pub keyed: u32,
+    /// Of a thousand queries, those content with a stale answer.
+    pub stale: u32,
+    /// Of a thousand documents, those with a long text.
+    pub large: u32,
+    /// How long a text that is.
+    pub large_bytes: usize,
+}
+
+impl Mix {
+    /// A mix for one seed.
+    pub fn draw(choices: &mut Choices) -> Self {
+        let mut pick = |from: &[u32]| from[choices.choose(Site::Profile, from.len())];
+        Self {
+            ids: u64::from(pick(&[2, 6, 12, 40])),
+            writes: pick(&[20, 60, 100]),
+            queries: pick(&[20, 60]),
+            removals: pick(&[0, 0, 1, 4]),
+            keyed: pick(&[0, 300, 1_000]),
+            stale: pick(&[0, 200]),
+            large: pick(&[0, 0, 0, 100]),
+            large_bytes: pick(&[70_000, 400_000]) as usize,
+        }
+    }
+
+    /// What a client asks. `unique` was never given before.
+    pub fn ask(&self, choices: &mut Choices, unique: u64) -> Ask {
+        let all = self.writes + self.queries + self.removals;
+        let drawn = choices.choose(Site::Workload, all as usize) as u32;
+        if drawn < self.writes {
+            Ask::Write(Arc::new(self.write(choices, unique)))
+        } else if drawn < self.writes + self.queries {
+            Ask::Query(Arc::new(self.query(choices)))
+        } else {
+            Ask::Remove
+        }
+    }
+
+    fn write(&self, choices: &mut Choices, unique: u64) -> WriteRequest {
+        let mut ids: Vec<u64> = (0..1 + choices.choose(Site::Workload, 4))
+            .map(|_| choices.between(Site::Workload, 1, self.ids))
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut request = WriteRequest { schema: schema(), ..WriteRequest::default() };
+        request.metric = Some(Metric::EuclideanSquared);
+        for id in ids {
+            let raw = Raw::Integer(id.into());
+            match choices.choose(Site::Workload, 10) {
+                0..6 => {
+                    let attributes = self.attributes(choices, unique, true);
+                    let document = RawDocument { id: raw, attributes };
+                    request.upserts.get_or_insert_default().push(document);
+                }
+                6..8 => {
+                    let attributes = self.attributes(choices, unique, false);
+                    let document = RawDocument { id: raw, attributes };
+                    request.patches.get_or_insert_default().push(document);
+                }
+                _ => request.deletes.get_or_insert_default().push(raw),
+            }
+        }
+        if choices.chance(Site::Workload, 20) {
+            request.create = Create::Never;
+        }
+        if choices.chance(Site::Workload, self.keyed) {
+            let key = format!("key {unique}");
+            request.idempotency = Some(Idempotency { key, fingerprint: unique.into() });
+        }
+        request
+    }
+
+    fn attributes(
+        &self,
+        choices: &mut Choices,
+        unique: u64,
+        whole: bool,
+    ) -> Vec<(AttributeName, Raw)> {
+        let mut attributes = vec![(name("n"), Raw::Integer(unique.into()))];
+        if choices.chance(Site::Workload, self.large) {
+            let text = format!("{unique} ").repeat(self.large_bytes / 6);
+            attributes.push((name("body"), Raw::Text(text.into())));
+        }
+        if choices.chance(Site::Workload, 600) {
+            let text = format!("text {}", choices.choose(Site::Workload, 5));
+            attributes.push((name("text"), Raw::Text(text.into())));
+        } else if !whole {
+            attributes.push((name("text"), Raw::Null));
+        }
+        if choices.chance(Site::Workload, 500) {
+            let count = 1 + choices.choose(Site::Workload, 3);
+            let tags = (0..count).map(|_| tag(choices)).collect();
+            attributes.push((name("tags"), Raw::List(tags)));
+        }
+        if whole && choices.chance(Site::Workload, 700) {
+            attributes.push((name("v"), vector(choices)));
+        }
+        attributes
+    }
+
+    fn query(&self, choices: &mut Choices) -> QueryRequest {
+        let filter = choices.chance(Site::Workload, 500).then(|| self.filter(choices, 2));
+        let want = match choices.choose(Site::Workload, 10) {
+            0..3 => {
+                let (rank, limit) = (Rank::By(Vec::new()), 10_000);
+                Want::Rows { rank, limit, include: Include::All }
+            }
+            3..5 => {
+                let direction = if choices.chance(Site::Workload, 500) {
+                    Direction::Ascending
+                } else {
+                    Direction::Descending
+                };
+                let attribute = if choices.chance(Site::Workload, 500) { "n" } else { "text" };
+                let rank = Rank::By(vec![(OrderKey::Attribute(name(attribute)), direction)]);
+                let limit = 1 + choices.choose(Site::Workload, 5);
+                Want::Rows { rank, limit, include: Include::These(vec![name("n")]) }
+            }
+            5..8 => {
+                let rank = Rank::Nearest { attribute: name("v"), to: vector(choices) };
+                let limit = 1 + choices.choose(Site::Workload, 5);
+                Want::Rows { rank, limit, include: Include::AllBut(vec![name("body")]) }
+            }
+            _ => Want::Aggregates(vec![
+                ("count".into(), Aggregate::Count),
+                ("sum".into(), Aggregate::Sum(name("n"))),
+            ]),
+        };
+        let consistency = if choices.chance(Site::Workload, self.stale) {
+            Consistency::Eventual(Duration::from_secs(choices.between(Site::Workload, 0, 20)))
+        } else {
+            Consistency::Strong
+        };
+        QueryRequest { filter, want, consistency }
+    }
+
+    fn filter(&self, choices: &mut Choices, depth: u32) -> Predicate {
+        let ways = if depth == 0 { 7 } else { 10 };
+        let compare = |attribute: &str, operator, operand| Predicate::Compare {
+            attribute: attribute.into(),
+            operator,
+            operand,
+        };
+        match choices.choose(Site::Workload, ways) {
+            0 => {
+                let ids = (0..3).map(|_| choices.between(Site::Workload, 1, self.ids));
+                let ids = ids.map(|id| Raw::Integer(id.into())).collect();
+                compare("id", Operator::In, Raw::List(ids))
+            }
+            1 => {
+                let id = choices.between(Site::Workload, 1, self.ids);
+                compare("id", Operator::Eq, Raw::Integer(id.into()))
+            }
+            2 | 3 => {
+                let operators = [Operator::Lt, Operator::Lte, Operator::Gt, Operator::Gte];
+                let operator = operators[choices.choose(Site::Workload, 4)];
+                let n = choices.between(Site::Workload, 0, 400);
+                compare("n", operator, Raw::Integer(n.into()))
+            }
+            4 => {
+                let operators = [Operator::Eq, Operator::NotEq];
+                let operator = operators[choices.choose(Site::Workload, 2)];
+                let text = format!("text {}", choices.choose(Site::Workload, 5));
+                let null = choices.chance(Site::Workload, 200);
+                compare("text", operator, if null { Raw::Null } else { Raw::Text(text.into()) })
+            }
+            5 => compare("tags", Operator::Contains, tag(choices)),
+            6 => {
+                let tags = vec![tag(choices), tag(choices)];
+                compare("tags", Operator::ContainsAny, Raw::List(tags))
+            }
+            7 => Predicate::And(vec![
+                self.filter(choices, depth - 1),
+                self.filter(choices, depth - 1),
+            ]),
+            8 => Predicate::Or(vec![
+                self.filter(choices, depth - 1),
+                self.filter(choices, depth - 1),
+            ]),
+            _ => Predicate::Not(Box::new(self.filter(choices, depth - 1))),
+        }
+    }
+}
+
+/// Every attribute of the workload, said with every write: so each life of a namespace has them all.
+pub fn schema() -> Vec<(AttributeName, AttributeRequest)> {
+    let types = [
+        ("body", Type::Scalar(ScalarType::String)),
+        ("n", Type::Scalar(ScalarType::Int)),
+        ("tags", Type::Array(ScalarType::String)),
+        ("text", Type::Scalar(ScalarType::String)),
+        ("v", Type::Vector(2)),
+    ];
+    let attribute = |(n, value_type)| {
+        // A long text may not be filtered by.
+        let filterable = (n == "body").then_some(false);
+        (name(n), AttributeRequest { value_type, filterable })
+    };
+    types.into_iter().map(attribute).collect()
+}
+
+/// The name of an attribute of the workload.
+///
+/// # Panics
+///
+/// If it is no name.
+pub fn name(name: &str) -> AttributeName {
+    AttributeName::parse(name).expect("the workload's names are good")
+}
+
+fn tag(choices: &mut Choices) -> Raw {
+    let tags = ["red", "green", "blue", "grey"];
+    Raw::Text(tags[choices.choose(Site::Workload, tags.len())].into())
+}
+
+fn vector(choices: &mut Choices) -> Raw {
+    let mut component = || model::component(choices.choose(Site::Workload, 9) as f32 - 4.0);
+    Raw::List(vec![component(), component()])
+}

@@ -1,0 +1,230 @@
+//! Clients: what each asks, of whom, and what it makes of the answer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sana_engine::namespace::request::{Consistency, QueryError, WriteError};
+use sana_engine::service::namespace::{Ticket, Word};
+
+use crate::choices::Site;
+use crate::model::{Change, Contents};
+use crate::oracles::linearizability::{OpId, creation_of};
+use crate::oracles::{Broken, Oracle};
+use crate::words;
+use crate::workload::Ask;
+use crate::world::profile::Fault;
+use crate::world::{Event, World};
+
+/// One client of one namespace, who asks one thing at a time.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Client {
+    /// The namespace.
+    pub space: usize,
+    /// What it asked and was not told yet.
+    pub waiting: Option<Waiting>,
+    /// What it will ask again, under its key.
+    again: Option<Ask>,
+}
+
+/// A question without an answer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Waiting {
+    op: OpId,
+    ask: Ask,
+}
+
+/// What is remembered of the past, in milliseconds: longer than any query may lag behind.
+const PAST_MOST: u64 = 200_000;
+
+impl Client {
+    /// A client that has not asked yet.
+    pub const fn new(space: usize) -> Self {
+        Self { space, waiting: None, again: None }
+    }
+}
+
+impl World {
+    /// A client asks something.
+    pub(super) fn client_goes_on(&mut self, c: usize) -> Result<(), Broken> {
+        if !self.is_faulty || self.clients[c].waiting.is_some() {
+            return Ok(());
+        }
+        let space = self.clients[c].space;
+        let up: Vec<usize> =
+            self.spaces[space].nodes.iter().copied().filter(|n| self.nodes[*n].is_up).collect();
+        if up.is_empty() {
+            self.after(100, Event::Client(c));
+            return Ok(());
+        }
+        let node = up[self.choices.choose(Site::Workload, up.len())];
+        self.ops += 1;
+        let op = self.ops;
+        let ask = match self.clients[c].again.take() {
+            Some(ask) => {
+                self.activations.count(Fault::Repeated);
+                ask
+            }
+            None => self.profile.mix.ask(&mut self.choices, op.into()),
+        };
+        self.note(&ask);
+        let local = self.nodes[node].clock.at(self.now);
+        let earlier = self.earlier(space, &ask);
+        let monitor = &mut self.spaces[space].witness.monitor;
+        let hosted = self.nodes[node].hosted.get_mut(&space).expect("it is up");
+        let ticket = Ticket(op.into());
+        hosted.tickets.insert(ticket, c);
+        let text = match &ask {
+            Ask::Write(request) => {
+                monitor.change(|monitor| monitor.begin(op, Change::Write(Arc::clone(request))));
+                hosted.service.write(local, ticket, (**request).clone(), 100);
+                words::write(request)
+            }
+            Ask::Remove => {
+                monitor.change(|monitor| monitor.begin(op, Change::Remove));
+                hosted.service.delete(local, ticket);
+                "delete the namespace".into()
+            }
+            Ask::Query(query) => {
+                monitor.change(|monitor| monitor.begin_stale_query(op, &earlier));
+                hosted.service.query(local, ticket, (**query).clone());
+                format!("{query:?}")
+            }
+        };
+        self.tell(|| format!("client {c} asks node {node} for ns{space}, request {op}: {text}"));
+        self.clients[c].waiting = Some(Waiting { op, ask });
+        self.pump(node, space)
+    }
+
+    /// What a query may see beside the present, if it is content with less.
+    fn earlier(&self, space: usize, ask: &Ask) -> BTreeSet<Contents> {
+        let Ask::Query(query) = ask else { return BTreeSet::new() };
+        let Consistency::Eventual(most) = query.consistency else { return BTreeSet::new() };
+        // Clocks run up to a tenth too slow, and a moment is a millisecond.
+        let since = self.now.saturating_sub(most.as_millis() as u64 * 10 / 8 + 10);
+        let past = &self.spaces[space].past;
+        // The last state before that moment was still in force at it.
+        let first = past.partition_point(|(at, _)| *at <= since).saturating_sub(1);
+        past[first..].iter().map(|(_, contents)| contents.clone()).collect()
+    }
+
+    /// What could be recovered has changed.
+    pub(super) fn remember(&mut self, space: usize, contents: Contents) {
+        let now = self.now;
+        let past = &mut self.spaces[space].past;
+        past.push((now, contents));
+        let old = past.partition_point(|(at, _)| at + PAST_MOST < now);
+        past.drain(..old.saturating_sub(1));
+    }
+
+    /// A client is told something.
+    pub(super) fn deliver(&mut self, c: usize, node: usize, word: Word) -> Result<(), Broken> {
+        let space = self.clients[c].space;
+        let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else {
+            return Oracle::Sound.broken(format!("client {c} was told something twice: {word:?}"));
+        };
+        self.note(&word);
+        let text: String = format!("{word:?}").chars().take(300).collect();
+        self.tell(|| format!("client {c} is told of request {op}: {text}"));
+        let witness = &mut self.spaces[space].witness;
+        let mut unknown = false;
+        let mut again = false;
+        match (&ask, word) {
+            (Ask::Write(request), Word::Written(outcome)) => {
+                unknown = words::told(witness, op, &outcome)?;
+                let failed = matches!(outcome, Err(WriteError::Unavailable));
+                again = (unknown || failed) && request.idempotency.is_some();
+            }
+            (Ask::Remove, Word::Deleted(outcome)) => {
+                let told = match &outcome {
+                    Ok(was_there) => Ok(*was_there),
+                    Err(error) => Err(error),
+                };
+                unknown = words::told_of_removal(witness, op, told)?;
+                if outcome == Ok(true) {
+                    self.activations.count(Fault::Removed);
+                }
+            }
+            (Ask::Query(query), Word::Answered(outcome)) => {
+                let is_stale = matches!(query.consistency, Consistency::Eventual(_));
+                match &outcome {
+                    Ok(answer) => witness
+                        .monitor
+                        .change(|monitor| monitor.answer_query(op, query, Some(&answer.found)))?,
+                    Err(QueryError::NoNamespace) => {
+                        witness.monitor.change(|monitor| monitor.answer_query(op, query, None))?;
+                    }
+                    Err(
+                        QueryError::Unavailable | QueryError::TooLong | QueryError::Vanished(_),
+                    ) => witness.monitor.change(|monitor| monitor.close_query(op)),
+                    Err(error) => {
+                        return Oracle::Linearizable.broken(format!("query {op} failed: {error}"));
+                    }
+                }
+                if is_stale && outcome.is_ok() {
+                    self.activations.count(Fault::Stale);
+                }
+            }
+            (ask, word) => {
+                return Oracle::Sound.broken(format!("{ask:?} was answered by {word:?}"));
+            }
+        }
+        let by = (node, self.nodes[node].life);
+        if unknown {
+            self.activations.count(Fault::Unknown);
+            self.spaces[space].orphaned.insert(op, by);
+        }
+        self.spaces[space].orphaned.insert(creation_of(op), by);
+        self.close(space);
+        if again {
+            self.clients[c].again = Some(ask);
+        }
+        self.think(c);
+        Ok(())
+    }
+
+    fn think(&mut self, c: usize) {
+        let most = self.profile.think;
+        let think = self.choices.between(Site::Delay, 1, most);
+        self.after(think, Event::Client(c));
+    }
+
+    /// The node that a client had asked is no more.
+    pub(super) fn abandon(&mut self, c: usize, space: usize, by: (usize, u32)) {
+        let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else { return };
+        match &ask {
+            Ask::Query(_) => {
+                let monitor = &mut self.spaces[space].witness.monitor;
+                monitor.change(|monitor| monitor.close_query(op));
+            }
+            Ask::Write(request) => {
+                self.spaces[space].orphaned.insert(op, by);
+                self.spaces[space].orphaned.insert(creation_of(op), by);
+                if request.idempotency.is_some() {
+                    self.clients[c].again = Some(ask);
+                }
+            }
+            Ask::Remove => {
+                self.spaces[space].orphaned.insert(op, by);
+            }
+        }
+        self.think(c);
+    }
+
+    /// Forgets requests that nobody will hear of and that cannot take effect any more.
+    pub(super) fn close(&mut self, space: usize) {
+        let flying = &self.flying;
+        let flies = |(node, life): (usize, u32)| {
+            flying.get(&(node, life, space)).is_some_and(|count| *count > 0)
+        };
+        let over: Vec<OpId> = self.spaces[space]
+            .orphaned
+            .iter()
+            .filter(|(_, by)| !flies(**by))
+            .map(|(op, _)| *op)
+            .collect();
+        for op in over {
+            self.spaces[space].orphaned.remove(&op);
+            self.spaces[space].witness.monitor.change(|monitor| monitor.close(op));
+        }
+    }
+}

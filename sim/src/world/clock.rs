@@ -1,0 +1,54 @@
+//! What the clocks of one node show.
+
+use sana_engine::base::time::{Timestamp, WallTime};
+
+/// A node's clocks: set to anything, and running at a rate of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Clock {
+    /// What the clock for waiting showed when the world began, in milliseconds.
+    pub ahead: u64,
+    /// How fast it runs, in millionths.
+    pub rate: u64,
+    /// How far the calendar is off, in milliseconds.
+    pub calendar_off: i64,
+}
+
+/// When the world began, by the calendar.
+const EPOCH: u64 = 1_800_000_000_000;
+
+impl Clock {
+    /// A clock that shows the time.
+    pub const TRUE: Self = Self { ahead: 0, rate: 1_000_000, calendar_off: 0 };
+
+    /// What the clock for waiting shows at this time of the world.
+    pub const fn at(&self, time: u64) -> Timestamp {
+        Timestamp(self.ahead + time * self.rate / 1_000_000)
+    }
+
+    /// The first time of the world at which the clock for waiting shows this.
+    pub const fn time_of(&self, shown: Timestamp) -> u64 {
+        (shown.0.saturating_sub(self.ahead) * 1_000_000).div_ceil(self.rate)
+    }
+
+    /// What the calendar shows at this time of the world.
+    pub const fn wall(&self, time: u64) -> WallTime {
+        WallTime((EPOCH + time).saturating_add_signed(self.calendar_off))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sleeps_until_a_moment_sees_it_when_woken() {
+        for rate in [900_000, 1_000_000, 1_000_077, 1_100_000] {
+            let clock = Clock { ahead: 86_400_000, rate, calendar_off: 0 };
+            for shown in 86_400_000..86_400_500 {
+                let time = clock.time_of(Timestamp(shown));
+                assert!(Timestamp(shown) <= clock.at(time), "at rate {rate}");
+                assert!(time == 0 || clock.at(time - 1) < Timestamp(shown));
+            }
+        }
+    }
+}

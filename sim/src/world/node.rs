@@ -1,0 +1,80 @@
+//! One process: the services it hosts, and the rounds its machines are in.
+
+use std::collections::BTreeMap;
+
+use sana_engine::machine::flight::Flight;
+use sana_engine::service::namespace::{NamespaceService, Ticket};
+use sana_engine::service::task::{Task, TaskId};
+
+use crate::world::clock::Clock;
+
+/// A process.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Node {
+    /// Its clocks.
+    pub clock: Clock,
+    /// How often it was started.
+    pub life: u32,
+    /// Whether it runs.
+    pub is_up: bool,
+    /// When it was last started.
+    pub started: u64,
+    /// It stands still until this time.
+    pub paused_until: u64,
+    /// The namespaces it has to do with, by their numbers.
+    pub hosted: BTreeMap<usize, Hosted>,
+}
+
+/// One namespace on one node.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Hosted {
+    /// The engine's part.
+    pub service: NamespaceService,
+    /// Its machines under way.
+    pub tasks: BTreeMap<TaskId, Running>,
+    /// Which client waits for which answer.
+    pub tickets: BTreeMap<Ticket, usize>,
+    /// The next time it is sure to be woken; it may have passed.
+    pub wake: u64,
+    /// How often it was woken in a row and found nothing to do.
+    pub idle_wakes: u32,
+}
+
+/// A machine in its round.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Running {
+    /// The machine.
+    pub task: Task,
+    /// Its round.
+    pub flight: Flight,
+    /// Which of its rounds that is.
+    pub round: u32,
+    /// Whether a write of it was answered as lost.
+    pub has_lost: bool,
+    /// Whether a conditional put of it was refused.
+    pub was_refused: bool,
+}
+
+impl Node {
+    /// A node that was never started.
+    pub const fn new(clock: Clock) -> Self {
+        Self { clock, life: 0, is_up: false, started: 0, paused_until: 0, hosted: BTreeMap::new() }
+    }
+}
+
+impl Hosted {
+    /// A namespace of which nothing is known.
+    pub fn new(service: NamespaceService) -> Self {
+        let (tasks, tickets) = (BTreeMap::new(), BTreeMap::new());
+        Self { service, tasks, tickets, wake: 0, idle_wakes: 0 }
+    }
+
+    /// Takes the machine to its next round.
+    pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight) {
+        let before = self.tasks.remove(&id);
+        let round = before.as_ref().map_or(0, |running| running.round + 1);
+        let has_lost = before.as_ref().is_some_and(|running| running.has_lost);
+        let was_refused = before.is_some_and(|running| running.was_refused);
+        self.tasks.insert(id, Running { task, flight, round, has_lost, was_refused });
+    }
+}

@@ -1,0 +1,89 @@
+//! Once the faults have stopped, everything must get quiet: answers are given, logs indexed, and what
+//! nobody names is gone. If it does not, this says who waits for what.
+
+use std::collections::BTreeSet;
+
+use sana_engine::base::name::Key;
+use sana_engine::format::layout;
+
+use crate::oracles::{Broken, Oracle, reachability};
+use crate::world::World;
+
+/// How long it may take, in milliseconds.
+const PATIENCE: u64 = 900_000;
+/// How long it must then stay quiet, in milliseconds.
+const IDLE: u64 = 60_000;
+/// Requests that a service may make in that time: it sweeps every few seconds in these worlds.
+const IDLE_REQUESTS_MAX: u64 = 250;
+/// How often it is looked at, in milliseconds.
+const LOOK_EVERY: u64 = 5_000;
+
+impl World {
+    pub(super) fn get_quiet(&mut self) -> Result<(), Broken> {
+        let until = self.now + PATIENCE;
+        let mut restless = String::from("nothing was looked at");
+        while self.now < until {
+            let look = self.now + LOOK_EVERY;
+            while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= look) {
+                self.happen()?;
+            }
+            self.now = self.now.max(look);
+            match self.restless() {
+                Some(why) => restless = why,
+                None => return self.stay_quiet(),
+            }
+        }
+        Oracle::Live.broken(restless)
+    }
+
+    /// Who has nothing to do must not keep asking the store.
+    fn stay_quiet(&mut self) -> Result<(), Broken> {
+        let (until, before) = (self.now + IDLE, self.requests);
+        while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= until) {
+            self.happen()?;
+        }
+        self.now = self.now.max(until);
+        let hosted: usize = self.nodes.iter().map(|node| node.hosted.len()).sum();
+        let requests = self.requests - before;
+        Oracle::Live.demand(requests <= hosted as u64 * IDLE_REQUESTS_MAX, || {
+            format!("{requests} requests in an idle minute, by {hosted} services")
+        })
+    }
+
+    /// What is not quiet yet.
+    fn restless(&self) -> Option<String> {
+        if let Some((c, client)) =
+            self.clients.iter().enumerate().find(|(_, client)| client.waiting.is_some())
+        {
+            let waits = self.nodes.iter().enumerate().flat_map(|(n, node)| {
+                let hosted = node.hosted.get(&client.space);
+                let tasks = hosted.into_iter().flat_map(|hosted| hosted.tasks.values());
+                tasks.map(move |running| format!("node {n}: {running:?}"))
+            });
+            let waits: Vec<String> = waits.map(|line| line.chars().take(400).collect()).collect();
+            return Some(format!("client {c} waits for {:?}; {waits:#?}", client.waiting));
+        }
+        (0..self.spaces.len()).find_map(|space| self.restless_space(space))
+    }
+
+    fn restless_space(&self, s: usize) -> Option<String> {
+        let space = &self.spaces[s];
+        let head = space.witness.chain().head();
+        if let Some(live) = head.and_then(|head| head.live()) {
+            if !live.log.entries.is_empty() {
+                return Some(format!("ns{s} has {} entries to index", live.log.entries.len()));
+            }
+            if !live.trash.is_empty() {
+                return Some(format!("ns{s} has trash: {:?}", live.trash));
+            }
+        }
+        let named: BTreeSet<Key> =
+            head.map(|head| reachability::names(&space.name, head).collect()).unwrap_or_default();
+        let prefix = layout::namespace_data(&space.name);
+        let all = self.store.objects().map(|(key, _)| key);
+        let orphan = all
+            .filter(|key| key.as_str().starts_with(prefix.as_str()))
+            .find(|key| !named.contains(key));
+        orphan.map(|key| format!("ns{s}: nobody names {key}"))
+    }
+}
