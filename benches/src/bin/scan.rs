@@ -21,8 +21,8 @@ use sana_engine::format::log::Log;
 use sana_engine::format::manifest::{Extent, Manifest};
 use sana_engine::format::rows::RowSet;
 use sana_engine::format::schema::{Attribute, Metric, Schema};
+use sana_engine::format::segment::SegmentWriter;
 use sana_engine::format::segment::writer::Bounds;
-use sana_engine::format::segment::{Directory, SegmentWriter};
 use sana_engine::index::vector::distance::Probe;
 use sana_engine::machine::request::{ByteRange, Reply, Request, Tag};
 use sana_engine::machine::{Machine, Step};
@@ -123,17 +123,16 @@ impl Namespace {
         (0..rows).for_each(|row| writer.id(&Id::Uint(row), row as u32));
         let (parts, draft) = writer.finish(&RowSet::default());
         let name = |nonce| ObjectName { stamp: Stamp(1), nonce: Nonce(nonce) };
-        let segment = draft.named(&(0..parts.len() as u128).map(name).collect::<Vec<_>>());
         let namespace = NamespaceName::parse("bench").expect("a good name");
         let place = Place { namespace, incarnation: Incarnation(Nonce(1)) };
+        let names: Vec<_> = (0..parts.len() as u128).map(name).collect();
+        let (segment, directory) = draft.named(&place, &names);
         let stretch = |extent: &Extent| {
             let range = ByteRange { start: extent.start.into(), end: extent.end() };
             let part = &parts[extent.part as usize];
             let body = part.slice(extent.start as usize, extent.end() as usize);
             ((segment.key(&place, extent), range), body.expect("stretches lie in their parts"))
         };
-        let ((key, _), body) = stretch(&segment.directory);
-        let directory = Directory::decode(&segment, &key, &body).expect("it was just written");
         let columns = directory.columns().iter().map(|(_, column)| column);
         let pages = columns.chain([directory.ids()]).flat_map(|column| column.pages());
         let cache = pages.map(|page| stretch(&page.extent)).collect();
