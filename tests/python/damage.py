@@ -1,10 +1,11 @@
 """Damages a store, one file at a time, and asks everything again.
 
-A store is filled, flushed in part, and copied. In each copy one byte of one file is flipped, or the file
-is cut, or it is removed. A fresh server must then give the right answer to each query, or an error that
-names the damaged object. It must never give a wrong answer and never end.
+A store is filled and indexed in rounds: a head in slots, segments, a small batch in the log. A second
+one gets a large head as well, and log objects. In each copy bits of one file are flipped, or the file
+is cut, emptied or removed. A fresh server must then give the right answer to each question, or an error
+that names the damaged object. It must never give a wrong answer, never be silent and never end.
 
-    python damage.py --trials 400 --seed 7
+    python damage.py --trials 600 --seed 7
 """
 
 import argparse
@@ -13,6 +14,7 @@ import random
 import shutil
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from server import Server
@@ -20,6 +22,10 @@ from server import Server
 NAMESPACE = "brittle"
 ROUNDS = 3
 DOCUMENTS = 400
+# A damaged store answers at once: nothing is repeated until a deadline comes.
+SECONDS_MAX = 5.0
+# Only what is not filterable may be long.
+SCHEMA = {"text": {"type": "string", "filterable": False}}
 
 QUERIES = [
     {"rank_by": ["id", "asc"], "limit": 2000, "include_attributes": True},
@@ -36,20 +42,32 @@ QUERIES = [
 
 
 def fill(server, choices):
-    """Writes in rounds, so that there are segments, kills and a log."""
+    """Writes in rounds, so that there are segments, kills and a log. Returns requests to repeat."""
     connection = server.connect()
+    repeats = []
     for turn in range(ROUNDS):
-        rows = []
-        for each in choices.sample(range(DOCUMENTS), DOCUMENTS // 2):
-            vector = [round(choices.uniform(-1, 1), 3) for _ in range(4)]
-            rows.append({"id": each, "name": f"n-{choices.randrange(40)}", "group": each % 5,
-                         "vector": vector, "turn": turn, "text": "x" * choices.randrange(600)})
-        write(connection, {"upsert_rows": rows, "distance_metric": "euclidean_squared"}, f"fill-{turn}")
+        rows = [row(choices, each, turn, choices.randrange(600))
+                for each in choices.sample(range(DOCUMENTS), DOCUMENTS // 2)]
+        body = {"upsert_rows": rows, "distance_metric": "euclidean_squared", "schema": SCHEMA}
+        write(connection, body, f"fill-{turn}")
+        repeats.append((body, f"fill-{turn}"))
         write(connection, {"deletes": choices.sample(range(DOCUMENTS), 20)})
         wait_until_indexed(connection)
-    # What stays in the log: a small batch inline, and a large one in an object.
-    write(connection, {"upsert_rows": [{"id": DOCUMENTS + 1, "name": "n-1", "group": 1,
-                                        "vector": [0.1, 0.2, 0.3, 0.4]}]})
+    return repeats
+
+
+def row(choices, number, turn, text_bytes):
+    vector = [round(choices.uniform(-1, 1), 3) for _ in range(4)]
+    return {"id": number, "name": f"n-{choices.randrange(40)}", "group": number % 5,
+            "vector": vector, "turn": turn, "text": "x" * text_bytes}
+
+
+def write_tail(server, choices, first, sizes):
+    """Writes what stays in the log: batches of about these sizes, from this document on."""
+    connection = server.connect()
+    for turn, size in enumerate(sizes, first):
+        body = {"upsert_rows": [row(choices, turn, turn, size)], "schema": SCHEMA}
+        write(connection, body, f"tail-{turn}")
 
 
 def write(connection, body, key=None):
@@ -68,37 +86,63 @@ def wait_until_indexed(connection, seconds=30):
     raise AssertionError(f"not indexed after {seconds} s: {answer}")
 
 
-def answers(server):
-    """Status and answer of every query, without what differs from run to run."""
-    connection = server.connect()
+def answers(server, repeats):
+    """Status and answer of every question, without what differs from run to run."""
+    connection = server.connect(timeout=SECONDS_MAX)
     found = []
     for query in QUERIES:
         status, answer = connection.query(NAMESPACE, query)
         if status == 200:
             answer = {name: answer.get(name) for name in ("rows", "aggregations")}
-        found.append((status, answer))
+        found.append((query, status, answer))
+    for body, key in repeats:
+        status, answer = connection.write(NAMESPACE, body, key)
+        if status == 200:
+            answer = {name: value for name, value in answer.items() if name.startswith("rows_")}
+        found.append((key, status, answer))
+    # Had a repeat been applied, these would differ.
+    for query in QUERIES[:2]:
+        status, answer = connection.query(NAMESPACE, query)
+        if status == 200:
+            answer = answer["rows"]
+        found.append((query, status, answer))
     return found
 
 
 def damage(path, choices):
     """Damages a file and says how."""
     size = path.stat().st_size
-    kind = choices.choices(["flip", "cut", "empty", "remove"], [80, 14, 3, 3])[0]
-    if kind == "remove" and "heads" not in path.parts:
+    way = choices.choices(["flip", "cut", "empty", "remove"], [75, 17, 4, 4])[0]
+    if way == "remove" and "heads" not in path.parts:
         path.unlink()
         return "removed"
-    if kind in ("cut", "empty") and size:
-        keep = choices.randrange(size) if kind == "cut" else 0
+    if way in ("cut", "empty"):
+        keep = place(size, choices) if way == "cut" else 0
         with open(path, "r+b") as file:
             file.truncate(keep)
         return f"cut to {keep} of {size}"
-    at, bit = choices.randrange(size), choices.randrange(8)
+    flips = choices.choice([1, 1, 1, 2, 8])
+    where = sorted({place(size, choices) for _ in range(flips)})
     with open(path, "r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 1 << bit]))
-    return f"bit {bit} of byte {at} of {size} flipped"
+        for at in where:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 1 << choices.randrange(8)]))
+    return f"bytes {where} of {size} flipped"
+
+
+def place(size, choices):
+    """A byte of a file: where headers, slots and directories are more often than elsewhere."""
+    block = choices.randrange((size + 4095) // 4096) * 4096
+    near = choices.choice([choices.randrange(64), block + choices.randrange(64),
+                           size - 1 - choices.randrange(min(size, 1024)), choices.randrange(size)])
+    return min(near, size - 1)
+
+
+def kind(path):
+    """What an object is for, by its file."""
+    return "head" if "heads" in path.parts else "log" if "log" in path.parts else "segment"
 
 
 def names_an_object(answer):
@@ -109,9 +153,9 @@ def names_an_object(answer):
 def judge(found, right, server, what):
     """Whether anything of the damage was noticed."""
     noticed = False
-    for query, (status, answer), expected in zip(QUERIES, found, right):
+    for (question, status, answer), (_, _, expected) in zip(found, right, strict=True):
         if status == 200:
-            assert answer == expected[1], f"{what}: a wrong answer to {query}:\n{answer}"
+            assert answer == expected, f"{what}: a wrong answer to {question}:\n{answer}"
             continue
         noticed = True
         assert status >= 500, f"{what}: {status} is no error of a store: {answer}"
@@ -120,49 +164,79 @@ def judge(found, right, server, what):
     return noticed
 
 
-def targets(store):
-    return sorted(path for path in store.rglob("*") if path.is_file() and path.stat().st_size)
+def prepare(folder, choices):
+    """Two stores, with the right answers and the requests to repeat, and a server's port."""
+    small = Path(folder, "small")
+    server = Server(small)
+    server.start()
+    repeats = fill(server, choices)
+    server.kill()
+    server.start("--no-indexing")
+    write_tail(server, choices, DOCUMENTS, [10])
+    server.kill()
+    large = Path(folder, "large")
+    shutil.copytree(small, large)
+    other = Server(large, server.port)
+    other.start("--no-indexing")
+    # Staged; inline, and copied to an object that the next head names; inline.
+    write_tail(other, choices, DOCUMENTS + 1, [10, 1_500_000, 300_000, 250_000])
+    other.kill()
+    stores = []
+    for store in (small, large):
+        server = Server(store, server.port)
+        server.start("--no-indexing")
+        right = answers(server, repeats)
+        assert all(status == 200 for _, status, _ in right), right
+        server.kill()
+        server.start("--no-indexing")
+        assert answers(server, repeats) == right, "a restart changed an answer"
+        server.kill()
+        for path in sorted(store.rglob("*")):
+            if path.is_file() and path.stat().st_size:
+                stores.append((store, path.relative_to(store), right))
+    return stores, repeats, server.port
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--trials", type=int, default=400)
+    options.add_argument("--trials", type=int, default=600)
     options.add_argument("--seed", type=int, default=int(time.time()))
     options = options.parse_args()
     choices = random.Random(options.seed)
     print(f"damage, {options.trials} trials, seed {options.seed}", flush=True)
+    tried, noticed = Counter(), Counter()
     with tempfile.TemporaryDirectory(prefix="sana-damage-") as folder:
-        whole = Path(folder, "whole")
-        server = Server(whole)
-        server.start()
-        fill(server, choices)
-        right = answers(server)
-        assert all(status == 200 for status, _ in right), right
-        server.kill()
-        server.start()
-        assert answers(server) == right, "a restart changed an answer"
-        server.kill()
-        files = [path.relative_to(whole) for path in targets(whole)]
-        assert any("data" in path.parts for path in files), f"no segments: {files}"
-        noticed = 0
+        victims, repeats, port = prepare(folder, choices)
+        by_kind = {}
+        for victim in victims:
+            by_kind.setdefault(f"{victim[0].name} {kind(victim[1])}", []).append(victim)
+        # All of it is indexed, so these wait for the collector and nobody reads them.
+        by_kind.pop("small log", None)
+        print("  " + ", ".join(f"{name}: {len(each)} files" for name, each in by_kind.items()),
+              flush=True)
+        assert set(by_kind) >= {"small head", "small segment", "large head", "large log"}, by_kind
         for trial in range(options.trials):
+            name = list(by_kind)[trial % len(by_kind)]
+            store, path, right = choices.choice(by_kind[name])
             broken = Path(folder, "broken")
             shutil.rmtree(broken, ignore_errors=True)
-            shutil.copytree(whole, broken)
-            victim = files[trial % len(files)]
-            what = f"trial {trial}, {victim}: {damage(broken / victim, choices)}"
-            server = Server(broken, server.port)
+            shutil.copytree(store, broken)
+            what = f"trial {trial}, {name} {path}: {damage(broken / path, choices)}"
+            server = Server(broken, port)
             try:
-                server.start()
-                noticed += judge(answers(server), right, server, what)
+                server.start("--no-indexing")
+                tried[name] += 1
+                noticed[name] += judge(answers(server, repeats), right, server, what)
             except BaseException:
                 print(f"{what}\n{server.tail()}")
                 raise
             finally:
                 if server.is_alive():
                     server.kill()
-    assert noticed > options.trials // 10, f"only {noticed} trials were noticed: nothing was damaged"
-    print(f"{options.trials} damages to {len(files)} files: {noticed} noticed, no wrong answer")
+    for name, trials in tried.items():
+        print(f"  {name}: {trials} damages, {noticed[name]} noticed")
+        assert noticed[name] > trials // 10, f"hardly any damage to a {name} was noticed"
+    print(f"{options.trials} damages, {noticed.total()} noticed, no wrong answer")
 
 
 if __name__ == "__main__":

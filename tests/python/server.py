@@ -27,9 +27,10 @@ class Server:
         self.log = self.store.with_name(f"{self.store.name}.{self.port}.log")
         self.process = None
 
-    def start(self, timeout=20.0):
+    def start(self, *arguments, timeout=20.0):
         """Starts it and returns how many seconds passed until it was ready."""
-        command = [BINARY, "serve", "--store", str(self.store), "--listen", f"127.0.0.1:{self.port}"]
+        command = [BINARY, "serve", "--store", str(self.store),
+                   "--listen", f"127.0.0.1:{self.port}", *arguments]
         began = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(

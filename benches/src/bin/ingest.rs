@@ -6,6 +6,8 @@
 //!
 //! Without `--url` a server is started in this process, on a folder that is removed afterwards.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time, and waits")]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

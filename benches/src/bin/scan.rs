@@ -21,8 +21,8 @@ use sana_engine::format::log::Log;
 use sana_engine::format::manifest::{Extent, Manifest};
 use sana_engine::format::rows::RowSet;
 use sana_engine::format::schema::{Attribute, Metric, Schema};
+use sana_engine::format::segment::SegmentWriter;
 use sana_engine::format::segment::writer::Bounds;
-use sana_engine::format::segment::{Directory, SegmentWriter};
 use sana_engine::index::vector::distance::Probe;
 use sana_engine::machine::request::{ByteRange, Reply, Request, Tag};
 use sana_engine::machine::{Machine, Step};
@@ -43,34 +43,47 @@ const REPEATS: usize = 30;
 fn main() {
     let vectors = vectors();
     let bytes: Vec<u8> = vectors.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let memory = best_rate(bytes.len(), || black_box(sum(black_box(&bytes)))) / 1e9;
-    println!("memory, read with wide loads: {memory:.2} GB/s");
+    let memory = || {
+        black_box(sum(black_box(&bytes)));
+    };
     let best = *supported().last().expect("there is always the plain one");
     for metric in Metric::ALL {
         for simd in supported() {
             let probe = Probe::new(metric, &vectors[..DIMENSIONS], simd);
             let mut distances = vec![0.0; ROWS];
-            let rate = best_rate(bytes.len(), || {
+            let rates = best_rates(bytes.len(), memory, || {
                 probe.distances(black_box(bytes.as_chunks().0), &mut distances);
-                black_box(distances[ROWS / 2])
+                black_box(distances[ROWS / 2]);
             });
-            print("kernel", metric, simd, rate / 1e9, memory);
+            print("kernel", metric, simd, rates);
         }
         let namespace = Namespace::of_vectors(metric, &vectors);
         let request = nearest(&vectors[..DIMENSIONS]);
-        let rate = best_rate(bytes.len(), || namespace.query(&request, Host { simd: best }));
-        print("query", metric, best, rate / 1e9, memory);
+        let rates = best_rates(bytes.len(), memory, || {
+            black_box(namespace.query(&request, Host { simd: best }));
+        });
+        print("query", metric, best, rates);
     }
     let namespace = Namespace::of_numbers();
     for (label, filter) in [("one in 256", 5), ("half", 128)] {
         let request = count_below(filter);
-        let rate = best_rate(NUMBERS, || namespace.query(&request, Host { simd: best }));
+        let (_, rate) = best_rates(
+            NUMBERS,
+            || (),
+            || {
+                black_box(namespace.query(&request, Host { simd: best }));
+            },
+        );
         println!("filter by a number that selects {label}: {:.0} M values/s", rate / 1e6);
     }
 }
 
-fn print(what: &str, metric: Metric, simd: Simd, rate: f64, memory: f64) {
-    println!("{what}, {metric}, {simd:?}: {rate:.2} GB/s, {:.2} of memory", rate / memory);
+fn print(what: &str, metric: Metric, simd: Simd, (memory, rate): (f64, f64)) {
+    let (memory, rate) = (memory / 1e9, rate / 1e9);
+    let ratio = rate / memory;
+    println!(
+        "{what}, {metric}, {simd:?}: {rate:.1} GB/s, {ratio:.2} of {memory:.1} GB/s of memory"
+    );
 }
 
 /// A namespace of one segment, with every stretch of it in a cache.
@@ -110,17 +123,16 @@ impl Namespace {
         (0..rows).for_each(|row| writer.id(&Id::Uint(row), row as u32));
         let (parts, draft) = writer.finish(&RowSet::default());
         let name = |nonce| ObjectName { stamp: Stamp(1), nonce: Nonce(nonce) };
-        let segment = draft.named(&(0..parts.len() as u128).map(name).collect::<Vec<_>>());
         let namespace = NamespaceName::parse("bench").expect("a good name");
         let place = Place { namespace, incarnation: Incarnation(Nonce(1)) };
+        let names: Vec<_> = (0..parts.len() as u128).map(name).collect();
+        let (segment, directory) = draft.named(&place, &names);
         let stretch = |extent: &Extent| {
             let range = ByteRange { start: extent.start.into(), end: extent.end() };
             let part = &parts[extent.part as usize];
             let body = part.slice(extent.start as usize, extent.end() as usize);
             ((segment.key(&place, extent), range), body.expect("stretches lie in their parts"))
         };
-        let ((key, _), body) = stretch(&segment.directory);
-        let directory = Directory::decode(&segment, &key, &body).expect("it was just written");
         let columns = directory.columns().iter().map(|(_, column)| column);
         let pages = columns.chain([directory.ids()]).flat_map(|column| column.pages());
         let cache = pages.map(|page| stretch(&page.extent)).collect();
@@ -247,14 +259,19 @@ fn sum(bytes: &[u8]) -> u64 {
     sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
 }
 
-/// The best of several: how much of an `amount` is done per second.
-fn best_rate<T>(amount: usize, mut work: impl FnMut() -> T) -> f64 {
-    let mut best = f64::INFINITY;
+/// The best of several, side by side: how much of an `amount` each does per second.
+fn best_rates(amount: usize, mut one: impl FnMut(), mut other: impl FnMut()) -> (f64, f64) {
+    let (mut best_one, mut best_other) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..REPEATS {
-        #[allow(clippy::disallowed_methods)] // A benchmark measures time.
-        let begun = Instant::now();
-        black_box(work());
-        best = best.min(begun.elapsed().as_secs_f64());
+        best_one = best_one.min(seconds(&mut one));
+        best_other = best_other.min(seconds(&mut other));
     }
-    amount as f64 / best
+    (amount as f64 / best_one, amount as f64 / best_other)
+}
+
+fn seconds(work: &mut impl FnMut()) -> f64 {
+    #[allow(clippy::disallowed_methods)] // A benchmark measures time.
+    let begun = Instant::now();
+    work();
+    begun.elapsed().as_secs_f64()
 }

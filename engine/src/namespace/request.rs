@@ -124,8 +124,9 @@ pub enum WriteError {
         /// The commit in question.
         commit: CommitId,
     },
-    /// An object of the namespace cannot be read. Nothing was written; an operator has to look.
-    #[error(transparent)]
+    /// An object of the namespace cannot be read; an operator has to look. If it is the head, which
+    /// would tell, it may be written or not.
+    #[error("{0}; whether the write happened can only be told when that is mended")]
     Damaged(#[from] BadObject),
 }
 

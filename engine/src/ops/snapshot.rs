@@ -9,7 +9,8 @@
 //!      not held yet, load them (2); else done.
 //! 2. **Loading**: get those batches and directories, all in one round.
 //!    - found: done;
-//!    - one is missing: the head has moved on since, ask again (1).
+//!    - one is missing: the head has moved on since, ask again (1); if it has not, the object is lost,
+//!      and an error names it.
 //!
 //! One round if nothing changed or only inline writes came, two rounds from nothing. Whoever needs the
 //! head alone says so and is never sent to (2).
@@ -74,6 +75,8 @@ pub struct Refresh {
     held: Option<Held>,
     depth: Depth,
     deadline: Timestamp,
+    /// The version that named an object which was not there.
+    missed: Option<Tag>,
     state: State,
 }
 
@@ -122,7 +125,7 @@ impl Refresh {
         depth: Depth,
         deadline: Timestamp,
     ) -> Step<Self> {
-        Self { namespace, held, depth, deadline, state: State::Asking }.ask()
+        Self { namespace, held, depth, deadline, missed: None, state: State::Asking }.ask()
     }
 
     /// The same, where a newer version than the one held was found in passing.
@@ -133,7 +136,8 @@ impl Refresh {
         deadline: Timestamp,
         found: Option<(Tag, Blob)>,
     ) -> Step<Self> {
-        let refresh = Self { namespace, held, depth, deadline, state: State::Asking };
+        let missed = None;
+        let refresh = Self { namespace, held, depth, deadline, missed, state: State::Asking };
         match found {
             Some((tag, body)) => refresh.judge(tag, &body),
             None => Step::Done(Ok(Held::ABSENT)),
@@ -223,7 +227,16 @@ impl Refresh {
             let body = match reply {
                 Reply::Found { body, .. } => body,
                 // What a head names is deleted only after a later head does not (H2).
-                Reply::Missing if now < self.deadline => return Self { held: None, ..self }.ask(),
+                Reply::Missing if self.missed.as_ref() == Some(&loading.tag) => {
+                    return Step::Done(Err(Damage::Gone.of(&loading.key(&place, wanted)).into()));
+                }
+                Reply::Missing if now < self.deadline => {
+                    return Self { held: None, missed: Some(loading.tag), ..self }.ask();
+                }
+                Reply::Unreadable => {
+                    let key = loading.key(&place, wanted);
+                    return Step::Done(Err(Damage::Unreadable.of(&key).into()));
+                }
                 _ => return Step::Done(Err(RefreshError::Unavailable)),
             };
             if let Err(bad) = loading.take(&place, wanted, &body) {
@@ -266,11 +279,22 @@ impl Loading {
         self.head.live().expect("only live heads are loaded")
     }
 
+    /// The object that holds what is wanted.
+    fn key(&self, place: &Place, wanted: Wanted) -> Key {
+        match wanted {
+            Wanted::Batch(at) => batch_key(place, &self.live().log.entries[at]),
+            Wanted::Directory(at) => {
+                let segment = &self.live().manifest.segments[at];
+                segment.key(place, &segment.directory)
+            }
+        }
+    }
+
     fn take(&mut self, place: &Place, wanted: Wanted, body: &Blob) -> Result<(), BadObject> {
+        let key = self.key(place, wanted);
         match wanted {
             Wanted::Batch(at) => {
                 let entry = &self.live().log.entries[at];
-                let key = batch_key(place, entry);
                 let batch = Batch::decode(&key, body)?;
                 if batch.operations.len() != entry.operations as usize {
                     return Err(Damage::Content("it holds another batch").of(&key));
@@ -279,7 +303,6 @@ impl Loading {
             }
             Wanted::Directory(at) => {
                 let segment = &self.live().manifest.segments[at];
-                let key = segment.key(place, &segment.directory);
                 let directory = Directory::decode(segment, &key, body)?;
                 self.directories[at] = Some(Arc::new(directory));
             }

@@ -315,3 +315,19 @@ fn a_deleted_namespace_is_gone_and_can_be_made_again() {
     assert_eq!(bench.lookup(&mut service, 1), None);
     assert_eq!(bench.lookup(&mut service, 2), Some(2));
 }
+
+#[test]
+fn an_object_that_the_newest_head_names_and_the_store_lost_is_named_by_an_error() {
+    let (mut bench, mut writer) = (Bench::default(), service());
+    bench.write(&mut writer, text(1, 1_500_000));
+    let staged = bench.objects.keys().find(|key| key.as_str().starts_with("data/")).cloned();
+    let staged = staged.expect("a batch of this size is staged");
+    bench.objects.remove(&staged);
+    let mut reader = service();
+    bench.look();
+    reader.query(Timestamp(bench.now), Ticket(2), by_id(1));
+    let word = bench.settle(&mut reader).remove(&Ticket(2));
+    let Some(Word::Answered(Err(error))) = word else { panic!("{word:?}") };
+    assert!(error.to_string().starts_with(&format!("object {staged} is damaged: it is not there")));
+    assert_eq!(bench.look().0, 4, "the head and the object, twice");
+}

@@ -166,10 +166,15 @@ impl Probe {
 
 /// A component where it lies.
 trait Component: Copy {
+    /// The component 0.
+    const ZERO: Self;
+
     fn number(self) -> f32;
 }
 
 impl Component for f32 {
+    const ZERO: Self = 0.0;
+
     #[inline(always)]
     #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
     fn number(self) -> f32 {
@@ -178,6 +183,8 @@ impl Component for f32 {
 }
 
 impl Component for [u8; 4] {
+    const ZERO: Self = [0; 4];
+
     #[inline(always)]
     #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
     fn number(self) -> f32 {
@@ -192,9 +199,10 @@ fn sums<const SQUARES: bool, C: Component>(row: &[C], probe: &[f32]) -> (f32, f3
     let (mut dot, mut squares) = ([0.0; LANES], [0.0; LANES]);
     for_lanes(row, probe, |x, y| {
         for lane in 0..LANES {
-            dot[lane] += x[lane] * y[lane];
+            let x = x[lane].number();
+            dot[lane] += x * y[lane];
             if SQUARES {
-                squares[lane] += x[lane] * x[lane];
+                squares[lane] += x * x;
             }
         }
     });
@@ -209,7 +217,7 @@ fn squared_differences<C: Component>(row: &[C], probe: &[f32]) -> f32 {
     let mut sum = [0.0; LANES];
     for_lanes(row, probe, |x, y| {
         for lane in 0..LANES {
-            let difference = x[lane] - y[lane];
+            let difference = x[lane].number() - y[lane];
             sum[lane] += difference * difference;
         }
     });
@@ -223,18 +231,16 @@ fn squared_differences<C: Component>(row: &[C], probe: &[f32]) -> f32 {
 fn for_lanes<C: Component>(
     row: &[C],
     probe: &[f32],
-    mut each: impl FnMut(&[f32; LANES], &[f32; LANES]),
+    mut each: impl FnMut(&[C; LANES], &[f32; LANES]),
 ) {
     let (row, row_rest) = row.as_chunks::<LANES>();
     let (probe, probe_rest) = probe.as_chunks::<LANES>();
     for (x, y) in row.iter().zip(probe) {
-        each(&x.map(C::number), y);
+        each(x, y);
     }
     if !row_rest.is_empty() {
-        let (mut x, mut y) = ([0.0; LANES], [0.0; LANES]);
-        for (lane, component) in row_rest.iter().enumerate() {
-            x[lane] = component.number();
-        }
+        let (mut x, mut y) = ([C::ZERO; LANES], [0.0; LANES]);
+        x[..row_rest.len()].copy_from_slice(row_rest);
         y[..probe_rest.len()].copy_from_slice(probe_rest);
         each(&x, &y);
     }
@@ -254,7 +260,11 @@ fn fold(lanes: [f32; LANES]) -> f32 {
 #[inline(always)]
 #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
 fn halved<const HALF: usize>(lanes: &[f32]) -> [f32; HALF] {
-    core::array::from_fn(|lane| lanes[lane] + lanes[lane + HALF])
+    let mut halves = [0.0; HALF];
+    for lane in 0..HALF {
+        halves[lane] = lanes[lane] + lanes[lane + HALF];
+    }
+    halves
 }
 
 impl Simd {

@@ -56,12 +56,14 @@ impl Fault {
     }
 
     /// What the asker is told. Damage is no absence: whoever asks must not go on as if the object
-    /// were missing or old.
+    /// were missing or old. Nor does it pass: a put is refused, for its condition cannot be shown to
+    /// hold, and whoever then looks why finds the damage.
     pub(super) const fn reply(&self, request: &Request) -> Reply {
-        match self {
-            Self::Damaged { .. } if request.is_read() => Reply::Unreadable,
-            Self::Before { .. } | Self::Damaged { .. } => Reply::Throttled,
-            Self::After { .. } => Reply::Lost,
+        match (self, request) {
+            (Self::Damaged { .. }, Request::Get { .. }) => Reply::Unreadable,
+            (Self::Damaged { .. }, Request::Put { .. }) => Reply::Refused,
+            (Self::Before { .. } | Self::Damaged { .. }, _) => Reply::Throttled,
+            (Self::After { .. }, _) => Reply::Lost,
         }
     }
 

@@ -199,6 +199,9 @@ fn a_damaged_register_is_neither_missing_nor_free_and_its_error_names_the_file()
     assert_eq!(read(&folder, "heads/R").1, b"two");
     scratch.scribble("heads/R", 0, &[0; 32]);
     assert_eq!(ask(&folder, &Request::get(Key::new("heads/R"))), Reply::Unreadable);
+    for when in [When::Absent, When::Fresh, When::Matches(Tag::new("any"))] {
+        assert_eq!(write(&folder, "heads/R", b"three", when), Reply::Refused);
+    }
     assert_eq!(ask(&folder, &Request::Delete { key: Key::new("heads/R") }), Reply::Deleted);
     assert_eq!(ask(&folder, &Request::get(Key::new("heads/R"))), Reply::Missing);
 }
