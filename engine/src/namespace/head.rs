@@ -184,6 +184,9 @@ impl Head {
         let mut next = live.clone();
         let mut floor = self.floor;
         match edit {
+            Edit::Flush(flush) if flush.incarnation != self.incarnation => {
+                return Err(Blocked::Stale);
+            }
             Edit::Flush(flush) if flush.has_landed(&live.manifest, live.log.indexed) => {
                 return Err(Blocked::Done);
             }

@@ -13,7 +13,7 @@
 
 use core::ops::Range;
 
-use crate::base::id::{Cursor, Generation, Row};
+use crate::base::id::{Cursor, Generation, Incarnation, Row};
 use crate::base::limits::{PART_BYTES_MAX, SEGMENT_ROWS_MAX};
 use crate::format::layout::ObjectName;
 use crate::format::manifest::{Manifest, SegmentRef};
@@ -22,6 +22,8 @@ use crate::namespace::snapshot::Snapshot;
 /// What a flush changes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FlushEdit {
+    /// The life of the namespace whose log it absorbed: in another, cursors and rows begin again.
+    pub incarnation: Incarnation,
     /// The indexed cursor it started from.
     pub from: Cursor,
     /// The position of the last commit it absorbed.
@@ -235,7 +237,9 @@ mod tests {
         let before = manifest(vec![segment(1, 0..10, 9)]);
         let added = segment(2, 10..14, 9);
         let (from, to, segment) = (Cursor(3), Cursor(5), Some(added.clone()));
-        let edit = FlushEdit { from, to, base: Row(10), end: Row(14), killed: 2, segment };
+        let incarnation = Incarnation::default();
+        let (base, end) = (Row(10), Row(14));
+        let edit = FlushEdit { incarnation, from, to, base, end, killed: 2, segment };
         let after = edit.apply(&before, Cursor(3)).unwrap();
         assert_eq!((after.next_row, after.live_rows, after.logical_bytes), (Row(14), 12, 14));
         assert_eq!(after.segments[1], added);
@@ -247,9 +251,9 @@ mod tests {
 
     #[test]
     fn a_flush_of_nothing_has_landed_once_its_commits_are_indexed() {
+        let (incarnation, from, to) = (Incarnation::default(), Cursor(3), Cursor(5));
         let (base, end) = (Row(0), Row(0));
-        let edit =
-            FlushEdit { from: Cursor(3), to: Cursor(5), base, end, killed: 0, segment: None };
+        let edit = FlushEdit { incarnation, from, to, base, end, killed: 0, segment: None };
         let after = edit.apply(&Manifest::default(), Cursor(3)).unwrap();
         assert_eq!(after, Manifest { generation: Generation(1), ..Manifest::default() });
         assert!(edit.has_landed(&after, Cursor(5)) && !edit.has_landed(&after, Cursor(4)));

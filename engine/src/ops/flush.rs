@@ -175,7 +175,8 @@ impl Flush {
         let end = Row(base.0 + documents.len() as u64);
         let records = words.records();
         let killed = kills.len();
-        let edit = FlushEdit { from, to, base, end, killed, segment: None };
+        let incarnation = self.snapshot.place.incarnation;
+        let edit = FlushEdit { incarnation, from, to, base, end, killed, segment: None };
         if documents.is_empty() && records.is_empty() && kills.is_empty() {
             return Step::Done(Ok(Flushed { edit, directory: None }));
         }
