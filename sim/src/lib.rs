@@ -15,6 +15,7 @@
 //! | [`swarm`]    | How do many seeds do?                                                    |
 //! | [`workload`] | What do clients ask?                                                     |
 //! | [`guard`]    | What if the engine panics?                                               |
+//! | [`mutants`]  | Are bugs found?                                                          |
 //! | [`words`]    | How is it told?                                                          |
 
 pub mod arena;
@@ -25,6 +26,7 @@ pub mod explore;
 pub mod guard;
 pub mod marks;
 pub mod model;
+pub mod mutants;
 pub mod oracles;
 pub mod store;
 pub mod swarm;

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use sana_engine::base::planted::Bug;
 use sana_sim::arena::setup;
 use sana_sim::explore::{Exploration, explore};
 use sana_sim::guard;
 use sana_sim::marks::Mark;
+use sana_sim::mutants::{self, Catch, Effort};
 use sana_sim::swarm::{self, Band};
 use sana_sim::world::profile::Fault;
 
@@ -57,6 +59,18 @@ enum Command {
         #[arg(long, default_value_t = 100_000_000)]
         states: usize,
     },
+    /// Plant known bugs, one after the other, and look for each.
+    Mutants {
+        /// Only bugs whose names contain this.
+        #[arg(default_value = "")]
+        name: String,
+        /// Worlds of each exploration.
+        #[arg(long, default_value_t = 300_000)]
+        states: usize,
+        /// Seeds.
+        #[arg(long, default_value_t = 300)]
+        seeds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -65,6 +79,7 @@ fn main() -> ExitCode {
         Command::Run { seeds, nodes, seconds } => run(seeds, nodes, seconds),
         Command::Replay { seed, nodes, seconds } => replay(seed, nodes, seconds),
         Command::Explore { name, small, states } => explore_all(&name, small, states),
+        Command::Mutants { name, states, seeds } => hunt_all(&name, Effort { states, seeds }),
     };
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -159,6 +174,33 @@ fn explore_one(name: &str, small: bool, states: usize) -> bool {
         println!("  MISSED: {missed:?}: the exploration proves nothing about them");
     }
     missed.is_empty() && !is_cut
+}
+
+fn hunt_all(name: &str, effort: Effort) -> bool {
+    let mut missed = 0;
+    let bugs = Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(name));
+    println!("|   # | bug | found by | oracle | worlds or seeds | steps | seconds |");
+    println!("|----:|-----|----------|--------|----------------:|------:|--------:|");
+    for bug in bugs {
+        let began = now();
+        let found = mutants::hunt(bug, effort);
+        let seconds = began.elapsed().as_secs_f64();
+        let number = bug as u8;
+        match found {
+            Some(Catch { by, oracle, tried, steps }) => {
+                let steps = steps.map_or(String::new(), |steps| steps.to_string());
+                let oracle = oracle.number();
+                println!(
+                    "| {number:>3} | {bug:?} | {by} | {oracle} | {tried} | {steps} | {seconds:.1} |"
+                );
+            }
+            None => {
+                missed += 1;
+                println!("| {number:>3} | {bug:?} | **nobody** | | | | {seconds:.1} |");
+            }
+        }
+    }
+    missed == 0
 }
 
 #[expect(clippy::disallowed_methods, reason = "only to say how long something took")]

@@ -3,30 +3,124 @@
 //! A production build is made without the feature `planted`. There [`is`] is a constant `false`, so
 //! the branches it guards are compiled out.
 
-/// Every bug that can be planted. The numbers are those of the list in `docs/testing.md`.
+/// Every bug that can be planted, by its number in the list of planted bugs in `docs/testing.md`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Bug {
     /// A lost reply to the head put is taken as success.
     LostIsSuccess = 1,
+    /// A refused put is taken as success without looking.
+    RefusedIsSuccess = 2,
+    /// A refusal by one's own earlier put is taken as somebody else's, and the batch is committed again.
+    OwnPutIsAnothers = 3,
+    /// At the deadline a commit of unknown outcome is reported as not done.
+    UnknownIsFailure = 4,
+    /// After a lost reply the requests are decided and put anew on the same version.
+    UnchangedIsOvertaken = 5,
     /// A publication drops the ring of recent commit ids.
     PublicationDropsRing = 7,
-    /// A head names a log object whose creation was not confirmed.
-    UnstoredIsNamed = 23,
-    /// A lookup takes the first row of an id that it finds, dead or not.
-    DeadRowsAreFound = 45,
-    /// A filter is taken over all rows that a segment holds, dead ones too.
-    DeadRowsAreFiltered = 80,
-    /// A row answers though the overlay has a newer word on its id.
-    OverlaidRowsAnswer = 85,
-    /// Orphans are deleted though work in flight may still publish them.
-    OrphansAboveFloor = 51,
-    /// An idempotency key is looked up in the log only.
-    KeysInLogOnly = 116,
-    /// Trash is deleted without raising the floor.
-    TrashWithoutFloor = 110,
     /// A deletion that was overtaken by a commit counts as done.
     DeleteGivesUpWhenOvertaken = 16,
+    /// Creating over a tombstone takes the incarnation that was there.
+    IncarnationComesBack = 17,
+    /// Answers are given when the put is sent.
+    AnsweredBeforeThePut = 20,
+    /// Requests of a group are decided at the state before the group.
+    GroupSeesStateBefore = 22,
+    /// A head names a log object whose creation was not confirmed.
+    UnstoredIsNamed = 23,
+    /// A spilled batch is looked for at the beginning of its object.
+    OffsetIsForgotten = 26,
+    /// In the overlay the first word on an id counts, not the last.
+    FirstWordCounts = 28,
+    /// A flush drops all entries, not only those it absorbed.
+    FlushDropsAllEntries = 30,
+    /// A flush is published into another incarnation.
+    FlushGoesIntoNextLife = 33,
+    /// A merge drops the kills of rows that lie outside of it.
+    MergeDropsKills = 35,
+    /// A merge is published though its inputs are not there any more.
+    MergeInputsUnchecked = 36,
+    /// An overtaken publication puts its own head over the newer one.
+    RebaseKeepsItsHead = 38,
+    /// A lookup takes the first row of an id that it finds, dead or not.
+    DeadRowsAreFound = 45,
+    /// Orphans are deleted though work in flight may still publish them.
+    OrphansAboveFloor = 51,
+    /// A patch looks at the index and not at the overlay.
+    OverlayIsNotLookedUp = 63,
+    /// After a lost race the decision is not made again.
+    NotDecidedAgain = 64,
+    /// A known key answers success without comparing what was asked.
+    KeyWithoutFingerprint = 68,
+    /// Idempotency keys do not survive the flush.
+    FlushForgetsKeys = 70,
+    /// The limit of unindexed bytes is not kept.
+    LimitIsIgnored = 72,
+    /// A strong query uses a head check that began before it arrived.
+    EarlierCheckServes = 75,
+    /// What a node holds is replaced by something older.
+    OlderIsAdopted = 76,
+    /// A query answers rows that were killed.
+    DeadRowsAnswer = 80,
+    /// The overlay's document and its indexed predecessor both answer.
+    OverlaidRowsAnswer = 85,
+    /// H1: a flush is published over another flush.
+    FlushRebases = 109,
+    /// H2: trash is deleted without raising the floor.
+    TrashWithoutFloor = 110,
+    /// H2: a put names an object below the floor.
+    FloorIsIgnored = 111,
+    /// H6: trash holds what the new head still names.
+    TrashHoldsWhatIsNamed = 114,
+    /// H7: what the ring does not cover is taken as not landed.
+    UnknownIsMissed = 115,
+    /// H8: an idempotency key is looked up in the log only.
+    KeysInLogOnly = 116,
+    /// What a held, outdated head refuses is refused without looking.
+    StaleRefusal = 122,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 36] = [
+        Self::LostIsSuccess,
+        Self::RefusedIsSuccess,
+        Self::OwnPutIsAnothers,
+        Self::UnknownIsFailure,
+        Self::UnchangedIsOvertaken,
+        Self::PublicationDropsRing,
+        Self::DeleteGivesUpWhenOvertaken,
+        Self::IncarnationComesBack,
+        Self::AnsweredBeforeThePut,
+        Self::GroupSeesStateBefore,
+        Self::UnstoredIsNamed,
+        Self::OffsetIsForgotten,
+        Self::FirstWordCounts,
+        Self::FlushDropsAllEntries,
+        Self::FlushGoesIntoNextLife,
+        Self::MergeDropsKills,
+        Self::MergeInputsUnchecked,
+        Self::RebaseKeepsItsHead,
+        Self::DeadRowsAreFound,
+        Self::OrphansAboveFloor,
+        Self::OverlayIsNotLookedUp,
+        Self::NotDecidedAgain,
+        Self::KeyWithoutFingerprint,
+        Self::FlushForgetsKeys,
+        Self::LimitIsIgnored,
+        Self::EarlierCheckServes,
+        Self::OlderIsAdopted,
+        Self::DeadRowsAnswer,
+        Self::OverlaidRowsAnswer,
+        Self::FlushRebases,
+        Self::TrashWithoutFloor,
+        Self::FloorIsIgnored,
+        Self::TrashHoldsWhatIsNamed,
+        Self::UnknownIsMissed,
+        Self::KeysInLogOnly,
+        Self::StaleRefusal,
+    ];
 }
 
 /// Whether `bug` is switched on.

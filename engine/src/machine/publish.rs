@@ -167,9 +167,19 @@ impl Machine for Publish {
             (State::Writing, Some(Reply::Lost)) if planted::is(Bug::LostIsSuccess) => {
                 self.end(Fate::Landed(Tag::new("?")))
             }
+            (State::Writing, Some(Reply::Refused)) if planted::is(Bug::RefusedIsSuccess) => {
+                self.end(Fate::Landed(Tag::new("?")))
+            }
             (State::Writing, Some(Reply::Refused | Reply::Lost)) => self.check(now),
-            (State::Checking, Some(Reply::Found { tag, body })) if body == self.write.body => {
+            (State::Checking, Some(Reply::Found { tag, body }))
+                if body == self.write.body && !planted::is(Bug::OwnPutIsAnothers) =>
+            {
                 self.end(Fate::Landed(tag))
+            }
+            (State::Checking, Some(Reply::Found { tag, body }))
+                if planted::is(Bug::UnchangedIsOvertaken) =>
+            {
+                self.end(Fate::Overtaken(Some((tag, body))))
             }
             (State::Checking, Some(Reply::Found { tag, .. })) if self.is_awaited(Some(&tag)) => {
                 self.pause(now)

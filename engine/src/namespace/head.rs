@@ -124,6 +124,8 @@ impl Head {
             trash: Vec::new(),
         };
         let floor = previous.map_or(Stamp(0), |p| p.floor);
+        let again = previous.filter(|_| planted::is(Bug::IncarnationComesBack));
+        let incarnation = again.map_or(incarnation, |p| p.incarnation);
         Self { nonce, step, floor, incarnation, state: State::Live(Box::new(live)) }
     }
 
@@ -184,7 +186,10 @@ impl Head {
         let mut next = live.clone();
         let mut floor = self.floor;
         match edit {
-            Edit::Flush(flush) if flush.incarnation != self.incarnation => {
+            Edit::Flush(flush)
+                if flush.incarnation != self.incarnation
+                    && !planted::is(Bug::FlushGoesIntoNextLife) =>
+            {
                 return Err(Blocked::Stale);
             }
             Edit::Flush(flush) if flush.has_landed(&live.manifest, live.log.indexed) => {
@@ -193,7 +198,8 @@ impl Head {
             Edit::Flush(flush) => {
                 next.manifest =
                     flush.apply(&live.manifest, live.log.indexed).map_err(Blocked::from)?;
-                next.log.absorb(flush.to);
+                let all = planted::is(Bug::FlushDropsAllEntries);
+                next.log.absorb(if all { live.log.committed } else { flush.to });
             }
             Edit::Merge(merge) if merge.has_landed(&live.manifest) => return Err(Blocked::Done),
             Edit::Merge(merge) => {
@@ -239,14 +245,16 @@ impl Head {
                 CommitFate::Unknown
             };
         };
-        if live.recent.iter().any(|(_, commit)| *commit == attempt.commit) {
+        let is_ours = |(_, commit): &(Cursor, CommitId)| *commit == attempt.commit;
+        if live.recent.iter().any(is_ours) && !planted::is(Bug::OwnPutIsAnothers) {
             return CommitFate::Landed;
         }
         let same = self.incarnation == attempt.incarnation;
         let covered = live.recent.first().is_some_and(|(first, _)| *first <= attempt.cursor);
         let not_reached = live.log.committed < attempt.cursor;
         let step_taken = self.step <= attempt.step || (!same && live.created <= attempt.step);
-        if step_taken || (same && (covered || not_reached)) {
+        let known = step_taken || (same && (covered || not_reached));
+        if known || planted::is(Bug::UnknownIsMissed) {
             CommitFate::Missed
         } else {
             CommitFate::Unknown
@@ -263,10 +271,14 @@ impl Head {
     ) -> Result<Self, Blocked> {
         assert!(self.floor <= floor && floor <= self.step, "W1: the floor rises, and not ahead");
         let (old, new) = (self.names(), live.names());
-        if new.difference(&old).any(|(_, name)| name.stamp < self.floor) {
+        let is_below = |(_, name): &(Family, ObjectName)| name.stamp < self.floor;
+        if new.difference(&old).any(is_below) && !planted::is(Bug::FloorIsIgnored) {
             return Err(Blocked::BelowFloor);
         }
-        let names: Vec<_> = old.difference(&new).copied().collect();
+        let mut names: Vec<_> = old.difference(&new).copied().collect();
+        if planted::is(Bug::TrashHoldsWhatIsNamed) && !names.is_empty() {
+            names = old.into_iter().collect();
+        }
         let step = self.step.next();
         if !names.is_empty() {
             live.trash.push(Trash { retired: step, at, names });

@@ -320,7 +320,7 @@ impl Group {
         let CommitPlan { requests, wall, idempotency_retention, .. } = &self.plan;
         let decision = decide(live, requests, known, *wall, *idempotency_retention);
         if !decision.commits {
-            if !self.is_fresh {
+            if !self.is_fresh && !planted::is(Bug::StaleRefusal) {
                 return self.refresh(now, Some(held));
             }
             let spilled = self.plan.spilled;
@@ -346,7 +346,8 @@ impl Group {
         let (.., live) = held.live()?;
         let (unindexed_bytes, limit_bytes) =
             (live.log.unindexed_bytes(), self.plan.unindexed_bytes_max);
-        let too_much = unindexed_bytes > 0 && unindexed_bytes + bytes > limit_bytes;
+        let has_room = unindexed_bytes == 0 || planted::is(Bug::LimitIsIgnored);
+        let too_much = !has_room && unindexed_bytes + bytes > limit_bytes;
         let too_many = live.log.entries.len() >= limits::LOG_ENTRIES_MAX;
         (too_much || too_many).then_some(WriteError::Behind { unindexed_bytes, limit_bytes })
     }
@@ -415,6 +416,7 @@ impl Group {
         for (commit, start) in stage.places {
             match commit {
                 Some(commit) => {
+                    let start = if planted::is(Bug::OffsetIsForgotten) { 0 } else { start };
                     self.plan.spilled.insert(commit, (stage.name, start));
                 }
                 None => own = Some((stage.name, start)),
@@ -536,6 +538,10 @@ impl Group {
         step: Step<Publish>,
     ) -> Step<Commit> {
         let Published { fate, beside_stored } = match step {
+            Step::Wait(..) if planted::is(Bug::AnsweredBeforeThePut) => {
+                let held = attempted.base.clone();
+                return self.land(attempted, held);
+            }
             Step::Wait(publish, round) => {
                 return self.wait(State::Publishing(attempted, publish), round);
             }
@@ -553,6 +559,9 @@ impl Group {
                 self.land(attempted, held)
             }
             Fate::Overtaken(found) => self.overtaken(now, attempted, found),
+            Fate::Unknown if planted::is(Bug::UnknownIsFailure) => {
+                self.fail(None, &WriteError::Unavailable)
+            }
             Fate::Unknown => self.fail(None, &WriteError::Unknown { commit }),
         }
     }
@@ -589,6 +598,10 @@ impl Group {
                 self.land(attempted, held)
             }
             CommitFate::Unknown => self.fail(None, &unknown),
+            CommitFate::Missed if planted::is(Bug::NotDecidedAgain) && head.live().is_some() => {
+                let held = Held { version: Some((tag, Arc::new(head))), snapshot: None };
+                self.publish(now, held, attempted.decided, None)
+            }
             CommitFate::Missed => {
                 self.is_fresh = true;
                 self.judge(now, Some(attempted.base), Some((tag, body)))

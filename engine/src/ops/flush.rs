@@ -25,6 +25,7 @@ use crate::base::blob::Blob;
 use crate::base::id::{AttributeId, Cursor, Nonces, Row};
 use crate::base::limits;
 use crate::base::name::Key;
+use crate::base::planted::{self, Bug};
 use crate::base::time::Timestamp;
 use crate::base::value::{Document, Id, IdType, Type};
 use crate::format::frame::{BadObject, Damage};
@@ -173,7 +174,10 @@ impl Flush {
         let to = Cursor(from.0 + words.entries.len() as u64);
         let documents = words.documents();
         let end = Row(base.0 + documents.len() as u64);
-        let records = words.records();
+        let mut records = words.records();
+        if planted::is(Bug::FlushForgetsKeys) {
+            records.clear();
+        }
         let killed = kills.len();
         let incarnation = self.snapshot.place.incarnation;
         let edit = FlushEdit { incarnation, from, to, base, end, killed, segment: None };

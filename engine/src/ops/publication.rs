@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::base::id::Nonces;
 use crate::base::name::NamespaceName;
+use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::frame::BadObject;
 use crate::format::head::Head;
@@ -119,6 +120,12 @@ impl Plan {
                 match Head::decode(&key, &body) {
                     Ok(head) if head.incarnation != next.incarnation => {
                         Step::Done(Publicized::Superseded)
+                    }
+                    Ok(_) if planted::is(Bug::RebaseKeepsItsHead) => {
+                        let body = next.encode().into();
+                        let write = Write { key, body, when: When::Matches(tag) };
+                        let publish = Publish::start(now, write, None, PAUSE, self.deadline);
+                        self.publishing(now, next, publish)
                     }
                     Ok(head) => self.attempt(now, tag, &head),
                     Err(bad) => Step::Done(Publicized::Damaged(bad)),

@@ -18,6 +18,7 @@ use crate::base::host::Host;
 use crate::base::id::Nonces;
 use crate::base::limits;
 use crate::base::name::NamespaceName;
+use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::head::Head;
 use crate::format::log::WriteOutcome;
@@ -337,6 +338,13 @@ impl NamespaceService {
     fn start_refresh(&mut self, now: Timestamp, starts: &mut Vec<(TaskId, Start)>) {
         let refreshes = self.running.values().any(|r| matches!(r, Running::Refresh { .. }));
         let wanted = !self.queue.asks.is_empty() || self.upkeep.wants_refresh(&self.view);
+        if refreshes && planted::is(Bug::EarlierCheckServes) {
+            for running in self.running.values_mut() {
+                if let Running::Refresh { asks, .. } = running {
+                    asks.append(&mut self.queue.asks);
+                }
+            }
+        }
         if refreshes || !wanted {
             return;
         }
@@ -536,7 +544,8 @@ impl View {
     /// are what the operation knows of it beside the head, so that it need not be read.
     fn adopt(&mut self, held: Held, batches: &[Decoded], directory: Option<Arc<Directory>>) {
         let step = |version: &Option<(Tag, Arc<Head>)>| version.as_ref().map(|(_, head)| head.step);
-        if self.is_known && step(&held.version) < step(&self.version) {
+        let is_older = self.is_known && step(&held.version) < step(&self.version);
+        if is_older && !planted::is(Bug::OlderIsAdopted) {
             return;
         }
         self.is_known = true;

@@ -57,7 +57,7 @@ impl Scan {
         let mut selections = Vec::new();
         for (segment, directory) in source.directories().enumerate() {
             let mut alive = Positions::all(directory.rows());
-            if !planted::is(Bug::DeadRowsAreFiltered) {
+            if !planted::is(Bug::DeadRowsAnswer) {
                 alive.0 -= directory.dead(source.directories());
             }
             let (selection, deciders) = Selection::begin(&plan.filter, directory, &alive);
@@ -76,7 +76,8 @@ impl Scan {
 
         let overlaid = source.snapshot.overlay.words().map(|(id, _)| id);
         for (read, ids) in source.probes(overlaid) {
-            if !selections[read.segment].possible().is_empty() {
+            let may = !selections[read.segment].possible().is_empty();
+            if may && !planted::is(Bug::OverlaidRowsAnswer) {
                 pending.insert(read, For::Superseded(ids));
             }
         }
