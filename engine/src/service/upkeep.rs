@@ -11,7 +11,9 @@ use std::sync::Arc;
 use crate::base::id::{Generation, Nonces, Stamp};
 use crate::base::name::NamespaceName;
 use crate::base::time::{Timestamp, WallTime};
+use crate::format::head::Head;
 use crate::format::segment::Directory;
+use crate::machine::request::Tag;
 use crate::namespace::head::Edit;
 use crate::namespace::segments;
 use crate::ops::collect::{self, CollectPlan};
@@ -182,32 +184,64 @@ impl Upkeep {
             self.build = Build::Building;
             starts.push(start);
         }
-        if !self.is_collecting && !collect::due(&head, wall, settings.trash_retention).is_empty() {
-            self.is_collecting = true;
-            let plan = CollectPlan {
-                namespace: name.clone(),
-                wall,
-                retention: settings.trash_retention,
-                nonces: nonces.fork(),
-                deadline: now + PUBLISH_TIME_MAX,
-            };
-            starts.push(Start::Collect(Box::new(plan), tag.clone(), head.clone()));
-        }
-        if !self.is_sweeping && self.swept.0 + settings.sweep_every <= now {
-            self.is_sweeping = true;
-            let plan = SweepPlan {
-                namespace: name.clone(),
-                // Work that began before the last sweep has had its time.
-                floor: self.swept.1.unwrap_or_default(),
-                version: Some((tag, head.clone())),
-                wall,
-                nonces: nonces.fork(),
-                deadline: now + BUILD_TIME_MAX,
-            };
-            starts.push(Start::Sweep(Box::new(plan)));
-            self.swept = (now, Some(head.step));
-        }
+        starts.extend(self.collect(now, wall, name, settings, &tag, &head, nonces));
+        starts.extend(self.sweep(now, wall, name, settings, (tag, head), nonces));
         starts
+    }
+
+    /// The collection of trash that is due.
+    #[expect(clippy::too_many_arguments, reason = "what a plan is made of, each borrowed")]
+    fn collect(
+        &mut self,
+        now: Timestamp,
+        wall: WallTime,
+        name: &NamespaceName,
+        settings: &Settings,
+        tag: &Tag,
+        head: &Arc<Head>,
+        nonces: &mut Nonces,
+    ) -> Option<Start> {
+        let is_due = !collect::due(head, wall, settings.trash_retention).is_empty();
+        if self.is_collecting || !is_due {
+            return None;
+        }
+        self.is_collecting = true;
+        let plan = CollectPlan {
+            namespace: name.clone(),
+            wall,
+            retention: settings.trash_retention,
+            nonces: nonces.fork(),
+            deadline: now + PUBLISH_TIME_MAX,
+        };
+        Some(Start::Collect(Box::new(plan), tag.clone(), head.clone()))
+    }
+
+    /// The sweep of orphans that is due.
+    fn sweep(
+        &mut self,
+        now: Timestamp,
+        wall: WallTime,
+        name: &NamespaceName,
+        settings: &Settings,
+        version: (Tag, Arc<Head>),
+        nonces: &mut Nonces,
+    ) -> Option<Start> {
+        if self.is_sweeping || now < self.swept.0 + settings.sweep_every {
+            return None;
+        }
+        self.is_sweeping = true;
+        // Work that began before the last sweep has had its time.
+        let floor = self.swept.1.unwrap_or_default();
+        self.swept = (now, Some(version.1.step));
+        let plan = SweepPlan {
+            namespace: name.clone(),
+            floor,
+            version: Some(version),
+            wall,
+            nonces: nonces.fork(),
+            deadline: now + BUILD_TIME_MAX,
+        };
+        Some(Start::Sweep(Box::new(plan)))
     }
 
     /// Finds the next merge, once for a generation.

@@ -1,3 +1,5 @@
+//! What is kept, what is forgotten, and who asks the store.
+
 use core::sync::atomic::AtomicUsize;
 
 use sana_engine::base::blob::Blob;

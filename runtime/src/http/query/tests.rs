@@ -1,3 +1,5 @@
+//! Bodies of queries, as they are understood and as they are refused.
+
 use sana_engine::base::value::{Float, Raw, Scalar, Value as Stored, Vector};
 use sana_engine::namespace::request::{Distance, Operator, Predicate, Statistics};
 

@@ -1,3 +1,5 @@
+//! Queries in worlds drawn at random, compared with a model that looks at every document.
+
 mod dice;
 mod model;
 mod world;
