@@ -159,7 +159,6 @@ impl Upkeep {
             self.build = Build::Building;
             starts.push(start);
         }
-<<<<<<< HEAD
         if !self.is_collecting && !collect::due(&head, wall, settings.trash_retention).is_empty() {
             self.is_collecting = true;
             let plan = CollectPlan {
@@ -208,21 +207,10 @@ impl Upkeep {
 
     /// The publication of what was built, if the turn is free.
     fn publish(
-=======
-        starts.extend(self.collect(now, wall, name, settings, &tag, &head, nonces));
-        starts.extend(self.sweep(now, wall, name, settings, (tag, head), nonces));
-        starts
-    }
-
-    /// The collection of trash that is due.
-    #[expect(clippy::too_many_arguments, reason = "what a plan is made of, each borrowed")]
-    fn collect(
->>>>>>> house
         &mut self,
         now: Timestamp,
         wall: WallTime,
         name: &NamespaceName,
-<<<<<<< HEAD
         (tag, head): (&Tag, &Arc<Head>),
         is_free: bool,
         nonces: &mut Nonces,
@@ -240,54 +228,6 @@ impl Upkeep {
         };
         self.build = Build::Publishing(directory.clone());
         Some(Start::Publication(Box::new(plan), tag.clone(), head.clone()))
-=======
-        settings: &Settings,
-        tag: &Tag,
-        head: &Arc<Head>,
-        nonces: &mut Nonces,
-    ) -> Option<Start> {
-        let is_due = !collect::due(head, wall, settings.trash_retention).is_empty();
-        if self.is_collecting || !is_due {
-            return None;
-        }
-        self.is_collecting = true;
-        let plan = CollectPlan {
-            namespace: name.clone(),
-            wall,
-            retention: settings.trash_retention,
-            nonces: nonces.fork(),
-            deadline: now + PUBLISH_TIME_MAX,
-        };
-        Some(Start::Collect(Box::new(plan), tag.clone(), head.clone()))
-    }
-
-    /// The sweep of orphans that is due.
-    fn sweep(
-        &mut self,
-        now: Timestamp,
-        wall: WallTime,
-        name: &NamespaceName,
-        settings: &Settings,
-        version: (Tag, Arc<Head>),
-        nonces: &mut Nonces,
-    ) -> Option<Start> {
-        if self.is_sweeping || now < self.swept.0 + settings.sweep_every {
-            return None;
-        }
-        self.is_sweeping = true;
-        // Work that began before the last sweep has had its time.
-        let floor = self.swept.1.unwrap_or_default();
-        self.swept = (now, Some(version.1.step));
-        let plan = SweepPlan {
-            namespace: name.clone(),
-            floor,
-            version: Some(version),
-            wall,
-            nonces: nonces.fork(),
-            deadline: now + BUILD_TIME_MAX,
-        };
-        Some(Start::Sweep(Box::new(plan)))
->>>>>>> house
     }
 
     /// Finds the next merge, once for a generation.

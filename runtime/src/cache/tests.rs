@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! Tests of the cache, before a store that is slow and sometimes fails.
-=======
-//! What is kept, what is forgotten, and who asks the store.
->>>>>>> house
 
 use core::sync::atomic::AtomicUsize;
 

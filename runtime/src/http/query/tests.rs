@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! Tests of queries: what is read from a body, and what is printed.
-=======
-//! Bodies of queries, as they are understood and as they are refused.
->>>>>>> house
 
 use sana_engine::base::value::{Float, Raw, Scalar, Value as Stored, Vector};
 use sana_engine::namespace::request::{Distance, Operator, Predicate, Statistics};

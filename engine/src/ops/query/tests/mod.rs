@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! Answers against brute force, what they cost, and what can go wrong.
-=======
-//! Queries in worlds drawn at random, compared with a model that looks at every document.
->>>>>>> house
 
 mod dice;
 mod model;
