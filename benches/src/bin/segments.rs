@@ -19,7 +19,7 @@ use sana_engine::format::columns::{Column, ColumnPage, Values};
 use sana_engine::format::head::{Head, Live, State};
 use sana_engine::format::layout::Place;
 use sana_engine::format::log::{Batch, Log, LogEntry, Operation, Payload};
-use sana_engine::format::manifest::Manifest;
+use sana_engine::format::manifest::{Manifest, SegmentRef};
 use sana_engine::format::schema::{Attribute, Schema};
 use sana_engine::format::segment::Directory;
 use sana_engine::machine::request::{Reply, Request, Tag};

@@ -290,9 +290,9 @@ impl Upkeep {
             Output::Publication(outcome) => self.published(now, outcome),
             Output::Collect(collected) => {
                 self.is_collecting = false;
-                if collected.deleted == 0 {
-                    self.resume_at = now + PAUSE;
-                }
+                // Who was overtaken would be so again: the newest head is looked at first.
+                self.resume_at = now + PAUSE;
+                self.is_asked |= collected.version.is_none();
                 let version = collected.version?;
                 Some((Held { version: Some(version), snapshot: None }, None))
             }
