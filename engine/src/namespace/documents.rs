@@ -85,6 +85,7 @@ pub fn decide(
     };
     let before = (group.exists, group.schema.clone());
     let outcomes = requests.iter().map(|request| group.apply(request)).collect();
+    assert!(group.exists || !before.0, "C2: a decision ends no namespace");
     let changed = before != (group.exists, group.schema.clone());
     let commits = changed || group.batch != Batch::default();
     Decision { schema: group.schema, batch: group.batch, outcomes, commits }
@@ -144,6 +145,7 @@ impl Group<'_> {
         if let Some(twice) = named.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(InvalidWrite::DuplicateId(twice[0].clone()).into());
         }
+        assert!(operations.len() <= named.len(), "C2: every operation is on an id of the request");
         outcome.logical_bytes = operations.iter().map(logical_bytes).sum();
         self.accept(request, schema, operations, &outcome);
         Ok(outcome)

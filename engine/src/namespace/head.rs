@@ -173,6 +173,9 @@ impl Head {
         live.recent.push((cursor, commit));
         let surplus = live.recent.len().saturating_sub(limits::RECENT_COMMITS_MAX);
         live.recent.drain(..surplus);
+        assert_eq!(live.recent.last(), Some(&(cursor, commit)), "W4: the ring ends at the commit");
+        let first = live.log.committed.0 - live.log.entries.len() as u64;
+        assert_eq!(first, live.log.indexed.0, "G1: the entries are those after the indexed cursor");
         self.advance(nonce, live, self.floor, at)
     }
 
@@ -183,6 +186,7 @@ impl Head {
     /// [`Blocked`] if it cannot be made, or has been.
     pub fn edit(&self, nonce: Nonce, edit: &Edit, at: WallTime) -> Result<Self, Blocked> {
         let Some(live) = self.live() else { return Err(Blocked::Stale) };
+        assert!(live.created <= self.step, "W1: created before the present");
         let mut next = live.clone();
         let mut floor = self.floor;
         match edit {
@@ -214,6 +218,8 @@ impl Head {
                 }
             }
         }
+        assert_eq!(next.log.committed, live.log.committed, "W5: a publication commits nothing");
+        assert_eq!(next.schema, live.schema, "W5: a publication leaves the schema as it is");
         if planted::is(Bug::PublicationDropsRing) {
             next.recent.clear();
         }

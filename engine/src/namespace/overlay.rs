@@ -54,6 +54,8 @@ impl Overlay {
     pub fn absorb(&mut self, indexed: Cursor) {
         self.entries.retain(|entry| indexed < entry.cursor);
         self.latest.retain(|_, (cursor, _)| indexed < *cursor);
+        let first = self.entries.first().map(|entry| entry.cursor);
+        assert!(first.is_none_or(|first| indexed < first), "O1: what is absorbed is forgotten");
     }
 
     /// The entries, oldest first.

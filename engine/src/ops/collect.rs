@@ -167,6 +167,7 @@ impl CollectPlan {
     }
 
     fn delete_more(self, mut deleting: Box<Deleting>) -> Step<Collect> {
+        assert!(!deleting.left.is_empty(), "X2: there is something to delete");
         let from = deleting.left.len().saturating_sub(BATCH);
         let going = deleting.left.split_off(from);
         let incarnation = deleting.head.incarnation;
@@ -186,6 +187,7 @@ impl CollectPlan {
         mut deleting: Box<Deleting>,
         replies: &[Reply],
     ) -> Step<Collect> {
+        assert_eq!(deleting.going.len(), replies.len(), "X2: a reply for every delete");
         for (retired, reply) in deleting.going.iter().zip(replies) {
             if *reply == Reply::Deleted {
                 deleting.deleted += 1;

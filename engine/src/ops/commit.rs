@@ -335,6 +335,7 @@ impl Group {
                 self.refresh(now, Some(held))
             };
         }
+        assert_eq!(decision.outcomes.len(), requests.len(), "C6: every request has an outcome");
         let batch = Arc::new(decision.batch);
         let (schema, outcomes) = (decision.schema, decision.outcomes);
         let decided = Decided { schema, batch, bytes, outcomes };
@@ -386,6 +387,8 @@ impl Group {
             places.push((None, body.len() as u32));
             body.extend_from_slice(decided.bytes.as_slice());
         }
+        assert!(!places.is_empty(), "C5: a log object holds a batch");
+        assert!(u32::try_from(body.len()).is_ok(), "C5: places in a log object have 32 bits");
         let stage = Stage { name, body: body.into(), places, is_pausing: false };
         if now >= self.plan.deadline {
             return self.fail(Some(held), &WriteError::Unavailable);
@@ -514,6 +517,7 @@ impl Group {
                 return self.stage(now, base, decided);
             }
         };
+        assert_eq!(next.step, from.step.next(), "W1: a commit is one step");
         let cursor = next.live().expect("a commit leaves a namespace alive").log.committed;
         let attempt = Attempt { commit, incarnation: next.incarnation, cursor, step: next.step };
         let spills = own.is_none()
@@ -568,6 +572,7 @@ impl Group {
 
     /// The version is known that holds the commit, or is newer and known to have it behind it.
     fn land(self, attempted: Attempted, held: Held) -> Step<Commit> {
+        assert!(held.live().is_some(), "C6: what landed is seen in a live head");
         let direct = held.version.as_ref().is_some_and(|(_, head)| *head == attempted.next);
         let base = attempted.base.version.as_ref().map(|(tag, _)| tag.clone());
         let (commit, batch) = (attempted.attempt.commit, attempted.decided.batch);
@@ -588,7 +593,7 @@ impl Group {
     ) -> Step<Commit> {
         let unknown = WriteError::Unknown { commit: attempted.attempt.commit };
         let Some((tag, body)) = found else { return self.fail(None, &unknown) };
-        let head = match decode(&self.plan.namespace, &body) {
+        let head = match Head::decode(&layout::head(&self.plan.namespace), &body) {
             Ok(head) => head,
             Err(bad) => return self.fail(None, &bad.into()),
         };
@@ -618,8 +623,4 @@ impl Group {
         let refresh = Refresh::found(namespace, held, self.depth, deadline, found);
         self.refreshing(now, refresh)
     }
-}
-
-fn decode(namespace: &NamespaceName, body: &Blob) -> Result<Head, BadObject> {
-    Head::decode(&layout::head(namespace), body)
 }

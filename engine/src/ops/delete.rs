@@ -116,6 +116,9 @@ impl Order {
 
     fn end(mut self, now: Timestamp, tag: Tag, head: &Head) -> Step<Delete> {
         let tombstone = Arc::new(head.tombstone(self.nonces.draw()));
+        assert!(head.live().is_some(), "E1: only what lives is ended");
+        assert_eq!(tombstone.step, head.step.next(), "W1: a deletion is one step");
+        assert_eq!(tombstone.incarnation, head.incarnation, "E1: a tombstone tells whose it is");
         let key = layout::head(&self.namespace);
         let write = Write { key, body: tombstone.encode().into(), when: When::Matches(tag) };
         let publish = Publish::start(now, write, None, PAUSE, self.deadline);

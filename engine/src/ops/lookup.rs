@@ -124,6 +124,7 @@ impl Lookup {
     ) -> Result<Step<Self>, ReadError> {
         let mut fetches: BTreeMap<Fetch, Vec<(Id, u32)>> = BTreeMap::new();
         let mut living = BTreeSet::new();
+        assert_eq!(probes.len(), replies.len(), "L1: a reply for every block");
         for ((probe, ids), reply) in probes.into_iter().zip(replies) {
             let directory = self.directory(probe.segment).clone();
             let block = &directory.id_blocks()[probe.block];
@@ -163,6 +164,7 @@ impl Lookup {
         fetches: Vec<(Fetch, Vec<(Id, u32)>)>,
         replies: Vec<Reply>,
     ) -> Result<Step<Self>, ReadError> {
+        assert_eq!(fetches.len(), replies.len(), "L1: a reply for every page");
         // By ascending attribute within a segment, and a document is of one segment.
         for ((fetch, rows), reply) in fetches.into_iter().zip(replies) {
             let directory = self.directory(fetch.segment).clone();

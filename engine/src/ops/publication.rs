@@ -92,6 +92,9 @@ impl Plan {
             Err(Blocked::Stale | Blocked::BelowFloor) => return Step::Done(Publicized::Superseded),
         };
         assert_eq!(invariants::check(&next), Ok(()), "B1: an edit makes a sound head");
+        assert_eq!(next.step, head.step.next(), "W1: a publication is one step");
+        assert_eq!(next.incarnation, head.incarnation, "B1: an edit starts no new life");
+        assert!(head.floor <= next.floor, "W1: the floor rises");
         let key = layout::head(&self.namespace);
         let write = Write { key, body: next.encode().into(), when: When::Matches(tag) };
         let publish = Publish::start(now, write, None, PAUSE, self.deadline);

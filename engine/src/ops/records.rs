@@ -60,6 +60,7 @@ impl Records {
     }
 
     fn read(mut self, replies: Vec<Reply>) -> Result<Found, ReadError> {
+        assert_eq!(self.asked.len(), replies.len(), "H8: a reply for every block");
         for ((segment, key), reply) in self.asked.iter().zip(replies) {
             let directory = &self.snapshot.directories[*segment];
             let block = directory.record_block(key).expect("what was asked for is there");

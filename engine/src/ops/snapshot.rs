@@ -209,6 +209,7 @@ impl Refresh {
             }
             directories.push(directory);
         }
+        assert_eq!(requests.len(), wanted.len(), "R1: what is wanted is asked for");
         let loading = Loading { tag, head, batches, directories, wanted };
         if requests.is_empty() {
             return Step::Done(Ok(loading.finish(place)));
@@ -223,6 +224,7 @@ impl Refresh {
 
     fn loaded(self, now: Timestamp, mut loading: Loading, replies: Vec<Reply>) -> Step<Self> {
         let place = self.place(&loading.head);
+        assert_eq!(loading.wanted.len(), replies.len(), "R1: a reply for all that was asked");
         for (wanted, reply) in loading.wanted.clone().into_iter().zip(replies) {
             let body = match reply {
                 Reply::Found { body, .. } => body,
@@ -312,6 +314,8 @@ impl Loading {
 
     fn finish(self, place: Place) -> Held {
         let live = self.head.live().expect("only live heads are loaded");
+        assert_eq!(self.batches.len(), live.log.entries.len(), "R1: the log, whole");
+        assert_eq!(self.directories.len(), live.manifest.segments.len(), "R1: all segments");
         let mut overlay = Overlay::default();
         for (entry, batch) in live.log.entries.iter().zip(self.batches) {
             let batch = batch.expect("R1: every batch was held or read");

@@ -131,6 +131,7 @@ impl Rounds {
     }
 
     fn listed(self, mut seen: Vec<Key>, objects: Vec<Listed>, more: bool) -> Step<Sweep> {
+        assert!(objects.is_sorted(), "Y2: a listing is in the order of keys");
         let goes_on = more && !objects.is_empty();
         seen.extend(objects.into_iter().map(|object| object.key));
         if goes_on {
@@ -169,6 +170,7 @@ impl Rounds {
         held: Held,
         replies: &[Reply],
     ) -> Step<Sweep> {
+        assert!(replies.len() <= left.len(), "Y1: only orphans are deleted");
         let gone = replies.iter().filter(|reply| **reply == Reply::Deleted).count();
         let deleted = deleted + gone as u64;
         if gone < replies.len() || now >= self.deadline {

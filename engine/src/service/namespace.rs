@@ -312,7 +312,9 @@ impl NamespaceService {
     fn start_queries(&mut self, now: Timestamp, starts: &mut Vec<(TaskId, Start)>) {
         for ask in core::mem::take(&mut self.queue.asks) {
             let consistency = ask.query.as_ref().map(|query| query.consistency);
-            let loaded = self.view.loaded.as_ref().map(|(_, snapshot)| snapshot.clone());
+            // What was checked is the newest version known: only if that is loaded, it answers.
+            let loaded = self.view.loaded.as_ref().filter(|_| self.view.is_loaded());
+            let loaded = loaded.map(|(_, snapshot)| snapshot.clone());
             match (consistency, self.view.checked_at, loaded) {
                 (Some(Consistency::Eventual(most)), Some(at), Some(snapshot))
                     if now <= at + most =>
