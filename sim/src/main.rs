@@ -186,18 +186,15 @@ fn hunt_all(name: &str, effort: Effort) -> bool {
         let found = mutants::hunt(bug, effort);
         let seconds = began.elapsed().as_secs_f64();
         let number = bug as u8;
-        match found {
-            Some(Catch { by, oracle, tried, steps }) => {
-                let steps = steps.map_or(String::new(), |steps| steps.to_string());
-                let oracle = oracle.number();
-                println!(
-                    "| {number:>3} | {bug:?} | {by} | {oracle} | {tried} | {steps} | {seconds:.1} |"
-                );
-            }
-            None => {
-                missed += 1;
-                println!("| {number:>3} | {bug:?} | **nobody** | | | | {seconds:.1} |");
-            }
+        if let Some(Catch { by, oracle, tried, steps }) = found {
+            let steps = steps.map_or(String::new(), |steps| steps.to_string());
+            let oracle = oracle.number();
+            println!(
+                "| {number:>3} | {bug:?} | {by} | {oracle} | {tried} | {steps} | {seconds:.1} |"
+            );
+        } else {
+            missed += 1;
+            println!("| {number:>3} | {bug:?} | **nobody** | | | | {seconds:.1} |");
         }
     }
     missed == 0

@@ -66,6 +66,10 @@ pub fn mentioned_keys(requests: &[WriteRequest]) -> Vec<String> {
 }
 
 /// Decides what the requests come to at a head; `None` if the namespace is not there.
+///
+/// # Panics
+///
+/// Never: no request ends a namespace (C2).
 pub fn decide(
     live: Option<&Live>,
     requests: &[WriteRequest],

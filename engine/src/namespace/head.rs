@@ -184,6 +184,10 @@ impl Head {
     /// # Errors
     ///
     /// [`Blocked`] if it cannot be made, or has been.
+    ///
+    /// # Panics
+    ///
+    /// If the head is not sound (W1, W5).
     pub fn edit(&self, nonce: Nonce, edit: &Edit, at: WallTime) -> Result<Self, Blocked> {
         let Some(live) = self.live() else { return Err(Blocked::Stale) };
         assert!(live.created <= self.step, "W1: created before the present");

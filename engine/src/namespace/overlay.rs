@@ -51,6 +51,10 @@ impl Overlay {
     }
 
     /// Forgets the entries up to `indexed`: a flush absorbed them.
+    ///
+    /// # Panics
+    ///
+    /// Never: they are in order (O1).
     pub fn absorb(&mut self, indexed: Cursor) {
         self.entries.retain(|entry| indexed < entry.cursor);
         self.latest.retain(|_, (cursor, _)| indexed < *cursor);

@@ -41,7 +41,6 @@ use crate::base::limits;
 use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
-use crate::format::frame::BadObject;
 use crate::format::head::Head;
 use crate::format::layout::{self, Family, ObjectName, Place};
 use crate::format::log::{Batch, Payload, WriteOutcome};
