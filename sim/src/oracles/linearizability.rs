@@ -367,7 +367,11 @@ mod tests {
 
     fn query() -> QueryRequest {
         let want = Want::Rows { rank: Rank::By(vec![]), limit: 9, include: Include::All };
-        QueryRequest { filter: None, want, consistency: Consistency::default() }
+        QueryRequest {
+            filter: None,
+            want,
+            consistency: sana_engine::namespace::request::Consistency::default(),
+        }
     }
 
     fn oracle(result: Result<(), Broken>) -> Option<Oracle> {
