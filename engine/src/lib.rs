@@ -8,7 +8,7 @@
 //! |---------------|----------------------------------------------------------------------|
 //! | [`base`]      | words without behaviour: ids, names, values, time, limits            |
 //! | [`machine`]   | how the pure part asks for anything: rounds, requests, fates         |
-//! | [`format`]    | values ⇄ bytes, one file per object or section                       |
+//! | [`mod@format`]    | values ⇄ bytes, one file per object or section                       |
 //! | [`index`]     | mathematics in memory: filters, order, distances                     |
 //! | [`namespace`] | what a namespace is, as values with pure transitions                 |
 //! | [`ops`]       | machines, one verb a file                                            |

@@ -17,7 +17,7 @@
 //! What every driver keeps, in production and in simulation:
 //!
 //! - **M1** A round ends at its last reply or at its `until`, whichever comes first. What is not
-//!   answered by then is [`Reply::Lost`](request::Reply::Lost); should it be answered later, nobody
+//!   answered by then is [`Reply::Lost`]; should it be answered later, nobody
 //!   hears of it.
 //! - **M2** A read may be repeated and hedged until its round ends, so it is lost only then. A write
 //!   is sent once: whether to repeat it is for the machine to know.

@@ -1,13 +1,14 @@
 //! One node: the namespaces it has to do with, and the operations they start.
 //!
 //! What a namespace is on a node, who waits and what is run next is decided by
-//! [`NamespaceService`], a plain value. Here it is given a lock, a clock, threads and a store.
+//! [`NamespaceService`](sana_engine::service::namespace::NamespaceService), a plain value. Here it is
+//! given a lock, a clock, threads and a store.
 //!
 //! # Story
 //!
 //! 1. A client's request is handed to the service of its namespace under a ticket, and the client
 //!    waits for the answer to that ticket.
-//! 2. What the service wants begun is spawned, each operation as a task of its own ([`drive`]).
+//! 2. What the service wants begun is spawned, each operation as a task of its own (`drive`).
 //! 3. An operation's output goes back to the service; the answers it gives are delivered, and what it
 //!    wants begun now is spawned (2).
 //! 4. A *keeper* per namespace wakes the service when it is time for something, and drops it from

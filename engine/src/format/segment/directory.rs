@@ -2,7 +2,7 @@
 //!
 //! # Bytes
 //!
-//! One frame of kind `Directory`, whose body is the postcard form of [`Stored`].
+//! One frame of kind `Directory`, whose body is the postcard form of `Stored`.
 //!
 //! # Invariants
 //!
