@@ -200,6 +200,10 @@ def main():
         server = Server(f"{folder}/store")
         server.start()
         try:
+            # Else a delete that is the very first write is told, rightly, that there is no namespace.
+            made = {"create_namespace": True, "schema": {"id": "uint"}}
+            status, answer = server.connect().write(NAMESPACE, made)
+            assert status == 200, f"{status}: {answer}"
             for turn in range(1, options.times + 1):
                 load(server, writers, moments.choice([0.02, 0.1, 0.4, 0.9]) * moments.random())
                 seconds = server.start()
