@@ -84,11 +84,11 @@ fn schema() -> Schema {
         ..Schema::default()
     };
     let scalars = ScalarType::ALL.map(Type::Scalar).into_iter();
-    let types = scalars.chain([Type::Array(ScalarType::String), Type::Vector(2)]);
+    let types = scalars.chain([Type::Array(ScalarType::String), Type::vector(2)]);
     for (at, value_type) in types.enumerate() {
         let name = AttributeName::parse(&format!("a{at}")).expect("a good name");
-        let filterable = !matches!(value_type, Type::Vector(_));
-        let attribute = Attribute { id: AttributeId(at as u32), value_type, filterable };
+        let metric = matches!(value_type, Type::Vector(_)).then_some(Metric::Cosine);
+        let attribute = Attribute { metric, ..Attribute::of(AttributeId(at as u32), value_type) };
         schema.attributes.insert(name, attribute);
     }
     schema

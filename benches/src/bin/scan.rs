@@ -98,7 +98,7 @@ impl Namespace {
         let values = vectors.chunks(DIMENSIONS).map(|components| {
             Value::Vector(Vector::new(components.to_vec()).expect("vectors are finite"))
         });
-        Self::new(Type::Vector(DIMENSIONS as u32), Some(metric), values)
+        Self::new(Type::vector(DIMENSIONS as u32), Some(metric), values)
     }
 
     fn of_numbers() -> Self {
@@ -137,7 +137,7 @@ impl Namespace {
         let columns = directory.columns().iter().map(|(_, column)| column);
         let pages = columns.chain([directory.ids()]).flat_map(Column::pages);
         let cache = pages.map(|page| stretch(&page.extent)).collect();
-        let attribute = Attribute { id: AttributeId(0), value_type, filterable: metric.is_none() };
+        let attribute = Attribute { metric, ..Attribute::of(AttributeId(0), value_type) };
         let live = Live {
             created: Stamp(1),
             created_at: WallTime(0),
@@ -200,7 +200,7 @@ fn nearest(to: &[f32]) -> QueryRequest {
     let number = |x: &f32| Raw::Number(Float::new(f64::from(*x)).expect("vectors are finite"));
     let to = Raw::List(to.iter().map(number).collect());
     let rank = Rank::Nearest { attribute: attribute_name(), to };
-    let want = Want::Rows { rank, limit: 10, include: Include::Nothing };
+    let want = Want::rows(rank, 10, Include::Nothing);
     QueryRequest { filter: None, want, consistency: Consistency::Strong }
 }
 

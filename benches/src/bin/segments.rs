@@ -46,7 +46,7 @@ const ATTRIBUTES: [(&str, Type); 10] = [
     ("prerelease", Type::Scalar(ScalarType::Bool)),
     ("rank", Type::Scalar(ScalarType::Int)),
     ("topics", Type::Array(ScalarType::String)),
-    ("vector", Type::Vector(DIMENSIONS as u32)),
+    ("vector", Type::vector(DIMENSIONS as u32)),
 ];
 
 /// A namespace in memory.
@@ -98,7 +98,8 @@ impl World {
         let mut schema = Schema { id_type: Some(IdType::Uint), ..Schema::default() };
         for (at, (name, value_type)) in ATTRIBUTES.into_iter().enumerate() {
             let name = AttributeName::parse(name).expect("a good name");
-            let attribute = Attribute { id: AttributeId(at as u32), value_type, filterable: true };
+            let attribute =
+                Attribute { filterable: true, ..Attribute::of(AttributeId(at as u32), value_type) };
             schema.attributes.insert(name, attribute);
         }
         let live = Live {
@@ -333,7 +334,7 @@ fn value(json: &Json, value_type: Type) -> Option<Value> {
             let all: Option<Vec<_>> = json.as_array()?.iter().map(|e| scalar(e, t)).collect();
             Some(Value::Array(all?.into()))
         }
-        Type::Vector(_) => None,
+        _ => None,
     }
 }
 

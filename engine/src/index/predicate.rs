@@ -58,6 +58,24 @@ pub enum Operator {
     AnyGt,
     /// Is an array with a larger or equal element.
     AnyGte,
+    /// Is matched, whole, by a glob; of an array: has an element that is.
+    Glob,
+    /// The complement of [`Operator::Glob`].
+    NotGlob,
+    /// As [`Operator::Glob`], in upper or lower case.
+    IGlob,
+    /// The complement of [`Operator::IGlob`].
+    NotIGlob,
+    /// Is matched somewhere by a regular expression.
+    Regex,
+}
+
+impl Predicate {
+    /// That both hold.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::And(vec![self, other])
+    }
 }
 
 impl Operator {
@@ -80,11 +98,16 @@ impl Operator {
             Self::AnyLte => "AnyLte",
             Self::AnyGt => "AnyGt",
             Self::AnyGte => "AnyGte",
+            Self::Glob => "Glob",
+            Self::NotGlob => "NotGlob",
+            Self::IGlob => "IGlob",
+            Self::NotIGlob => "NotIGlob",
+            Self::Regex => "Regex",
         }
     }
 
     /// Every operator.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Eq,
         Self::NotEq,
         Self::In,
@@ -101,6 +124,11 @@ impl Operator {
         Self::AnyLte,
         Self::AnyGt,
         Self::AnyGte,
+        Self::Glob,
+        Self::NotGlob,
+        Self::IGlob,
+        Self::NotIGlob,
+        Self::Regex,
     ];
 
     /// The operator of this name on the wire, if it is one.

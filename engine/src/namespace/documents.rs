@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use crate::base::limits;
 use crate::base::planted::{self, Bug};
 use crate::base::time::WallTime;
-use crate::base::value::{Document, Id, IdType, Raw, Type};
+use crate::base::value::{Document, Id, IdType, Raw};
 use crate::format::head::Live;
 use crate::format::log::{Batch, IdempotencyRecord, Operation, WriteOutcome};
 use crate::format::schema::Schema;
@@ -183,7 +183,7 @@ impl Group<'_> {
     ) -> Result<Option<Operation>, WriteError> {
         let is_vector = |(name, _): &&(_, _)| {
             let attribute = schema.attributes.get(name);
-            attribute.is_some_and(|a| matches!(a.value_type, Type::Vector(_)))
+            attribute.is_some_and(|a| a.value_type.is_vector())
         };
         if raw.attributes.iter().any(|pair| is_vector(&pair)) {
             return Err(InvalidWrite::PatchedVector.into());

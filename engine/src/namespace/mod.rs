@@ -6,7 +6,8 @@
 //! | [`invariants`] | What does every head satisfy?                                          |
 //! | [`segments`]   | What do flushes and merges change, and what is merged next?            |
 //! | [`overlay`]    | What is committed and not indexed, and what does it say of an id?      |
-//! | [`request`]    | What do clients ask, and what are they told?                           |
+//! | [`request`]    | What do clients write, and what are they told?                         |
+//! | [`question`]   | What do clients ask, and what are they told?                           |
 //! | [`documents`]  | What does a group of requests write?                                   |
 //! | [`schema`]     | What type has a value, and does it fit?                                |
 //! | [`snapshot`]   | What does a node hold of a namespace at one head?                      |
@@ -15,6 +16,7 @@ pub mod documents;
 pub mod head;
 pub mod invariants;
 pub mod overlay;
+pub mod question;
 pub mod request;
 pub mod schema;
 pub mod segments;

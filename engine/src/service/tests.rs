@@ -122,7 +122,7 @@ impl Bench {
                     Value::Scalar(Scalar::Int(n)) => *n,
                     other => panic!("{other:?}"),
                 }),
-                other @ Found::Aggregates(_) => panic!("{other:?}"),
+                other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
         }
@@ -141,7 +141,7 @@ fn by_id(id: u64) -> QueryRequest {
             operator: Operator::Eq,
             operand: Raw::Integer(id.into()),
         }),
-        want: Want::Rows { rank: Rank::By(vec![]), limit: 1, include: Include::All },
+        want: Want::rows(Rank::By(vec![]), 1, Include::All),
         consistency: Consistency::Strong,
     }
 }

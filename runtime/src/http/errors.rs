@@ -141,7 +141,7 @@ impl Failure {
         let text = error.to_string();
         match error {
             QueryError::NoNamespace => Self::no_namespace(name),
-            QueryError::Invalid(_) => Self::meaning(text),
+            QueryError::Invalid(_) | QueryError::TooLarge { .. } => Self::meaning(text),
             QueryError::Unavailable | QueryError::Vanished(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
             }

@@ -158,7 +158,7 @@ impl Server {
             hits: reads.hits,
             misses: reads.misses,
         };
-        let bytes = query::bytes_hint(&found);
+        let bytes = query::bytes_hint(&found.found);
         let print = move || query::answer(&parsed, &found, performance);
         Ok(Answer::json(self.parsed(bytes, print).await?))
     }
@@ -195,7 +195,6 @@ impl Server {
         let request = WriteRequest {
             schema: said.attributes,
             id_type: said.id_type,
-            metric: said.metric,
             create: Create::Never,
             ..WriteRequest::default()
         };
@@ -208,11 +207,8 @@ impl Server {
 
     /// Takes the hint: what a query needs first is loaded, and stays as long as there is room.
     async fn warm(&self, name: &NamespaceName) -> Result<Answer, Failure> {
-        let want = request::Want::Rows {
-            rank: request::Rank::By(Vec::new()),
-            limit: 1,
-            include: request::Include::Nothing,
-        };
+        let first = request::Rank::By(Vec::new());
+        let want = request::Want::rows(first, 1, request::Include::Nothing);
         let consistency = request::Consistency::Strong;
         self.found(name, QueryRequest { filter: None, want, consistency }).await?;
         let body = serde_json::json!({"status": "ACCEPTED", "message": "cache warm hint accepted"});

@@ -82,13 +82,6 @@ pub(super) fn parse(body: &[u8], key: Option<String>) -> Result<WriteRequest, Fa
     parsed.refuse_unsupported()?;
     let said = schema::parse(parsed.schema.unwrap_or_default())?;
     let metric = parsed.distance_metric.map(Metric::from);
-    if let (Some(one), Some(other)) = (metric, said.metric)
-        && one != other
-    {
-        return Err(Failure::meaning(format!(
-            "💔 distance metric mismatch, expected {one}, got {other}"
-        )));
-    }
     let deletes = parsed.deletes.map(|ids| ids.into_iter().map(|AnyRaw(id)| id).collect());
     let fingerprint = || xxhash_rust::xxh3::xxh3_128(body);
     Ok(WriteRequest {
@@ -97,7 +90,7 @@ pub(super) fn parse(body: &[u8], key: Option<String>) -> Result<WriteRequest, Fa
         deletes,
         schema: said.attributes,
         id_type: said.id_type,
-        metric: metric.or(said.metric),
+        metric,
         create: match parsed.create_namespace {
             None => Create::WithDocuments,
             Some(true) => Create::Always,
@@ -257,7 +250,7 @@ mod tests {
         let named = parsed(
             r#"{"schema":{"emb":{"type":"[2]f32","ann":true}},"upsert_rows":[{"id":1,"emb":"zczMPc3MTD4="}]}"#,
         );
-        assert_eq!(named.schema[0].1.value_type, Type::Vector(2));
+        assert_eq!(named.schema[0].1.value_type, Type::vector(2));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
     };
     let all = documents.iter().filter(|(id, attributes)| counts(id, attributes));
     match &query.want {
-        Want::Rows { rank, limit, include } => {
+        Want::Rows { rank, limit, include, .. } => {
             let mut rows: Vec<(&Id, &Attributes)> = all.map(|(id, a)| (id, &**a)).collect();
             rows.sort_by(|a, b| compare(rank, *a, *b).then(a.0.cmp(b.0)));
             if let Rank::Nearest { attribute, .. } = rank {
@@ -72,7 +72,7 @@ fn row(id: &Id, attributes: &Attributes, include: &Include) -> AnswerRow {
     };
     let attributes = attributes.iter().filter(|(name, _)| shown(name));
     let attributes = attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
-    AnswerRow { id: id.clone(), distance: None, attributes }
+    AnswerRow { id: id.clone(), distance: None, attributes, computed: Vec::new() }
 }
 
 fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Ordering {
@@ -200,7 +200,7 @@ mod tests {
             .map(|(id, x)| (Id::Uint(id), document(x)))
             .into();
         let rank = Rank::Nearest { attribute: name.clone(), to: raw(0.0) };
-        let want = Want::Rows { rank, limit: 3, include: Include::Nothing };
+        let want = Want::rows(rank, 3, Include::Nothing);
         let query = QueryRequest {
             filter: None,
             want,
