@@ -41,6 +41,7 @@ use crate::base::limits;
 use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
+use crate::format::frame::Damage;
 use crate::format::head::Head;
 use crate::format::layout::{self, Family, ObjectName, Place};
 use crate::format::log::{Batch, Payload, WriteOutcome};
@@ -105,6 +106,8 @@ struct Group {
     depth: Depth,
     /// Whether the head held was read after the commit began.
     is_fresh: bool,
+    /// The version that named an object which was not there.
+    missed: Option<Tag>,
 }
 
 /// A decision, ready to be written.
@@ -171,7 +174,7 @@ impl Commit {
         assert!(!plan.requests.is_empty(), "a commit is of something");
         let mentions = plan.requests.iter().any(|r| r.patches.is_some() || r.idempotency.is_some());
         let depth = if mentions { Depth::Snapshot } else { Depth::Head };
-        let group = Group { plan, depth, is_fresh: false };
+        let group = Group { plan, depth, is_fresh: false, missed: None };
         match held {
             Some(held) if group.is_enough(&held) => group.look_up(now, held),
             held => group.refresh(now, held),
@@ -301,10 +304,16 @@ impl Group {
     }
 
     /// What a decision needs could not be read.
-    fn unread(self, now: Timestamp, held: Held, error: &ReadError) -> Step<Commit> {
+    fn unread(mut self, now: Timestamp, held: Held, error: &ReadError) -> Step<Commit> {
+        let version = held.version.as_ref().map(|(tag, _)| tag.clone());
         match error {
+            // It is still the newest version that names what is not there: nobody retired the object.
+            ReadError::Vanished { key } if self.missed == version => {
+                self.fail(Some(held), &Damage::Gone.of(key).into())
+            }
             // The head has moved on since, or this object would be there (H2).
-            ReadError::Vanished { .. } if now < self.plan.deadline && !self.is_fresh => {
+            ReadError::Vanished { .. } if now < self.plan.deadline => {
+                self.missed = version;
                 self.refresh(now, Some(held))
             }
             ReadError::Vanished { .. } | ReadError::Late => {
