@@ -131,7 +131,7 @@ fn collect(small: bool) -> Setup {
 /// Batches so large that they are spilled to objects, and one that is staged.
 fn spill(small: bool) -> Setup {
     let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
-    let large = limits::SPILL_BATCH_BYTES_MIN + 1_000;
+    let large = limits::SPILL_BYTES_MIN + 1_000;
     Setup {
         scripts: vec![
             vec![put_large(1, 10, large), put_large(1, 11, limits::INLINE_BATCH_BYTES_MAX + 1_000)],
