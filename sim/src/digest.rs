@@ -83,7 +83,7 @@ impl Hasher for Mixer {
     }
 
     fn write_isize(&mut self, word: isize) {
-        self.mix(word as u128);
+        self.mix(word.cast_unsigned() as u128);
     }
 }
 

@@ -190,7 +190,9 @@ fn hunt_all(name: &str, effort: Effort) -> bool {
             Some(Catch { by, oracle, tried, steps }) => {
                 let steps = steps.map_or(String::new(), |steps| steps.to_string());
                 let oracle = oracle.number();
-                println!("| {number:>3} | {bug:?} | {by} | {oracle} | {tried} | {steps} | {seconds:.1} |");
+                println!(
+                    "| {number:>3} | {bug:?} | {by} | {oracle} | {tried} | {steps} | {seconds:.1} |"
+                );
             }
             None => {
                 missed += 1;

@@ -78,7 +78,7 @@ impl Mix {
     }
 
     fn write(&self, choices: &mut Choices, unique: u64) -> WriteRequest {
-        let mut ids: Vec<u64> = (0..1 + choices.choose(Site::Workload, 4))
+        let mut ids: Vec<u64> = (0..=choices.choose(Site::Workload, 4))
             .map(|_| choices.between(Site::Workload, 1, self.ids))
             .collect();
         ids.sort_unstable();

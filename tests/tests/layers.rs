@@ -127,16 +127,28 @@ fn our_crates_depend_one_way() {
 
 #[test]
 fn the_engine_brings_no_runtime_http_file_or_clock_crate() {
-    let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "-p", "sana-engine", "-e", "normal", "--prefix", "none"])
-        .current_dir(root())
-        .output()
-        .expect("cargo runs, for it runs this test");
-    let text = String::from_utf8_lossy(&tree.stdout);
-    let errors = String::from_utf8_lossy(&tree.stderr);
-    assert!(tree.status.success(), "cargo tree failed: {errors}");
+    let text = tree("sana-engine", "normal");
     let names: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(names.contains(&"sana-engine"), "cargo tree does not name the engine: {text}");
     let found: Vec<_> = names.iter().filter(|name| IMPURE.contains(name)).collect();
     assert!(found.is_empty(), "the engine must do without {found:?}:\n{text}");
+}
+
+#[test]
+fn no_bug_is_planted_in_the_server() {
+    let has_bugs = |package| tree(package, "normal,features").contains("\"planted\"");
+    assert!(has_bugs("sana-sim"), "the simulator's bugs are not seen: the test looks at nothing");
+    assert!(!has_bugs("sana-runtime"), "the server is built with the feature `planted`");
+}
+
+/// What a package is built of, as Cargo tells.
+fn tree(package: &str, edges: &str) -> String {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "-p", package, "-e", edges, "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs, for it runs this test");
+    let errors = String::from_utf8_lossy(&tree.stderr);
+    assert!(tree.status.success(), "cargo tree failed: {errors}");
+    String::from_utf8_lossy(&tree.stdout).into_owned()
 }

@@ -15,6 +15,7 @@ use sana_engine::base::id::{AttributeId, Cursor, Generation, Incarnation, Nonce,
 use sana_engine::base::name::{AttributeName, Key, NamespaceName};
 use sana_engine::base::time::{Timestamp, WallTime};
 use sana_engine::base::value::{Float, Id, IdType, Raw, Scalar, ScalarType, Type, Value, Vector};
+use sana_engine::format::columns::Column;
 use sana_engine::format::head::{Head, Live, State};
 use sana_engine::format::layout::{ObjectName, Place};
 use sana_engine::format::log::Log;
@@ -134,7 +135,7 @@ impl Namespace {
             ((segment.key(&place, extent), range), body.expect("stretches lie in their parts"))
         };
         let columns = directory.columns().iter().map(|(_, column)| column);
-        let pages = columns.chain([directory.ids()]).flat_map(|column| column.pages());
+        let pages = columns.chain([directory.ids()]).flat_map(Column::pages);
         let cache = pages.map(|page| stretch(&page.extent)).collect();
         let attribute = Attribute { id: AttributeId(0), value_type, filterable: metric.is_none() };
         let live = Live {

@@ -118,6 +118,7 @@ impl World {
         Self { objects: BTreeMap::new(), snapshot: Arc::new(snapshot), seed: 0 }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what was made is handed over")]
     fn change(&mut self, made: Option<Arc<Directory>>, edit: impl FnOnce(&mut Live, &mut Overlay)) {
         let mut head = (*self.snapshot.head).clone();
         let mut overlay = (*self.snapshot.overlay).clone();
@@ -223,7 +224,7 @@ impl World {
 
     fn stored(&self) -> u64 {
         let segments = &self.snapshot.live().manifest.segments;
-        segments.iter().map(|segment| segment.stored_bytes()).sum()
+        segments.iter().map(SegmentRef::stored_bytes).sum()
     }
 
     fn sizes(&self) -> String {

@@ -22,7 +22,8 @@ pub enum Predicate {
     },
 }
 
-/// How a [`Predicate`] compares. What null, arrays and types mean is in `docs/semantics.md`.
+/// How a [`Predicate`] compares. What null, arrays and types mean is decided where a filter is
+/// [resolved](crate::index::filter::Filter::resolve).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Operator {
     /// Is equal; with null: is missing.

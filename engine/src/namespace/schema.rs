@@ -254,10 +254,13 @@ fn cast_value(name: &AttributeName, attribute: &Attribute, raw: &Raw) -> Result<
         let attribute = name.to_string();
         WriteError::Rejected { attribute, problem }
     })?;
-    let largest = match &value {
-        Value::Scalar(scalar) => scalar.logical_bytes(),
-        Value::Array(elements) => elements.iter().map(Scalar::logical_bytes).max().unwrap_or(0),
-        Value::Vector(_) => 0,
+    // Elements count even if they have no bytes: pages bound how many they hold.
+    let (largest, count) = match &value {
+        Value::Scalar(scalar) => (scalar.logical_bytes(), 1),
+        Value::Array(elements) => {
+            (elements.iter().map(Scalar::logical_bytes).max().unwrap_or(0), elements.len() as u64)
+        }
+        Value::Vector(_) => (0, 1),
     };
     let too_large = |most: usize, filterable: bool| {
         let attribute = name.clone();
@@ -266,7 +269,7 @@ fn cast_value(name: &AttributeName, attribute: &Attribute, raw: &Raw) -> Result<
     if attribute.filterable && largest > limits::FILTERABLE_VALUE_BYTES_MAX as u64 {
         return Err(too_large(limits::FILTERABLE_VALUE_BYTES_MAX, true).into());
     }
-    if value.logical_bytes() > limits::VALUE_BYTES_MAX as u64 {
+    if value.logical_bytes().max(count) > limits::VALUE_BYTES_MAX as u64 {
         return Err(too_large(limits::VALUE_BYTES_MAX, false).into());
     }
     Ok(value)

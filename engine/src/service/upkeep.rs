@@ -11,7 +11,9 @@ use std::sync::Arc;
 use crate::base::id::{Generation, Nonces, Stamp};
 use crate::base::name::NamespaceName;
 use crate::base::time::{Timestamp, WallTime};
+use crate::format::head::Head;
 use crate::format::segment::Directory;
+use crate::machine::request::Tag;
 use crate::namespace::head::Edit;
 use crate::namespace::segments;
 use crate::ops::collect::{self, CollectPlan};
@@ -121,7 +123,7 @@ impl Upkeep {
             let age = wall.since(oldest.at);
             now + settings.trash_retention.saturating_sub(age)
         });
-        let sweep = live.map(|_| self.swept.0 + settings.sweep_every);
+        let sweep = view.version().map(|_| self.swept.0 + settings.sweep_every);
         // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
         let can_build = matches!(self.build, Build::Idle) && view.is_loaded();
         let build = [flush, merge].into_iter().flatten().min().filter(|_| can_build);
@@ -143,35 +145,10 @@ impl Upkeep {
         is_free: bool,
         nonces: &mut Nonces,
     ) -> Vec<Start> {
-        let mut starts = Vec::new();
-        let version = view.version().cloned();
-        let Some((tag, head)) = version.filter(|(_, head)| head.live().is_some()) else {
-            self.unindexed_since = None;
-            self.build = match self.build {
-                Build::Built(..) => Build::Idle,
-                ref build => build.clone(),
-            };
-            return starts;
-        };
-        let live = head.live().expect("it was looked at above");
-        if live.log.entries.is_empty() {
-            self.unindexed_since = None;
-        } else {
-            self.unindexed_since.get_or_insert(now);
-        }
-        if let Build::Built(edit, directory) = &self.build
-            && is_free
-        {
-            let plan = Plan {
-                namespace: name.clone(),
-                edit: edit.clone(),
-                wall,
-                nonces: nonces.fork(),
-                deadline: now + PUBLISH_TIME_MAX,
-            };
-            self.build = Build::Publishing(directory.clone());
-            starts.push(Start::Publication(Box::new(plan), tag.clone(), head.clone()));
-        }
+        self.notice(now, view);
+        let Some((tag, head)) = view.version().cloned() else { return Vec::new() };
+        let publication = self.publish(now, wall, name, (&tag, &head), is_free, nonces);
+        let mut starts: Vec<_> = publication.into_iter().collect();
         if now < self.resume_at {
             return starts;
         }
@@ -193,6 +170,7 @@ impl Upkeep {
             };
             starts.push(Start::Collect(Box::new(plan), tag.clone(), head.clone()));
         }
+        // A dead namespace is swept as well: what lands late in it is named by nobody.
         if !self.is_sweeping && self.swept.0 + settings.sweep_every <= now {
             self.is_sweeping = true;
             let plan = SweepPlan {
@@ -208,6 +186,48 @@ impl Upkeep {
             self.swept = (now, Some(head.step));
         }
         starts
+    }
+
+    /// Takes note of what the newest version says about what there is to do.
+    fn notice(&mut self, now: Timestamp, view: &View) {
+        let live = view.version().and_then(|(_, head)| head.live());
+        match live {
+            Some(live) if !live.log.entries.is_empty() => {
+                self.unindexed_since.get_or_insert(now);
+            }
+            Some(_) => self.unindexed_since = None,
+            None => {
+                self.unindexed_since = None;
+                if matches!(self.build, Build::Built(..)) {
+                    self.build = Build::Idle;
+                }
+            }
+        }
+    }
+
+    /// The publication of what was built, if the turn is free.
+    fn publish(
+        &mut self,
+        now: Timestamp,
+        wall: WallTime,
+        name: &NamespaceName,
+        (tag, head): (&Tag, &Arc<Head>),
+        is_free: bool,
+        nonces: &mut Nonces,
+    ) -> Option<Start> {
+        let Build::Built(edit, directory) = &self.build else { return None };
+        if !is_free {
+            return None;
+        }
+        let plan = Plan {
+            namespace: name.clone(),
+            edit: edit.clone(),
+            wall,
+            nonces: nonces.fork(),
+            deadline: now + PUBLISH_TIME_MAX,
+        };
+        self.build = Build::Publishing(directory.clone());
+        Some(Start::Publication(Box::new(plan), tag.clone(), head.clone()))
     }
 
     /// Finds the next merge, once for a generation.

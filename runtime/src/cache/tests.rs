@@ -1,3 +1,5 @@
+//! Tests of the cache, before a store that is slow and sometimes fails.
+
 use core::sync::atomic::AtomicUsize;
 
 use sana_engine::base::blob::Blob;

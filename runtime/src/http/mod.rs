@@ -150,3 +150,6 @@ async fn accept(
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ type Starts = Vec<(TaskId, Start)>;
 struct Over;
 
 /// How long a namespace stays in memory after it was last asked for, if it has nothing to do.
-const IDLE_TIME: Duration = Duration::from_mins(5);
+pub(super) const IDLE_TIME: Duration = Duration::from_mins(5);
 /// How often it is looked whether one that had something to do has it still.
 const IDLE_PAUSE: Duration = Duration::from_secs(10);
 /// The least time between two looks of a keeper: what is overdue and cannot begin yet is begun by
@@ -111,6 +111,17 @@ impl Hosted {
             self.sooner.notify_one();
         }
         starts
+    }
+
+    /// Ends it, as its keeper does, if it is idle.
+    #[cfg(test)]
+    pub(super) fn ends_if_idle(&self, now: Timestamp) -> bool {
+        let mut state = self.state();
+        let is_idle = state.is_idle(now);
+        if is_idle {
+            state.end();
+        }
+        is_idle
     }
 
     /// Ends it.

@@ -250,3 +250,6 @@ impl Shared {
         Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,7 +201,7 @@ mod tests {
             .into();
         let rank = Rank::Nearest { attribute: name.clone(), to: raw(0.0) };
         let want = Want::Rows { rank, limit: 3, include: Include::Nothing };
-        let query = QueryRequest { filter: None, want, consistency: Default::default() };
+        let query = QueryRequest { filter: None, want, consistency: Consistency::default() };
         let Found::Rows(rows) = find(&documents, &query) else { panic!("asked for rows") };
         let ids: Vec<_> = rows.into_iter().map(|row| row.id).collect();
         assert_eq!(ids, [2, 3, 1].map(Id::Uint));

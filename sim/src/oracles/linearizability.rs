@@ -367,7 +367,7 @@ mod tests {
 
     fn query() -> QueryRequest {
         let want = Want::Rows { rank: Rank::By(vec![]), limit: 9, include: Include::All };
-        QueryRequest { filter: None, want, consistency: Default::default() }
+        QueryRequest { filter: None, want, consistency: Consistency::default() }
     }
 
     fn oracle(result: Result<(), Broken>) -> Option<Oracle> {

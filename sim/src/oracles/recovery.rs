@@ -67,6 +67,7 @@ pub fn contents(
     Ok(Some(Shared::new(documents)))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `or_else`")]
 fn unreadable<T>(bad: BadObject) -> Result<T, Broken> {
     Oracle::Recoverable.broken(bad.to_string())
 }

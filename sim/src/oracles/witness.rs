@@ -46,6 +46,10 @@ impl Witness {
     /// # Errors
     ///
     /// [`Broken`] if a property does not hold any more.
+    ///
+    /// # Panics
+    ///
+    /// If the store says that it stored a head and has none.
     pub fn saw(&mut self, store: &Store, request: &Request, reply: &Reply) -> Result<(), Broken> {
         match (request, reply) {
             (Request::Put { key, .. }, Reply::Stored { .. })

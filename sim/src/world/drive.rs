@@ -82,6 +82,7 @@ impl World {
         Ok(did)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a reply is heard once")]
     fn stepped(
         &mut self,
         n: usize,

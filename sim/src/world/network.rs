@@ -69,7 +69,7 @@ impl World {
             self.nodes[node].paused_until = self.now + pause;
             self.tell(|| format!("node {node} stands still for {pause} ms"));
         } else if roll < faults.crash + faults.pause + faults.calendar {
-            let off = self.choices.between(Site::Node, 0, 200_000) as i64 - 100_000;
+            let off = self.choices.between(Site::Node, 0, 200_000).cast_signed() - 100_000;
             self.activations.count(Fault::CalendarSet);
             self.nodes[node].clock.calendar_off = off;
         }
@@ -129,6 +129,7 @@ impl World {
     }
 
     /// A request reaches the store and is performed.
+    #[expect(clippy::needless_pass_by_value, reason = "a parcel arrives once")]
     pub(super) fn arrive(&mut self, parcel: Parcel) -> Result<(), Broken> {
         let Parcel { node, life, space, request, .. } = &parcel;
         let (node, life, space) = (*node, *life, *space);

@@ -81,9 +81,9 @@ pub struct Vectors {
 
 /// Where the norms of a page of vectors begin: at a multiple of this many bytes.
 pub(super) const VECTOR_ALIGNMENT: usize = 64;
-/// Elements of all arrays of a page together. A document's size bounds them; so nobody makes us
-/// allocate more.
-const ELEMENTS_MAX: usize = limits::DOCUMENT_BYTES_MAX;
+/// Elements of all arrays of a page together: those of a page that was not full, and of one more array.
+/// So nobody makes us allocate more.
+const ELEMENTS_MAX: usize = limits::PAGE_BYTES + limits::VALUE_BYTES_MAX;
 
 impl ColumnPage {
     /// Opens a page: `bytes` is what stands in the page's extent, which lies in the object `key`.

@@ -1,3 +1,5 @@
+//! What was written as a page reads back, and hostile pages are errors.
+
 use proptest::prelude::*;
 use std::sync::Arc;
 

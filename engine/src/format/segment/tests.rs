@@ -1,3 +1,5 @@
+//! A segment reads back as it was written, and a damaged one is an error.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

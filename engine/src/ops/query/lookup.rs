@@ -80,9 +80,9 @@ impl Lookup {
         for (read, ids) in core::mem::take(flying) {
             let block = source.open_block(&read, &arrived[&read])?;
             for id in ids {
-                let place = |position| Place { segment: read.segment, position };
-                let place = block.find(&id).map(place).filter(|place| source.lives(*place));
-                if let Some(place) = place {
+                let position = source.find(&read, &block, &id)?;
+                let place = position.map(|position| Place { segment: read.segment, position });
+                if let Some(place) = place.filter(|place| source.lives(*place)) {
                     let other = found.insert(id, place);
                     assert_eq!(other, None, "L1: two rows of one id live");
                 }

@@ -40,6 +40,7 @@ mod vector;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::base::blob::Blob;
 use crate::base::host::Host;
 use crate::base::time::Timestamp;
 use crate::base::value::{Document, Id, Value};
@@ -167,11 +168,7 @@ impl Stage {
     }
 
     /// Takes what was read.
-    fn take(
-        &mut self,
-        plan: &Plan,
-        arrived: BTreeMap<Read, crate::base::blob::Blob>,
-    ) -> Result<(), QueryError> {
+    fn take(&mut self, plan: &Plan, arrived: BTreeMap<Read, Blob>) -> Result<(), QueryError> {
         match self {
             Self::Planning => Ok(()),
             Self::LookingUp(lookup) => lookup.take(&plan.source, &arrived),
@@ -225,13 +222,16 @@ impl Fetching {
         let Wanted::Rows { include, .. } = &plan.want else { panic!("rows are wanted") };
         let include: BTreeSet<_> = include.iter().map(|(_, attribute)| *attribute).collect();
         let candidates = top.into_sorted();
+        let ascending = candidates.is_sorted_by(|a, b| (&a.rank, &a.id) < (&b.rank, &b.id));
+        assert!(ascending, "Q2: a document stands once in an answer, in order");
         let places = candidates.iter().map(|candidate| candidate.place);
         let rows = Rows::begin(&plan.source, places, &include);
         Ok(Stage::Fetching(Self { candidates, held, rows }))
     }
 
     fn answer(self, plan: &Plan) -> Answer {
-        let Wanted::Rows { include, .. } = &plan.want else { panic!("rows are wanted") };
+        let Wanted::Rows { include, limit, .. } = &plan.want else { panic!("rows are wanted") };
+        assert!(self.candidates.len() <= *limit, "no more rows than asked for");
         let overlay = &plan.source.snapshot.overlay;
         let mut answer = Vec::with_capacity(self.candidates.len());
         for (candidate, values) in self.candidates.into_iter().zip(self.rows.into_values()) {

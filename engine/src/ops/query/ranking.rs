@@ -112,6 +112,8 @@ impl Ranking {
     /// Begins with what was selected. `collected` holds what was found elsewhere.
     pub(super) fn begin(plan: &Plan, selected: Selected, mut collected: Collected) -> Self {
         let Selected { positions: selected, held } = selected;
+        let segments = plan.source.directories().count();
+        assert_eq!(selected.len(), segments, "a selection for each segment");
         if let Collected::Figures(tallies) = &mut collected {
             let rows = selected.iter().map(Positions::len).sum();
             for (_, tally) in tallies {

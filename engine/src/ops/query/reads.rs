@@ -1,7 +1,6 @@
 //! What a query reads: pages and blocks of segments, a window at a time.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::base::blob::Blob;
@@ -92,6 +91,7 @@ impl Source {
 
     /// Asks for all of these.
     pub(super) fn round(&self, reads: &[Read]) -> Round {
+        assert!(!reads.is_empty(), "a round without requests would sleep until the deadline");
         let request = |read| {
             let extent = self.extent(read);
             let range = ByteRange { start: u64::from(extent.start), end: extent.end() };
@@ -119,10 +119,20 @@ impl Source {
         reads.into_iter().zip(replies).map(body).collect()
     }
 
-    /// Opens a page.
+    /// Opens a page. What it holds is of the type that the schema says (S1), and ids have no gaps.
     pub(super) fn open(&self, read: &Read, bytes: &Blob) -> Result<ColumnPage, QueryError> {
         let (column, page) = self.page(read);
-        Ok(ColumnPage::open(column.value_type(), page, &self.key(read), bytes)?)
+        let (value_type, key) = (column.value_type(), self.key(read));
+        let opened = ColumnPage::open(value_type, page, &key, bytes)?;
+        let expected = match read.of {
+            Of::Page(Some(attribute), _) => {
+                let described = self.snapshot.live().schema.by_id(attribute);
+                described.is_some_and(|(_, attribute)| attribute.value_type == value_type)
+            }
+            _ => opened.presence().is_full() && opened.id(0).is_some(),
+        };
+        let wrong = || Damage::Content("S1: a page holds values of another type").of(&key);
+        Ok(expected.then_some(opened).ok_or_else(wrong)?)
     }
 
     /// Opens a block of ids.
@@ -130,6 +140,21 @@ impl Source {
         let Of::Block(place) = read.of else { panic!("a page is no block: {read:?}") };
         let block = &self.directory(read.segment).id_blocks()[place];
         Ok(IdBlock::open(block, &self.key(read), bytes)?)
+    }
+
+    /// The position of an id, if the block has it.
+    pub(super) fn find(
+        &self,
+        read: &Read,
+        block: &IdBlock,
+        id: &Id,
+    ) -> Result<Option<u32>, QueryError> {
+        let position = block.find(id);
+        if position.is_some_and(|position| position >= self.directory(read.segment).rows()) {
+            let wrong = Damage::Content("an id stands at a position that does not exist");
+            return Err(wrong.of(&self.key(read)).into());
+        }
+        Ok(position)
     }
 
     /// The blocks that may hold these ids, each with those it may hold.
@@ -167,5 +192,6 @@ pub(super) fn window<T>(queue: &mut VecDeque<T>, mut bytes: impl FnMut(&T) -> us
         }
         taken.extend(queue.pop_front());
     }
+    assert!(queue.is_empty() || !taken.is_empty(), "a window makes progress");
     taken
 }

@@ -1,3 +1,5 @@
+//! Tests of queries: what is read from a body, and what is printed.
+
 use sana_engine::base::value::{Float, Raw, Scalar, Value as Stored, Vector};
 use sana_engine::namespace::request::{Distance, Operator, Predicate, Statistics};
 

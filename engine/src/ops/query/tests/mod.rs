@@ -1,3 +1,5 @@
+//! Answers against brute force, what they cost, and what can go wrong.
+
 mod dice;
 mod model;
 mod world;

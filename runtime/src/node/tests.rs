@@ -1,0 +1,117 @@
+//! Tests of a node, on a store in memory.
+
+use sana_engine::base::name::AttributeName;
+use sana_engine::base::value::Raw;
+use sana_engine::namespace::request::{
+    Consistency, Found, Include, Predicate, Rank, RawDocument, Want,
+};
+
+use super::*;
+use crate::store::memory::MemoryStore;
+
+fn node(store: &MemoryStore) -> Node {
+    let store = store.clone().into();
+    Node::start(store, 1 << 20, 1, Settings::default(), Arc::new(Metrics::new()))
+}
+
+fn name(name: &str) -> NamespaceName {
+    NamespaceName::parse(name).unwrap()
+}
+
+fn upsert(id: i128) -> WriteRequest {
+    let attribute = (AttributeName::parse("a").unwrap(), Raw::Integer(id));
+    let document = RawDocument { id: Raw::Integer(id), attributes: vec![attribute] };
+    WriteRequest { upserts: Some(vec![document]), ..WriteRequest::default() }
+}
+
+async fn count(node: &Node, namespace: &NamespaceName) -> usize {
+    let want = Want::Rows { rank: Rank::By(vec![]), limit: 1_000, include: Include::Nothing };
+    let filter: Option<Predicate> = None;
+    let request = QueryRequest { filter, want, consistency: Consistency::Strong };
+    let (answer, _) = node.query(namespace, request).await.unwrap().unwrap();
+    match answer.found {
+        Found::Rows(rows) => rows.len(),
+        Found::Aggregates(_) => panic!("rows were asked for"),
+    }
+}
+
+#[tokio::test]
+async fn what_one_node_wrote_another_reads() {
+    let store = MemoryStore::new();
+    let (one, other, docs) = (node(&store), node(&store), name("docs"));
+    for id in 0..3 {
+        one.write(&docs, upsert(id), 10).await.unwrap().unwrap();
+        assert_eq!(count(&other, &docs).await as i128, id + 1);
+    }
+    assert_eq!(one.list("", None, 10).await.unwrap().names, std::slice::from_ref(&docs));
+    assert_eq!(other.delete(&docs).await.unwrap(), Ok(true));
+    assert_eq!(one.delete(&docs).await.unwrap(), Ok(false));
+    assert_eq!(one.describe(&docs).await.unwrap().unwrap_err(), QueryError::NoNamespace);
+}
+
+#[tokio::test]
+async fn a_writer_that_goes_away_changes_nothing() {
+    let (node, docs) = (node(&MemoryStore::new()), name("docs"));
+    tokio::select! {
+        biased;
+        _ = node.write(&docs, upsert(1), 10) => panic!("a write waits for its commit"),
+        () = core::future::ready(()) => {}
+    }
+    node.write(&docs, upsert(2), 10).await.unwrap().unwrap();
+    assert_eq!(count(&node, &docs).await, 2);
+}
+
+#[tokio::test]
+async fn a_crash_is_told_to_who_waits_and_the_next_request_starts_anew() {
+    let (node, docs) = (node(&MemoryStore::new()), name("docs"));
+    node.write(&docs, upsert(1), 10).await.unwrap().unwrap();
+    let waits = node.ask(&docs, |_, _| {});
+    let crashes = async {
+        tokio::task::yield_now().await;
+        node.hand(&docs, |_| panic!("on purpose"))
+    };
+    let (waited, crashed) = tokio::join!(waits, crashes);
+    assert_eq!(waited.unwrap_err(), Crashed);
+    assert_eq!(crashed, Err(Crashed));
+    node.write(&docs, upsert(2), 10).await.unwrap().unwrap();
+    assert_eq!(count(&node, &docs).await, 2);
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_idle_and_indexed_leaves_memory_and_comes_back() {
+    let (node, docs) = (node(&MemoryStore::new()), name("docs"));
+    node.write(&docs, upsert(1), 10).await.unwrap().unwrap();
+    let hosted = node.shared.namespaces().get(&docs).cloned().unwrap();
+    let now = node.shared.clock.now();
+    assert!(!hosted.ends_if_idle(now), "somebody just asked for it");
+    let later = now + hosted::IDLE_TIME;
+    assert!(!hosted.ends_if_idle(later), "it has something to index");
+    for _ in 0..200 {
+        if hosted.ends_if_idle(later) {
+            assert_eq!(count(&node, &docs).await, 1);
+            assert_eq!(node.held().len(), 1, "the one that is over was forgotten");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it never was idle");
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_left_is_indexed() {
+    let (store, docs) = (MemoryStore::new(), name("docs"));
+    let metrics = Arc::new(Metrics::new());
+    let settings = Settings { indexes: false, ..Settings::default() };
+    let earlier = Node::start(store.clone().into(), 1 << 20, 1, settings, metrics);
+    earlier.write(&docs, upsert(1), 10).await.unwrap().unwrap();
+    let later = node(&store);
+    later.look_at_all().await;
+    for _ in 0..200 {
+        let head = earlier.describe(&docs).await.unwrap().unwrap();
+        if head.live().is_some_and(|live| live.log.entries.is_empty()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the log was not indexed");
+}
