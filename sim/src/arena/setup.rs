@@ -16,7 +16,7 @@ use crate::store::{Store, Tags};
 use crate::workload::{name, schema};
 
 /// The names of all explorations.
-pub const NAMES: [&str; 6] = ["flush", "collect", "retry", "commit", "delete", "spill"];
+pub const NAMES: [&str; 7] = ["flush", "merge", "collect", "retry", "commit", "delete", "spill"];
 
 /// The exploration of this name. `small` ones are for tests: they take seconds.
 pub fn named(name: &str, small: bool) -> Option<Setup> {
@@ -25,6 +25,7 @@ pub fn named(name: &str, small: bool) -> Option<Setup> {
         "retry" => retry(small),
         "flush" => flush(small),
         "delete" => delete(small),
+        "merge" => merge(small),
         "collect" => collect(small),
         "spill" => spill(small),
         _ => return None,
@@ -114,6 +115,21 @@ fn delete(small: bool) -> Setup {
         ],
         sometimes: vec![Mark::Tombstone, Mark::Reborn, Mark::LandedLate, Mark::Unknown],
         ..base("delete", mishaps)
+    }
+}
+
+/// Merges of the newest segments, which kill rows in older ones, by two mergers.
+fn merge(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
+    Setup {
+        scripts: vec![
+            vec![put(1, 10, None), put(1, 11, None), put(2, 12, None)],
+            vec![Deed::Flush, Deed::Flush, Deed::Flush, Deed::Merge],
+            vec![Deed::Merge],
+            vec![look()],
+        ],
+        sometimes: vec![Mark::Merged, Mark::Superseded, Mark::Rebased],
+        ..base("merge", mishaps)
     }
 }
 
