@@ -36,6 +36,11 @@ impl Witness {
         }
     }
 
+    /// Every writer turns writes away above this many unindexed bytes.
+    pub fn limit(&mut self, bytes: u64) {
+        self.chain.change(|chain| chain.limit(bytes));
+    }
+
     /// The versions its head had.
     pub fn chain(&self) -> &Chain {
         &self.chain

@@ -148,9 +148,11 @@ impl World {
         let space = |n: usize| {
             let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
             let first = n * size.nodes / size.spaces.max(1);
+            let mut witness = Witness::new(name.clone());
+            witness.limit(profile.settings.unindexed_bytes_max);
             let nodes = 0..size.nodes_per_space.min(size.nodes);
             Space {
-                witness: Witness::new(name.clone()),
+                witness,
                 name,
                 past: vec![(0, None)],
                 nodes: nodes.map(|k| (first + k) % size.nodes).collect(),
