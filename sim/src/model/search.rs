@@ -16,6 +16,10 @@ use crate::model::{self, Attributes, Documents};
 
 /// What a query finds among these documents. Distances are left out: the model says only which rows
 /// there are and in which order.
+///
+/// # Panics
+///
+/// If the query asks for what no workload asks for.
 pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
     let counts = |id: &Id, attributes: &Attributes| {
         query.filter.as_ref().is_none_or(|filter| holds(filter, id, attributes))
@@ -42,6 +46,7 @@ pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
             };
             Found::Aggregates(wanted.iter().map(figure).collect())
         }
+        other => panic!("the workload asks for nothing like {other:?}"),
     }
 }
 
@@ -94,6 +99,7 @@ fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Orderin
             let far = |attributes: &Attributes| squared(attributes.get(attribute), to);
             far(a.1).total_cmp(&far(b.1))
         }
+        other @ Rank::Likest { .. } => panic!("the workload has no order like {other:?}"),
     }
 }
 
@@ -142,7 +148,7 @@ fn compares(value: Option<&Value>, operator: Operator, operand: &Raw) -> bool {
     let elements = || match value {
         Some(Value::Array(elements)) => elements.to_vec(),
         Some(Value::Scalar(scalar)) => vec![scalar.clone()],
-        Some(Value::Vector(_)) | None => vec![],
+        _ => vec![],
     };
     let operands = || match operand {
         Raw::List(all) => all.iter().map(model::scalar).collect(),
