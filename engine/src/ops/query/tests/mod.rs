@@ -3,6 +3,7 @@
 mod dice;
 mod model;
 mod patterns;
+mod semantics;
 mod world;
 
 use proptest::prelude::*;
