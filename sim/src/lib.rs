@@ -16,6 +16,8 @@
 //! | [`workload`] | What do clients ask?                                                     |
 //! | [`guard`]    | What if the engine panics?                                               |
 //! | [`mutants`]  | Are bugs found?                                                          |
+//! | [`report`]   | What do explorations and hunts print?                                    |
+//! | [`stopwatch`] | How long did it take?                                                   |
 //! | [`words`]    | How is it told?                                                          |
 
 pub mod arena;
@@ -28,6 +30,8 @@ pub mod marks;
 pub mod model;
 pub mod mutants;
 pub mod oracles;
+pub mod report;
+pub mod stopwatch;
 pub mod store;
 pub mod swarm;
 pub mod words;
