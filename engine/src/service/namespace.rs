@@ -228,6 +228,17 @@ impl NamespaceService {
         quiet && self.upkeep.is_idle() && (done || !self.settings.indexes)
     }
 
+    /// Whose requests an operation under way works for.
+    pub fn tickets(&self, id: TaskId) -> Vec<Ticket> {
+        match self.running.get(&id) {
+            Some(Running::Commit { tickets, .. }) => tickets.clone(),
+            Some(Running::Delete(ticket)) => vec![*ticket],
+            Some(Running::Query(ask)) => vec![ask.ticket],
+            Some(Running::Refresh { asks, .. }) => asks.iter().map(|ask| ask.ticket).collect(),
+            Some(Running::Upkeep) | None => Vec::new(),
+        }
+    }
+
     /// When to call [`due`](Self::due) at the latest, if nothing else happens.
     pub fn wake_at(&self, now: Timestamp, wall: WallTime) -> Option<Timestamp> {
         let interval = self.settings.commit_interval_min;
