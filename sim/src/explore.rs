@@ -15,9 +15,13 @@ use std::sync::{Mutex, MutexGuard};
 use crate::choices::Choices;
 use crate::digest::Digest;
 use crate::oracles::Broken;
+use crate::table::Table;
 
 /// A world that can be explored.
 pub trait World: Clone {
+    /// What need not be worked out twice, in one thread.
+    type Memo: Default + Send;
+
     /// What tells it from all others.
     fn digest(&self) -> Digest;
 
@@ -26,7 +30,12 @@ pub trait World: Clone {
     /// # Errors
     ///
     /// [`Broken`] if a property does not hold afterwards.
-    fn advance(&mut self, choices: &mut Choices, story: &mut Story) -> Result<bool, Broken>;
+    fn advance(
+        &mut self,
+        choices: &mut Choices,
+        story: &mut Story,
+        memo: &mut Self::Memo,
+    ) -> Result<bool, Broken>;
 
     /// What this world has come across that an exploration should: one bit each.
     fn marks(&self) -> u64;
@@ -47,6 +56,11 @@ impl Story {
     /// A story that nobody listens to: nothing is put into words.
     pub const fn silent() -> Self {
         Self { lines: None }
+    }
+
+    /// Whether somebody listens.
+    pub const fn is_told(&self) -> bool {
+        self.lines.is_some()
     }
 
     /// Adds a line.
@@ -142,8 +156,10 @@ pub fn explore<W: World + Send>(
 }
 
 /// What is known between rounds of events.
-struct Search<W> {
-    seen: Seen,
+struct Search<W: World> {
+    seen: Table<()>,
+    /// One of each thread that has none of them now.
+    memos: Vec<W::Memo>,
     origins: Vec<Origin>,
     next_front: Vec<Chunk<W>>,
     /// A property that was broken, and by which step of which world.
@@ -162,10 +178,11 @@ struct Expanded<W> {
 
 impl<W: World + Send> Search<W> {
     fn new(first: Digest) -> Self {
-        let mut seen = Seen::new();
-        seen.insert(first);
+        let mut seen = Table::new();
+        seen.entry(first);
         Self {
             seen,
+            memos: Vec::new(),
             origins: vec![Origin { from: 0, step: 0 }],
             next_front: Vec::new(),
             broken: None,
@@ -184,24 +201,25 @@ impl<W: World + Send> Search<W> {
         let next = AtomicUsize::new(0);
         let waiting = Mutex::new((self, 0, BTreeMap::new()));
         let work = || {
+            let mut memo = locked(&waiting).0.memos.pop().unwrap_or_default();
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
-                let Some(chunk) = chunks.get(n) else { return };
-                let expanded = expand(std::mem::take(&mut *locked(chunk)));
+                let Some(chunk) = chunks.get(n) else { break };
+                let expanded = expand(std::mem::take(&mut *locked(chunk)), &mut memo);
                 let mut waiting = locked(&waiting);
                 let (search, taken, results) = &mut *waiting;
                 results.insert(n, expanded);
-                while let Some(expanded) = results.remove(taken) {
-                    if search.is_over() {
-                        return;
-                    }
+                while !search.is_over()
+                    && let Some(expanded) = results.remove(taken)
+                {
                     search.take_in(expanded, bounds);
                     *taken += 1;
                 }
                 if search.is_over() {
-                    return;
+                    break;
                 }
             }
+            locked(&waiting).0.memos.push(memo);
         };
         std::thread::scope(|scope| {
             for _ in 1..bounds.threads {
@@ -217,7 +235,7 @@ impl<W: World + Send> Search<W> {
         self.found.marks |= expanded.marks;
         self.broken = expanded.broken;
         for (digest, origin, world) in expanded.next {
-            if !self.seen.insert(digest) {
+            if !self.seen.entry(digest).1 {
                 continue;
             }
             if self.next_front.last().is_none_or(|chunk| chunk.len() == CHUNK) {
@@ -236,14 +254,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Takes every step of these worlds, up to one that breaks a property.
-fn expand<W: World>(chunk: Chunk<W>) -> Expanded<W> {
+fn expand<W: World>(chunk: Chunk<W>, memo: &mut W::Memo) -> Expanded<W> {
     let mut all = Expanded { next: Vec::new(), transitions: 0, ends: 0, marks: 0, broken: None };
     for (from, world) in chunk {
         let mut choices = Choices::enumerating();
         let mut step = 0;
         loop {
             let mut next = world.clone();
-            let result = next.advance(&mut choices, &mut Story::silent());
+            let result = next.advance(&mut choices, &mut Story::silent(), memo);
             let origin = Origin { from, step };
             all.transitions += 1;
             all.marks |= next.marks();
@@ -281,61 +299,19 @@ fn way_to(origins: &[Origin], Origin { from, step }: Origin) -> Vec<u32> {
 pub fn replay<W: World>(first: &W, way: &[u32]) -> (Vec<String>, Option<Broken>) {
     let mut world = first.clone();
     let mut story = Story::told();
+    let mut memo = W::Memo::default();
     for step in way {
         // The steps before are taken only to learn which decisions this one is.
         let mut choices = Choices::enumerating();
         for _ in 0..*step {
-            let _ = world.clone().advance(&mut choices, &mut Story::silent());
+            let _ = world.clone().advance(&mut choices, &mut Story::silent(), &mut memo);
             choices.next_sequence();
         }
-        if let Err(broken) = world.advance(&mut choices, &mut story) {
+        if let Err(broken) = world.advance(&mut choices, &mut story, &mut memo) {
             return (story.into_lines(), Some(broken));
         }
     }
     (story.into_lines(), None)
-}
-
-/// A set of fingerprints: a table with open addressing, for a fingerprint is its own hash.
-#[derive(Debug)]
-struct Seen {
-    slots: Vec<Digest>,
-    count: usize,
-}
-
-impl Seen {
-    fn new() -> Self {
-        Self { slots: vec![0; 1 << 16], count: 0 }
-    }
-
-    /// Adds a fingerprint. False if it was there.
-    fn insert(&mut self, digest: Digest) -> bool {
-        // Zero marks an empty slot. A fingerprint that is zero passes for the one beside it.
-        let digest = digest.max(1);
-        if self.count * 8 > self.slots.len() * 5 {
-            let bigger = vec![0; self.slots.len() * 2];
-            for digest in std::mem::replace(&mut self.slots, bigger) {
-                if digest != 0 {
-                    let slot = self.slot(digest);
-                    self.slots[slot] = digest;
-                }
-            }
-        }
-        let slot = self.slot(digest);
-        let is_new = self.slots[slot] == 0;
-        self.slots[slot] = digest;
-        self.count += usize::from(is_new);
-        is_new
-    }
-
-    /// Where this fingerprint is, or belongs.
-    fn slot(&self, digest: Digest) -> usize {
-        let mask = self.slots.len() - 1;
-        let mut slot = digest as usize & mask;
-        while self.slots[slot] != 0 && self.slots[slot] != digest {
-            slot = (slot + 1) & mask;
-        }
-        slot
-    }
 }
 
 #[cfg(test)]
@@ -353,11 +329,18 @@ mod tests {
     }
 
     impl World for Counters {
+        type Memo = ();
+
         fn digest(&self) -> Digest {
             digest::of(self)
         }
 
-        fn advance(&mut self, choices: &mut Choices, story: &mut Story) -> Result<bool, Broken> {
+        fn advance(
+            &mut self,
+            choices: &mut Choices,
+            story: &mut Story,
+            (): &mut (),
+        ) -> Result<bool, Broken> {
             let can: Vec<usize> = (0..2).filter(|i| self.counts[*i] < 9).collect();
             if can.is_empty() {
                 return Ok(false);
@@ -405,13 +388,5 @@ mod tests {
                 assert_eq!(format!("{many:?}"), format!("{one:?}"));
             }
         }
-    }
-
-    #[test]
-    fn a_set_of_fingerprints_knows_what_was_put_in() {
-        let mut seen = Seen::new();
-        let digests: Vec<Digest> = (0_u64..200_000).map(|n| digest::of(&n)).collect();
-        assert!(digests.iter().all(|digest| seen.insert(*digest)));
-        assert!(!digests.iter().any(|digest| seen.insert(*digest)));
     }
 }

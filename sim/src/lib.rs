@@ -18,6 +18,7 @@
 //! | [`mutants`]  | Are bugs found?                                                          |
 //! | [`report`]   | What do explorations and hunts print?                                    |
 //! | [`stopwatch`] | How long did it take?                                                   |
+//! | [`table`]    | What is known of a fingerprint?                                          |
 //! | [`words`]    | How is it told?                                                          |
 
 pub mod arena;
@@ -34,6 +35,7 @@ pub mod report;
 pub mod stopwatch;
 pub mod store;
 pub mod swarm;
+pub mod table;
 pub mod words;
 pub mod workload;
 pub mod world;

@@ -69,8 +69,12 @@ impl Store {
         Self { page, ..self }
     }
 
-    /// Does what a request asks for, and answers.
-    pub fn perform(&mut self, request: &Request) -> Reply {
+    /// Answers a request that changes nothing.
+    ///
+    /// # Panics
+    ///
+    /// If the request is to change something.
+    pub fn answer(&self, request: &Request) -> Reply {
         match request {
             Request::Get { key, range, unless } => match self.objects.get(key) {
                 None => Reply::Missing,
@@ -86,6 +90,17 @@ impl Store {
                     Reply::Found { tag: tag.clone(), body }
                 }
             },
+            Request::List { prefix, after, limit } => {
+                self.list(prefix, after.as_ref(), (*limit).min(self.page) as usize)
+            }
+            Request::Put { .. } | Request::Delete { .. } => panic!("{request:?} is no question"),
+        }
+    }
+
+    /// Does what a request asks for, and answers.
+    pub fn perform(&mut self, request: &Request) -> Reply {
+        match request {
+            Request::Get { .. } | Request::List { .. } => self.answer(request),
             Request::Put { key, body, when } => {
                 let holds = match when {
                     When::Absent | When::Fresh => !self.objects.contains_key(key),
@@ -102,9 +117,6 @@ impl Store {
             Request::Delete { key } => {
                 self.objects.remove(key);
                 Reply::Deleted
-            }
-            Request::List { prefix, after, limit } => {
-                self.list(prefix, after.as_ref(), (*limit).min(self.page) as usize)
             }
         }
     }
