@@ -23,7 +23,7 @@ pub struct Memo {
 }
 
 /// Turns that are remembered. With more, all are forgotten: memory is bounded, and they come again.
-const TURNS_MAX: usize = 1 << 20;
+const TURNS_MAX: usize = 1 << 21;
 
 impl Memo {
     /// The turn of this fingerprint, if it was taken before.
