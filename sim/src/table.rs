@@ -31,6 +31,12 @@ impl<V: Default> Table<V> {
         self.count == 0
     }
 
+    /// The value of a fingerprint, if it has one.
+    pub fn get(&self, key: Digest) -> Option<&V> {
+        let slot = self.slot(key.max(1));
+        (self.keys[slot] != 0).then(|| &self.values[slot])
+    }
+
     /// The value of a fingerprint, a default one if it had none, and whether it had none.
     pub fn entry(&mut self, key: Digest) -> (&mut V, bool) {
         // Zero marks an empty slot. A fingerprint that is zero passes for the one beside it.
@@ -89,6 +95,8 @@ mod tests {
                 assert_eq!((is_new, *value), (pass == 0, n * pass));
                 *value = n;
             }
+            assert_eq!(table.get(digest::of(&7_u64)), Some(&7));
+            assert_eq!(table.get(digest::of(&200_000_u64)), None);
         }
         assert_eq!(table.len(), 200_000);
     }

@@ -3,6 +3,7 @@
 //! A turn depends on its actor, the store and the witness, and on nothing else of the world. Most
 //! worlds differ in the rest, so a turn that was taken in one of them is known for all.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::arena::turn::{Actor, Outcome};
@@ -15,45 +16,56 @@ use crate::table::Table;
 /// What one thread has worked out.
 #[derive(Debug, Default)]
 pub struct Memo {
-    turns: Table<Option<Arc<Outcome>>>,
-    actors: Table<Option<Shared<Actor>>>,
-    stores: Table<Option<Shared<Store>>>,
-    witnesses: Table<Option<Shared<Witness>>>,
-    closed: Table<Option<Shared<Witness>>>,
+    turns: Recent<Arc<Outcome>>,
+    actors: Recent<Shared<Actor>>,
+    stores: Recent<Shared<Store>>,
+    witnesses: Recent<Shared<Witness>>,
+    closed: Recent<Shared<Witness>>,
 }
 
-/// Turns that are remembered. With more, all are forgotten: memory is bounded, and they come again.
-const TURNS_MAX: usize = 1 << 21;
+/// Values that were asked for lately. What was not for a while is forgotten: it can be worked out again.
+#[derive(Debug)]
+struct Recent<V> {
+    young: Table<Option<V>>,
+    old: Table<Option<V>>,
+}
+
+/// When so many turns are young, all that is young becomes old, and what was old is forgotten.
+const YOUNG_MAX: usize = 1 << 18;
 
 impl Memo {
     /// The turn of this fingerprint, if it was taken before.
     pub(super) fn turn(&mut self, key: Digest) -> Option<Arc<Outcome>> {
-        self.turns.entry(key).0.clone()
+        self.turns.get(key)
     }
 
     /// Remembers a turn.
     pub(super) fn keep(&mut self, key: Digest, outcome: Outcome) -> Arc<Outcome> {
-        if self.turns.len() > TURNS_MAX {
-            *self = Self::default();
-        }
         let Outcome { actor, store, witness, adrift, orphaned, marks } = outcome;
+        if self.turns.young.len() >= YOUNG_MAX {
+            self.turns.age();
+            self.actors.age();
+            self.stores.age();
+            self.witnesses.age();
+            self.closed.age();
+        }
         let outcome = Arc::new(Outcome {
-            actor: share(&mut self.actors, actor),
-            store: store.map(|store| share(&mut self.stores, store)),
-            witness: share(&mut self.witnesses, witness),
+            actor: self.actors.share(actor),
+            store: store.map(|store| self.stores.share(store)),
+            witness: self.witnesses.share(witness),
             adrift,
             orphaned,
             marks,
         });
-        *self.turns.entry(key).0 = Some(Arc::clone(&outcome));
+        self.turns.insert(key, Arc::clone(&outcome));
         outcome
     }
 
     /// The witness once nobody will hear of these requests any more.
     pub(super) fn without(&mut self, witness: &Shared<Witness>, over: &[OpId]) -> Shared<Witness> {
-        let (closed, _) = self.closed.entry(digest::of(&(witness, over)));
-        if let Some(closed) = closed {
-            return closed.clone();
+        let key = digest::of(&(witness, over));
+        if let Some(closed) = self.closed.get(key) {
+            return closed;
         }
         let mut next = witness.clone();
         next.change(|witness| {
@@ -64,11 +76,44 @@ impl Memo {
                 }
             });
         });
-        closed.insert(share(&mut self.witnesses, next)).clone()
+        let next = self.witnesses.share(next);
+        self.closed.insert(key, next.clone());
+        next
     }
 }
 
-/// The first share of this value that there was.
-fn share<T: std::hash::Hash>(table: &mut Table<Option<Shared<T>>>, value: Shared<T>) -> Shared<T> {
-    table.entry(value.digest()).0.get_or_insert(value).clone()
+impl<V: Clone> Recent<V> {
+    fn get(&mut self, key: Digest) -> Option<V> {
+        if let Some(value) = self.young.get(key) {
+            return value.clone();
+        }
+        let value = self.old.get(key)?.clone()?;
+        self.insert(key, value.clone());
+        Some(value)
+    }
+
+    fn insert(&mut self, key: Digest, value: V) {
+        *self.young.entry(key).0 = Some(value);
+    }
+
+    fn age(&mut self) {
+        self.old = std::mem::take(&mut self.young);
+    }
+}
+
+impl<T: Hash> Recent<Shared<T>> {
+    /// The first share of this value that there was.
+    fn share(&mut self, value: Shared<T>) -> Shared<T> {
+        let key = value.digest();
+        self.get(key).unwrap_or_else(|| {
+            self.insert(key, value.clone());
+            value
+        })
+    }
+}
+
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self { young: Table::new(), old: Table::new() }
+    }
 }
