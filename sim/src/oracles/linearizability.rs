@@ -133,32 +133,41 @@ impl Monitor {
         if self.is_lost {
             return Ok(());
         }
-        let before = self.clone();
         if self.is_guided {
             let change = self.open.get(&op);
-            self.readings.retain(|reading| {
+            let fits = |reading: &Reading| {
                 reading.explains(op, effect)
                     || change.is_some_and(|change| reading.changed_nothing(op, change, effect))
-            });
-        } else {
-            self.spread(Some((op, effect)));
-        }
-        if self.readings.is_empty() {
-            let change = before.open.get(&op);
-            let elsewhere = before.readings.iter().any(|reading| reading.done.contains_key(&op));
-            let happened = matches!(effect, Effect::Written(..) | Effect::Removed);
-            let oracle = if happened && !elsewhere {
-                Oracle::Recoverable
-            } else {
-                Oracle::Linearizable
             };
-            return oracle.broken(format!(
-                "request {op}, {change:?}, was answered {effect:?}, and the store says {:?}",
-                before.truth.as_deref()
-            ));
+            if !self.readings.iter().any(fits) {
+                return self.contradicted(op, effect);
+            }
+            self.readings.retain(fits);
+        } else {
+            let Some(readings) = self.spread(&self.truth, Some((op, effect))) else {
+                self.is_lost = true;
+                return Ok(());
+            };
+            if readings.is_empty() {
+                return self.contradicted(op, effect);
+            }
+            self.readings = readings;
         }
         self.end(op, Some(Ending::Answered));
         Ok(())
+    }
+
+    /// Says which property an answer breaks.
+    fn contradicted(&self, op: OpId, effect: &Effect) -> Result<(), Broken> {
+        let elsewhere = self.readings.iter().any(|reading| reading.done.contains_key(&op));
+        let happened = matches!(effect, Effect::Written(..) | Effect::Removed);
+        let oracle =
+            if happened && !elsewhere { Oracle::Recoverable } else { Oracle::Linearizable };
+        oracle.broken(format!(
+            "request {op}, {:?}, was answered {effect:?}, and the store says {:?}",
+            self.open.get(&op),
+            self.truth.as_deref()
+        ))
     }
 
     /// A client is told that its change did not and will not take effect.
@@ -182,6 +191,14 @@ impl Monitor {
     /// Nothing of this change can land any more, and nobody will hear of it.
     pub fn close(&mut self, op: OpId) {
         self.end(op, None);
+    }
+
+    /// Nobody will hear of this change, and it may still take effect.
+    pub fn unheard(&mut self, op: OpId) {
+        self.edit(|reading| {
+            reading.seen.remove(&op);
+            reading.was.remove(&op);
+        });
     }
 
     fn end(&mut self, op: OpId, ending: Option<Ending>) {
@@ -232,14 +249,16 @@ impl Monitor {
             (None, None) => true,
             _ => false,
         };
-        let before = self.readings.clone();
-        self.readings.retain(|reading| reading.seen[&op].iter().any(agrees));
-        if self.readings.is_empty() {
-            let seen: BTreeSet<&Contents> = before.iter().flat_map(|r| &r.seen[&op]).collect();
+        let fits = |reading: &Reading| reading.seen[&op].iter().any(agrees);
+        let readings = std::mem::take(&mut self.readings);
+        let (fit, unfit): (BTreeSet<_>, BTreeSet<_>) = readings.into_iter().partition(fits);
+        if fit.is_empty() {
+            let seen: BTreeSet<&Contents> = unfit.iter().flat_map(|r| &r.seen[&op]).collect();
             return Oracle::Linearizable.broken(format!(
                 "query {op}, {query:?}, was answered {answer:?}, and what it may have seen is one of {seen:?}"
             ));
         }
+        self.readings = fit;
         self.close_query(op);
         Ok(())
     }
@@ -260,10 +279,16 @@ impl Monitor {
         if self.is_lost || self.truth == *truth {
             return Ok(());
         }
-        let before = self.clone();
+        let Some(readings) = self.spread(truth, None) else {
+            self.is_lost = true;
+            return Ok(());
+        };
+        if readings.is_empty() {
+            return self.unexplained(truth);
+        }
+        self.readings = readings;
         self.truth.clone_from(truth);
-        self.spread(None);
-        if self.readings.is_empty() { before.unexplained(truth) } else { Ok(()) }
+        Ok(())
     }
 
     /// The store has changed: this is what can be recovered from it, and what the change carried.
@@ -281,28 +306,22 @@ impl Monitor {
         carried: Carried<'_>,
     ) -> Result<(), Broken> {
         assert!(self.is_guided, "only who is guided is told what a change carries");
-        let before = self.clone();
+        let reading = self.readings.first().expect("there is a reading");
+        let steps = reading.carrying(carried, &self.open);
+        let last = steps.last().map_or(&reading.state, |(_, state)| state);
+        if last.contents != *truth {
+            return self.unexplained(truth);
+        }
         self.truth.clone_from(truth);
-        let open = std::mem::take(&mut self.open);
-        self.edit(|reading| match carried {
-            Carried::Requests(ops) => {
-                for op in ops {
-                    if let Some(change) = open.get(op)
-                        && !reading.done.contains_key(op)
-                    {
-                        *reading = reading.with(*op, change);
-                    }
+        if !steps.is_empty() {
+            self.edit(|reading| {
+                for (done, state) in &steps {
+                    reading.done.extend(done.clone());
+                    reading.enter(state.clone());
                 }
-            }
-            Carried::Creation => {
-                let (state, _) = reading.state.after(&Change::Create);
-                reading.enter(Shared::new(state));
-            }
-            Carried::Nothing => (),
-        });
-        self.open = open;
-        self.readings.retain(|reading| reading.state.contents == *truth);
-        if self.readings.is_empty() { before.unexplained(truth) } else { Ok(()) }
+            });
+        }
+        Ok(())
     }
 
     /// Whether there were too many readings to follow them all.
@@ -323,9 +342,13 @@ impl Monitor {
         }));
     }
 
-    /// Lets open changes take effect in every order, and keeps the readings that end in the truth and
-    /// in which the change asked for came to what it was said to.
-    fn spread(&mut self, answered: Option<(OpId, &Effect)>) {
+    /// Lets open changes take effect in every order: the readings that end in this truth and in which
+    /// the change asked for came to what it was said to. `None` if there are too many to follow.
+    fn spread(
+        &self,
+        truth: &Contents,
+        answered: Option<(OpId, &Effect)>,
+    ) -> Option<BTreeSet<Reading>> {
         let mut all = self.readings.clone();
         let mut front: Vec<Reading> = all.iter().cloned().collect();
         while let Some(reading) = front.pop() {
@@ -339,16 +362,14 @@ impl Monitor {
                 }
             }
             if all.len() > READINGS_MAX {
-                self.is_lost = true;
-                return;
+                return None;
             }
         }
-        let truth = &self.truth;
         all.retain(|reading| {
             reading.state.contents == *truth
                 && answered.is_none_or(|(op, effect)| reading.explains(op, effect))
         });
-        self.readings = all;
+        Some(all)
     }
 
     /// Says which property it breaks that the store has come to this.
@@ -371,9 +392,7 @@ impl Monitor {
                     reading.state = Shared::new(State { contents, keys: BTreeMap::new() });
                 });
             }
-            other.truth.clone_from(truth);
-            other.spread(None);
-            !other.is_lost && !other.readings.is_empty()
+            other.spread(truth, None).is_some_and(|readings| !readings.is_empty())
         };
         let (from, to) = (self.truth.as_deref(), truth.as_deref());
         let change = format!("what can be recovered has changed from {from:?} to {to:?}");
@@ -412,6 +431,32 @@ impl Reading {
                 Some(states) => states.iter().any(same),
                 None => same(&self.state),
             }
+    }
+
+    /// What happens, one after the other, by a change of the store that carries this.
+    fn carrying(
+        &self,
+        carried: Carried<'_>,
+        open: &BTreeMap<OpId, Change>,
+    ) -> Vec<(Option<(OpId, Effect)>, Shared<State>)> {
+        let mut steps: Vec<(Option<(OpId, Effect)>, Shared<State>)> = Vec::new();
+        match carried {
+            Carried::Requests(ops) => {
+                for op in ops.iter().filter(|op| !self.done.contains_key(*op)) {
+                    let state = steps.last().map_or(&self.state, |(_, state)| state);
+                    if let Some(change) = open.get(op) {
+                        let (state, effect) = state.after(change);
+                        steps.push((Some((*op, effect)), Shared::new(state)));
+                    }
+                }
+            }
+            Carried::Creation => {
+                let (state, _) = self.state.after(&Change::Create);
+                steps.push((None, Shared::new(state)));
+            }
+            Carried::Nothing => (),
+        }
+        steps
     }
 
     fn with(&self, op: OpId, change: &Change) -> Self {
