@@ -279,7 +279,6 @@ impl Stage {
                 let plan = SweepPlan {
                     namespace: self.namespace.clone(),
                     floor: head.step,
-                    version: Some((tag, head)),
                     wall: WALL,
                     nonces: self.nonces.fork(),
                     deadline: DEADLINE,

@@ -11,7 +11,7 @@
 //! - **V4** Every ticket is answered exactly once.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::base::host::Host;
@@ -21,7 +21,7 @@ use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::head::Head;
-use crate::format::log::WriteOutcome;
+use crate::format::log::{Payload, WriteOutcome};
 use crate::format::segment::Directory;
 use crate::machine::request::Tag;
 use crate::namespace::head::Spilled;
@@ -461,7 +461,11 @@ impl NamespaceService {
         self.spilled = committed.spilled;
         if let Some(held) = committed.held {
             let log = held.live().map(|(.., live)| live.log.entries.as_slice()).unwrap_or_default();
-            self.spilled.retain(|commit, _| log.iter().any(|entry| entry.commit == *commit));
+            if !self.spilled.is_empty() {
+                let riding = log.iter().filter(|e| matches!(e.payload, Payload::Inline(_)));
+                let riding: BTreeSet<_> = riding.map(|entry| entry.commit).collect();
+                self.spilled.retain(|commit, _| riding.contains(commit));
+            }
             let entry = log.last().zip(committed.landed);
             let decoded = entry.map(|(entry, landed)| Decoded {
                 cursor: entry.cursor,

@@ -154,7 +154,7 @@ fn collect(small: bool) -> Setup {
 /// Batches so large that they are spilled to objects, beside a sweeper.
 fn spill(small: bool) -> Setup {
     let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
-    let large = limits::SPILL_BATCH_BYTES_MIN + 1_000;
+    let large = limits::SPILL_BYTES_MIN + 1_000;
     Setup {
         scripts: vec![
             vec![put(1, 10, None), put_large(1, 11, large), put_large(1, 12, large)],
