@@ -43,7 +43,7 @@ pub struct Monitor {
     /// What can be recovered from the store.
     truth: Contents,
     /// What became of the requests that are over. Says which oracle is broken, and nothing else.
-    over: Arc<Vec<(Change, Ending)>>,
+    over: Arc<Vec<(OpId, Change, Ending)>>,
     /// Whether it is told whose requests each change of the store carries.
     is_guided: bool,
     /// Whether there were too many readings to go on.
@@ -204,7 +204,7 @@ impl Monitor {
     fn end(&mut self, op: OpId, ending: Option<Ending>) {
         let Some(change) = self.open.remove(&op) else { return };
         if let Some(ending) = ending {
-            Arc::make_mut(&mut self.over).push((change, ending));
+            Arc::make_mut(&mut self.over).push((op, change, ending));
         }
         self.edit(|reading| {
             reading.done.remove(&op);
@@ -312,6 +312,9 @@ impl Monitor {
         if last.contents != *truth {
             return self.unexplained(truth);
         }
+        if let Carried::Requests(ops) = carried {
+            self.first_time(reading, ops)?;
+        }
         self.truth.clone_from(truth);
         if !steps.is_empty() {
             self.edit(|reading| {
@@ -322,6 +325,20 @@ impl Monitor {
             });
         }
         Ok(())
+    }
+
+    /// What a change carries has not happened before, seen or unseen, and nobody was told otherwise.
+    fn first_time(&self, reading: &Reading, ops: &[OpId]) -> Result<(), Broken> {
+        let new = |op: &OpId| self.open.contains_key(op) && !reading.done.contains_key(op);
+        let Some(op) = ops.iter().find(|op| !new(op)) else { return Ok(()) };
+        let refused =
+            self.over.iter().any(|(over, _, ending)| over == op && *ending == Ending::Refused);
+        let (oracle, what) = if refused {
+            (Oracle::Refused, "was refused")
+        } else {
+            (Oracle::Idempotent, "has had its effect")
+        };
+        oracle.broken(format!("request {op} takes effect and {what} before"))
     }
 
     /// Whether there were too many readings to follow them all.
@@ -382,8 +399,8 @@ impl Monitor {
                 .over
                 .iter()
                 .rev()
-                .filter(|(change, e)| *e == ending && (keeps_keys || again(change)));
-            for (n, (change, _)) in over.take(4).enumerate() {
+                .filter(|(_, change, e)| *e == ending && (keeps_keys || again(change)));
+            for (n, (_, change, _)) in over.take(4).enumerate() {
                 other.open.insert(OpId::MAX - n as OpId, change.clone());
             }
             if !keeps_keys {
