@@ -308,7 +308,8 @@ impl Turn<'_> {
     fn perform(&mut self, request: &Request) -> Result<Reply, Broken> {
         let store = self.store.as_mut().expect("requests are performed where there is a store");
         let reply = if request.is_read() {
-            store.answer(request)
+            // Nothing changes, so the store goes on being shared.
+            Store::clone(store).perform(request)
         } else {
             store.change(|store| store.perform(request))
         };
