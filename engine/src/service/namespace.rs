@@ -259,7 +259,6 @@ impl NamespaceService {
         let mut nonces = Nonces::new(seed);
         let mut starts = Vec::new();
         self.start_queries(now, &mut starts);
-        self.start_refresh(now, &mut starts);
         if self.settings.indexes {
             let (name, settings) = (self.name.clone(), self.settings);
             let free = !self.has_turn();
@@ -270,6 +269,7 @@ impl NamespaceService {
                 starts.push((self.run(running), start));
             }
         }
+        self.start_refresh(now, &mut starts);
         if !self.has_turn() && !self.upkeep.has_turn() {
             starts.extend(self.start_delete(&mut nonces, now));
         }

@@ -298,6 +298,24 @@ fn what_is_unlinked_is_deleted_after_its_retention_and_nothing_else() {
     assert_eq!(bench.lookup(&mut service, 0), Some(0));
 }
 
+/// A put that created the namespace was lost, its writer was told that nobody knows, and it landed a
+/// minute later. No node looked again, so the write stayed in the log until somebody asked.
+#[test]
+fn a_namespace_that_began_unseen_is_found_and_indexed() {
+    let mut bench = Bench::default();
+    let (mut writer, mut other) = (service(), service());
+    other.look();
+    bench.settle(&mut other);
+    assert!(other.head().is_none());
+    bench.write(&mut writer, upsert(1, 10));
+    let wake = other.wake_at(Timestamp(bench.now), WallTime(bench.now)).expect("it looks again");
+    bench.wait(&mut other, wake.0 - bench.now);
+    assert!(other.head().is_some());
+    bench.wait(&mut other, 60_000);
+    let live = other.head().and_then(|head| head.live()).expect("it is there");
+    assert!(live.log.entries.is_empty(), "indexed");
+}
+
 #[test]
 fn a_deleted_namespace_is_gone_and_can_be_made_again() {
     let (mut bench, mut service) = (Bench::default(), service());
