@@ -50,6 +50,7 @@ fn child(arguments: &[&str]) -> Child {
 async fn the_store_in_memory_conforms() {
     conformance::check(MemoryStore::new).await;
     conformance::check_tags_never_return(MemoryStore::new).await;
+    conformance::check_any_name(MemoryStore::new).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -57,6 +58,7 @@ async fn the_store_in_a_folder_conforms() {
     let scratch = Scratch::new();
     conformance::check(|| scratch.folder()).await;
     conformance::check_tags_never_return(|| scratch.folder()).await;
+    conformance::check_any_name(|| scratch.folder()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
