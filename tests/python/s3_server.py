@@ -1,6 +1,7 @@
 """A real S3 server as a process: ministack, which keeps what it answered also when it is killed.
 
-It takes any credentials and checks no signatures. SANA_S3_SERVER names its executable.
+It takes one pair of keys, and checks signatures of the kind that Sana makes. SANA_S3_SERVER names its
+executable.
 """
 
 import http.client
@@ -14,6 +15,7 @@ from server import free_port
 
 BINARY = os.environ.get("SANA_S3_SERVER", ".ci/s3/bin/ministack")
 BUCKET = "sana"
+KEYS = {"AWS_ACCESS_KEY_ID": "sana", "AWS_SECRET_ACCESS_KEY": "a secret of some length"}
 
 
 class S3Server:
@@ -27,7 +29,7 @@ class S3Server:
     def start(self, timeout=30.0):
         """Starts it and waits until the bucket is there."""
         environment = {
-            **os.environ, "GATEWAY_PORT": str(self.port), "S3_PERSIST": "1", "PERSIST_STATE": "1",
+            **os.environ, **KEYS, "GATEWAY_PORT": str(self.port), "S3_PERSIST": "1", "PERSIST_STATE": "1",
             "S3_DATA_DIR": str(self.folder / "data"), "STATE_DIR": str(self.folder / "state"),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +72,5 @@ class S3Server:
         """What a client of the server, or of a proxy before it, has to know."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port or self.port}",
-            "AWS_ACCESS_KEY_ID": "sana", "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_REGION": "us-east-1",
+            "AWS_REGION": "us-east-1", **KEYS,
         }

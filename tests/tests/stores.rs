@@ -18,6 +18,7 @@ use sana_runtime::store::Store;
 use sana_runtime::store::counted::Counted;
 use sana_runtime::store::fs::FolderStore;
 use sana_runtime::store::memory::MemoryStore;
+use sana_runtime::store::probe::{Unfit, probe};
 use sana_tests::{conformance, numbered};
 
 /// A place for folders, which ends with the test.
@@ -89,6 +90,17 @@ async fn two_processes_with_eight_tasks_each_lose_no_increment() {
     match store.perform(Request::get(Key::new("counter"))).await {
         Reply::Found { body, .. } => assert_eq!(conformance::number(&body), 2 * 8 * 50),
         reply => panic!("{reply:?}"),
+    }
+}
+
+/// On one thread, so that all writers are judged before the first is applied.
+#[tokio::test]
+async fn a_store_that_judges_too_early_is_not_used() {
+    let tried = probe(&Flawed::new(Flaw::JudgesTooEarly), 1).await;
+    assert!(matches!(tried, Err(Unfit::Breaks(_))), "{tried:?}");
+    for flaw in [Flaw::CreatesOnMatch, Flaw::ReplacesOnAbsent, Flaw::IgnoresRanges] {
+        let tried = probe(&Flawed::new(flaw), 1).await;
+        assert!(matches!(tried, Err(Unfit::Breaks(_))), "{flaw:?}: {tried:?}");
     }
 }
 

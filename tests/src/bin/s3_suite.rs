@@ -20,6 +20,7 @@ use tokio::time::sleep;
 
 #[tokio::main]
 async fn main() {
+    tracing_subscriber::fmt().with_env_filter("warn").with_writer(io::stderr).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
