@@ -66,7 +66,7 @@ fn vector(halves: &[u8], encoding: Encoding) -> Value {
 }
 
 /// A half float as a float.
-fn widened(half: u16) -> f32 {
+pub fn widened(half: u16) -> f32 {
     let (sign, exponent, fraction) = (half >> 15, half >> 10 & 31, half & 1023);
     let magnitude = match exponent {
         0 => f32::from(fraction) / 16_777_216.0,

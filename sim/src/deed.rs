@@ -39,7 +39,7 @@ pub enum Deed {
     Remove,
     /// Make a segment of the log.
     Flush,
-    /// Make one segment of several.
+    /// Make one segment of the newest two.
     Merge,
     /// Delete trash.
     Collect,
@@ -251,13 +251,13 @@ impl Stage {
                 Start::Flush { snapshot, nonces, deadline: DEADLINE }
             }
             Deed::Merge => {
-                let all = 0..snapshot.live().manifest.segments.len();
-                if all.len() < 2 {
+                let count = snapshot.live().manifest.segments.len();
+                if count < 2 {
                     return Ok(self.done());
                 }
                 let plan = MergePlan {
                     snapshot,
-                    segments: all,
+                    segments: count - 2..count,
                     nonces: self.nonces.fork(),
                     wall: WALL,
                     idempotency_retention: limits::IDEMPOTENCY_RETENTION,
@@ -279,7 +279,6 @@ impl Stage {
                 let plan = SweepPlan {
                     namespace: self.namespace.clone(),
                     floor: head.step,
-                    version: Some((tag, head)),
                     wall: WALL,
                     nonces: self.nonces.fork(),
                     deadline: DEADLINE,

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A fingerprint of 128 bits.
 pub type Digest = u128;
@@ -95,35 +95,39 @@ pub fn of<T: Hash + ?Sized>(value: &T) -> Digest {
 }
 
 /// A shared value that knows its fingerprint: cheap to copy, to compare and to hash, so that a world
-/// of many parts costs what changes of it.
+/// of many parts costs what changes of it. The fingerprint is taken when it is first asked for.
 #[derive(Debug)]
-pub struct Shared<T> {
-    value: Arc<T>,
-    digest: Digest,
-}
+pub struct Shared<T>(Arc<Known<T>>);
 
-impl<T: Hash> Shared<T> {
-    /// Shares a value.
-    pub fn new(value: T) -> Self {
-        let digest = of(&value);
-        Self { value: Arc::new(value), digest }
-    }
-}
-
-impl<T: Hash + Clone> Shared<T> {
-    /// Changes the value for this holder only.
-    pub fn change<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
-        let value = Arc::make_mut(&mut self.value);
-        let result = change(value);
-        self.digest = of(value);
-        result
-    }
+#[derive(Debug)]
+struct Known<T> {
+    value: T,
+    digest: OnceLock<Digest>,
 }
 
 impl<T> Shared<T> {
+    /// Shares a value.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(Known { value, digest: OnceLock::new() }))
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// Changes the value for this holder only.
+    pub fn change<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
+        if Arc::get_mut(&mut self.0).is_none() {
+            *self = Self::new(self.0.value.clone());
+        }
+        let known = Arc::get_mut(&mut self.0).expect("it is shared with nobody");
+        known.digest.take();
+        change(&mut known.value)
+    }
+}
+
+impl<T: Hash> Shared<T> {
     /// The fingerprint of the value.
-    pub const fn digest(&self) -> Digest {
-        self.digest
+    pub fn digest(&self) -> Digest {
+        *self.0.digest.get_or_init(|| of(&self.0.value))
     }
 }
 
@@ -131,39 +135,39 @@ impl<T> std::ops::Deref for Shared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.value
+        &self.0.value
     }
 }
 
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
-        Self { value: Arc::clone(&self.value), digest: self.digest }
+        Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> PartialEq for Shared<T> {
+impl<T: Hash> PartialEq for Shared<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest
+        Arc::ptr_eq(&self.0, &other.0) || self.digest() == other.digest()
     }
 }
 
-impl<T> Eq for Shared<T> {}
+impl<T: Hash> Eq for Shared<T> {}
 
-impl<T> PartialOrd for Shared<T> {
+impl<T: Hash> PartialOrd for Shared<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T> Ord for Shared<T> {
+impl<T: Hash> Ord for Shared<T> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.digest.cmp(&other.digest)
+        self.digest().cmp(&other.digest())
     }
 }
 
-impl<T> Hash for Shared<T> {
+impl<T: Hash> Hash for Shared<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.digest);
+        state.write_u128(self.digest());
     }
 }
 

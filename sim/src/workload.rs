@@ -105,7 +105,9 @@ impl Mix {
             request.create = Create::Never;
         }
         if choices.chance(Site::Workload, self.keyed) {
-            let key = format!("key {unique}");
+            // Now and then a client takes a key that stood for something else.
+            let wrong = choices.chance(Site::Workload, 50);
+            let key = format!("key {}", if wrong { unique.saturating_sub(3) } else { unique });
             request.idempotency = Some(Idempotency { key, fingerprint: unique.into() });
         }
         request

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from server import free_port
 
-BINARY = os.environ.get("SANA_S3_SERVER", ".ci/s3/bin/ministack")
+BINARY = os.environ.get("SANA_S3_SERVER", ".ci/venv/bin/ministack")
 BUCKET = "sana"
 KEYS = {"AWS_ACCESS_KEY_ID": "sana", "AWS_SECRET_ACCESS_KEY": "a secret of some length"}
 

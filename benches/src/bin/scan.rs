@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sana_benches::data::widened;
 use sana_engine::base::blob::Blob;
 use sana_engine::base::host::{Host, Simd};
 use sana_engine::base::id::{AttributeId, Cursor, Generation, Incarnation, Nonce, Row, Stamp};
@@ -236,17 +237,6 @@ fn vectors() -> Vec<f32> {
 fn random(state: &mut u64) -> f32 {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     (*state >> 40) as f32 / (1 << 23) as f32 - 1.0
-}
-
-/// A half float as a float.
-fn widened(half: u16) -> f32 {
-    let sign = u32::from(half >> 15) << 31;
-    let (exponent, mantissa) = (u32::from(half >> 10 & 31), u32::from(half & 0x3ff));
-    if exponent == 0 {
-        let size = mantissa as f32 / (1 << 24) as f32;
-        return if sign == 0 { size } else { -size };
-    }
-    f32::from_bits(sign | (exponent + 112) << 23 | mantissa << 13)
 }
 
 fn sum(bytes: &[u8]) -> u64 {

@@ -36,10 +36,11 @@ pub const FILTER_DEPTH_MAX: usize = 64;
 /// A batch up to this size rides in the head itself; a larger one is staged as an object first.
 /// One put of a head of this size still costs about one latency of the store.
 pub const INLINE_BATCH_BYTES_MAX: usize = MIB;
-/// An inline batch above this size is also written as an object, in the round of its commit, for the
-/// next commit to name: so a head carries at most one large batch.
-pub const SPILL_BATCH_BYTES_MIN: usize = 64 * KIB;
-/// Inline batches of a head together, the newest not counted. Above it they are spilled.
+/// When the inline batches of a head come to more than this together, they are also written as an
+/// object, in the round of the commit, for the next commit to name: so heads stay small.
+pub const SPILL_BYTES_MIN: usize = 64 * KIB;
+/// Inline batches of a head together, the newest not counted. Above it they are spilled before the next
+/// commit, for spilling them beside one has failed.
 pub const INLINE_LOG_BYTES_MAX: usize = 128 * KIB;
 /// Size of a head that is no namespace any more, in bytes. A live one is longer: padded if need be.
 pub const TOMBSTONE_BYTES_MAX: usize = 256;
@@ -82,7 +83,7 @@ pub const TRASH_RETENTION: Duration = Duration::from_mins(10);
 pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_hours(720);
 
 const _: () = {
-    assert!(SPILL_BATCH_BYTES_MIN <= INLINE_LOG_BYTES_MAX);
+    assert!(SPILL_BYTES_MIN <= INLINE_LOG_BYTES_MAX);
     assert!(INLINE_LOG_BYTES_MAX + INLINE_BATCH_BYTES_MAX < HEAD_BYTES_MAX);
     assert!(VECTOR_PAGE_BYTES * 8 <= PART_BYTES_MAX);
     assert!(PAGE_BYTES <= VECTOR_PAGE_BYTES);

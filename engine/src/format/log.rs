@@ -142,3 +142,20 @@ impl Batch {
         frame::decode(Kind::Batch, key, bytes)
     }
 }
+
+/// A log object of batches, and the offset of each in it.
+///
+/// # Panics
+///
+/// If there is none, or they come to 4 GiB.
+pub fn gather<'a, K>(batches: impl Iterator<Item = (K, &'a Blob)>) -> (Blob, Vec<(K, u32)>) {
+    let mut body = Vec::new();
+    let mut places = Vec::new();
+    for (name, batch) in batches {
+        let start = u32::try_from(body.len()).expect("offsets in a log object have 32 bits");
+        places.push((name, start));
+        body.extend_from_slice(batch.as_slice());
+    }
+    assert!(!places.is_empty(), "a log object holds a batch");
+    (body.into(), places)
+}

@@ -15,7 +15,8 @@
 //!    - stored: publish (5);
 //!    - anything else: pause, and stage under a new name (H12).
 //! 5. **Publishing** ([`Publish`]): the head with the entry, on the condition that it replaces the one
-//!    the decision was made at. A large inline batch is created as a log object beside it.
+//!    the decision was made at. Where batches that ride in it come to much, a log object of them is
+//!    created beside it, for the next head to name.
 //!    - landed: done, and the clients are told;
 //!    - overtaken, and the newer head shows that the commit landed: done;
 //!    - overtaken, and it shows that it did not: decide again at that head (2);
@@ -41,9 +42,10 @@ use crate::base::limits;
 use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
-use crate::format::head::Head;
+use crate::format::frame::Damage;
+use crate::format::head::{Head, Live};
 use crate::format::layout::{self, Family, ObjectName, Place};
-use crate::format::log::{Batch, Payload, WriteOutcome};
+use crate::format::log::{Batch, Payload, WriteOutcome, gather};
 use crate::format::schema::Schema;
 use crate::machine::publish::{Fate, Publish, Published, Write};
 use crate::machine::request::{Reply, Request, Tag, When};
@@ -105,6 +107,8 @@ struct Group {
     depth: Depth,
     /// Whether the head held was read after the commit began.
     is_fresh: bool,
+    /// The version that named an object which was not there.
+    missed: Option<Tag>,
 }
 
 /// A decision, ready to be written.
@@ -133,8 +137,8 @@ struct Attempted {
     decided: Decided,
     next: Arc<Head>,
     attempt: Attempt,
-    /// The log object that is created beside it.
-    beside: Option<ObjectName>,
+    /// The log object that is created beside it, and where each batch lies in it.
+    beside: Option<(ObjectName, Vec<(CommitId, u32)>)>,
 }
 
 /// What a commit came to.
@@ -171,7 +175,7 @@ impl Commit {
         assert!(!plan.requests.is_empty(), "a commit is of something");
         let mentions = plan.requests.iter().any(|r| r.patches.is_some() || r.idempotency.is_some());
         let depth = if mentions { Depth::Snapshot } else { Depth::Head };
-        let group = Group { plan, depth, is_fresh: false };
+        let group = Group { plan, depth, is_fresh: false, missed: None };
         match held {
             Some(held) if group.is_enough(&held) => group.look_up(now, held),
             held => group.refresh(now, held),
@@ -301,10 +305,16 @@ impl Group {
     }
 
     /// What a decision needs could not be read.
-    fn unread(self, now: Timestamp, held: Held, error: &ReadError) -> Step<Commit> {
+    fn unread(mut self, now: Timestamp, held: Held, error: &ReadError) -> Step<Commit> {
+        let version = held.version.as_ref().map(|(tag, _)| tag.clone());
         match error {
+            // It is still the newest version that names what is not there: nobody retired the object.
+            ReadError::Vanished { key } if self.missed == version => {
+                self.fail(Some(held), &Damage::Gone.of(key).into())
+            }
             // The head has moved on since, or this object would be there (H2).
-            ReadError::Vanished { .. } if now < self.plan.deadline && !self.is_fresh => {
+            ReadError::Vanished { .. } if now < self.plan.deadline => {
+                self.missed = version;
                 self.refresh(now, Some(held))
             }
             ReadError::Vanished { .. } | ReadError::Late => {
@@ -362,13 +372,17 @@ impl Group {
                 self.create(now, held, decided)
             };
         };
-        let spilled = &self.plan.spilled;
-        let stays = |(commit, _): &(CommitId, &Blob)| !spilled.contains_key(commit);
-        let inline: usize = live.log.inline().filter(stays).map(|(_, batch)| batch.len()).sum();
+        let inline: usize = self.unspilled(live).map(|(_, batch)| batch.len()).sum();
         if rides && inline <= limits::INLINE_LOG_BYTES_MAX {
             return self.publish(now, held, decided, None);
         }
         self.stage(now, held, decided)
+    }
+
+    /// Batches that ride in a head and are in no object yet, as far as is known here.
+    fn unspilled<'a>(&'a self, live: &'a Live) -> impl Iterator<Item = (CommitId, &'a Blob)> {
+        let spilled = &self.plan.spilled;
+        live.log.inline().filter(|(commit, _)| !spilled.contains_key(commit))
     }
 
     /// Creates a log object of our batch, if it does not ride in the head, and of all batches that
@@ -376,19 +390,11 @@ impl Group {
     fn stage(mut self, now: Timestamp, held: Held, decided: Decided) -> Step<Commit> {
         let (_, head, live) = held.live().expect("H3: only a live namespace has objects");
         let name = ObjectName { stamp: head.step, nonce: self.plan.nonces.draw() };
-        let mut body = Vec::new();
-        let mut places = Vec::new();
-        for (commit, batch) in live.log.inline() {
-            places.push((Some(commit), body.len() as u32));
-            body.extend_from_slice(batch.as_slice());
-        }
-        if decided.bytes.len() > limits::INLINE_BATCH_BYTES_MAX {
-            places.push((None, body.len() as u32));
-            body.extend_from_slice(decided.bytes.as_slice());
-        }
-        assert!(!places.is_empty(), "C5: a log object holds a batch");
-        assert!(u32::try_from(body.len()).is_ok(), "C5: places in a log object have 32 bits");
-        let stage = Stage { name, body: body.into(), places, is_pausing: false };
+        let riding = self.unspilled(live).map(|(commit, batch)| (Some(commit), batch));
+        let is_large = decided.bytes.len() > limits::INLINE_BATCH_BYTES_MAX;
+        let own = is_large.then_some((None, &decided.bytes));
+        let (body, places) = gather(riding.chain(own));
+        let stage = Stage { name, body, places, is_pausing: false };
         if now >= self.plan.deadline {
             return self.fail(Some(held), &WriteError::Unavailable);
         }
@@ -519,14 +525,17 @@ impl Group {
         assert_eq!(next.step, from.step.next(), "W1: a commit is one step");
         let cursor = next.live().expect("a commit leaves a namespace alive").log.committed;
         let attempt = Attempt { commit, incarnation: next.incarnation, cursor, step: next.step };
-        let spills = own.is_none()
-            && base.live().is_some()
-            && decided.bytes.len() > limits::SPILL_BATCH_BYTES_MIN;
-        let beside =
-            spills.then(|| ObjectName { stamp: from.step, nonce: self.plan.nonces.draw() });
+        let name = ObjectName { stamp: from.step, nonce: self.plan.nonces.draw() };
+        let spill = base.live().filter(|_| own.is_none()).and_then(|(.., live)| {
+            let riding = || self.unspilled(live).chain([(commit, &decided.bytes)]);
+            let bytes: usize = riding().map(|(_, batch)| batch.len()).sum();
+            (bytes > limits::SPILL_BYTES_MIN).then(|| gather(riding()))
+        });
         let place = self.incarnate(next.incarnation);
-        let create = beside
-            .map(|name| Request::create(place.object(Family::Log, name), decided.bytes.clone()));
+        let create = spill
+            .as_ref()
+            .map(|(body, _)| Request::create(place.object(Family::Log, name), body.clone()));
+        let beside = spill.map(|(_, places)| (name, places));
         let write = self.write(&base, &next);
         let publish = Publish::start(now, write, create, PAUSE, self.plan.deadline);
         let attempted = Attempted { base, decided, next, attempt, beside };
@@ -551,10 +560,11 @@ impl Group {
             Step::Done(published) => published,
         };
         let commit = attempted.attempt.commit;
-        if let Some(name) = attempted.beside
+        if let Some((name, places)) = &attempted.beside
             && (beside_stored || planted::is(Bug::UnstoredIsNamed))
         {
-            self.plan.spilled.insert(commit, (name, 0));
+            let places = places.iter().map(|&(commit, start)| (commit, (*name, start)));
+            self.plan.spilled.extend(places);
         }
         match fate {
             Fate::Landed(tag) => {

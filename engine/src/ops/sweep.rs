@@ -2,14 +2,15 @@
 //!
 //! # Story
 //!
-//! 1. **Raising** ([`Publication`]): the floor to the step that the last sweep saw, so that work that
-//!    began before it cannot publish any more. Passed over where the head is a tombstone.
-//! 2. **Listing**: everything under `data/<ns>/`, page by page.
-//! 3. **Reading** ([`Refresh`]): the newest head, in a round after the listing (H4).
+//! 1. **Listing**: everything under `data/<ns>/`, page by page.
+//! 2. **Reading** ([`Refresh`]): the newest head, in a round after the listing (H4).
 //!    - there is none: nothing is deleted, somebody may be creating it (H3);
 //!    - of its own incarnation: what lies below its floor and is named neither in manifest, log nor
 //!      trash is an orphan;
 //!    - of another incarnation, or if the head is a tombstone: that incarnation is dead, all of it.
+//! 3. **Raising** ([`Publication`]): the floor to the step that the last sweep saw, so that work that
+//!    began before it cannot publish any more. Only if there is something to delete above the floor: a
+//!    namespace without orphans is not written to.
 //! 4. **Deleting**: the orphans, many in a round.
 //!
 //! # Invariants
@@ -19,7 +20,6 @@
 //!   no snapshot: an object it missed is found by the next sweep.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::base::id::{Nonces, Stamp};
 use crate::base::name::{Key, NamespaceName};
@@ -27,7 +27,7 @@ use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::head::Head;
 use crate::format::layout;
-use crate::machine::request::{Listed, Reply, Request, Tag};
+use crate::machine::request::{Listed, Reply, Request};
 use crate::machine::{Machine, Round, Step};
 use crate::namespace::head::Edit;
 use crate::ops::collect::BATCH;
@@ -37,23 +37,16 @@ use crate::ops::snapshot::{Depth, Held, Refresh};
 /// A sweep on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sweep {
-    rounds: Rounds,
+    plan: SweepPlan,
     state: State,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum State {
-    Raising(Box<Publication>),
     Listing(Vec<Key>),
     Reading(Vec<Key>, Box<Refresh>),
+    Raising(Vec<Key>, Box<Publication>),
     Deleting { left: Vec<Key>, deleted: u64, held: Held },
-}
-
-/// What a sweep knows from beginning to end.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Rounds {
-    namespace: NamespaceName,
-    deadline: Timestamp,
 }
 
 /// Which namespace to sweep, and how.
@@ -61,8 +54,6 @@ struct Rounds {
 pub struct SweepPlan {
     /// The namespace.
     pub namespace: NamespaceName,
-    /// Its newest known version.
-    pub version: Option<(Tag, Arc<Head>)>,
     /// Work that began before this step is taken for dead.
     pub floor: Stamp,
     /// What day it is.
@@ -89,37 +80,18 @@ const PAGE: u32 = 1_000;
 
 impl Sweep {
     /// Begins to sweep a namespace.
-    pub fn start(now: Timestamp, plan: SweepPlan) -> Step<Self> {
-        let SweepPlan { namespace, version, floor, wall, nonces, deadline } = plan;
-        let rounds = Rounds { namespace: namespace.clone(), deadline };
-        match version {
-            Some((tag, head)) if head.live().is_some() && head.floor < floor => {
-                let plan =
-                    Plan { namespace, edit: Edit::RaiseFloor(floor), wall, nonces, deadline };
-                rounds.raising(Publication::start(now, plan, tag, &head))
-            }
-            _ => rounds.list(Vec::new()),
-        }
+    pub fn start(plan: SweepPlan) -> Step<Self> {
+        plan.list(Vec::new())
     }
 }
 
-impl Rounds {
+impl SweepPlan {
     fn wait(self, state: State, round: Round) -> Step<Sweep> {
-        Step::Wait(Sweep { rounds: self, state }, round)
+        Step::Wait(Sweep { plan: self, state }, round)
     }
 
     fn give_up(deleted: u64, held: Option<Held>) -> Step<Sweep> {
         Step::Done(Swept { deleted, is_complete: false, held })
-    }
-
-    fn raising(self, step: Step<Publication>) -> Step<Sweep> {
-        match step {
-            Step::Wait(publication, round) => {
-                self.wait(State::Raising(Box::new(publication)), round)
-            }
-            Step::Done(Publicized::Landed(..) | Publicized::Superseded) => self.list(Vec::new()),
-            Step::Done(Publicized::Unknown | Publicized::Damaged(_)) => Self::give_up(0, None),
-        }
     }
 
     /// Asks for the page behind what was listed so far.
@@ -130,7 +102,13 @@ impl Rounds {
         self.wait(State::Listing(seen), round)
     }
 
-    fn listed(self, mut seen: Vec<Key>, objects: Vec<Listed>, more: bool) -> Step<Sweep> {
+    fn listed(
+        self,
+        now: Timestamp,
+        mut seen: Vec<Key>,
+        objects: Vec<Listed>,
+        more: bool,
+    ) -> Step<Sweep> {
         assert!(objects.is_sorted(), "Y2: a listing is in the order of keys");
         let goes_on = more && !objects.is_empty();
         seen.extend(objects.into_iter().map(|object| object.key));
@@ -138,17 +116,48 @@ impl Rounds {
             return self.list(seen);
         }
         let refresh = Refresh::start(self.namespace.clone(), None, Depth::Head, self.deadline);
-        self.reading(seen, refresh)
+        self.reading(now, seen, refresh)
     }
 
-    fn reading(self, seen: Vec<Key>, step: Step<Refresh>) -> Step<Sweep> {
+    fn reading(self, now: Timestamp, seen: Vec<Key>, step: Step<Refresh>) -> Step<Sweep> {
         match step {
             Step::Wait(refresh, round) => self.wait(State::Reading(seen, Box::new(refresh)), round),
-            Step::Done(Ok(held)) => {
-                let left = held.version.as_ref().map(|(_, head)| orphans(&seen, head));
-                self.delete(left.unwrap_or_default(), 0, held)
-            }
+            Step::Done(Ok(held)) => self.judge(now, seen, held),
             Step::Done(Err(_)) => Self::give_up(0, None),
+        }
+    }
+
+    /// Raises the floor first, if there is something to delete that it does not cover.
+    fn judge(mut self, now: Timestamp, seen: Vec<Key>, held: Held) -> Step<Sweep> {
+        let Some((tag, head)) = held.version.clone() else {
+            return self.delete(Vec::new(), 0, held);
+        };
+        let left = orphans(&seen, &head, head.floor);
+        let floor = self.floor.min(head.step);
+        if head.live().is_none() || orphans(&seen, &head, floor).len() <= left.len() {
+            return self.delete(left, 0, held);
+        }
+        let plan = Plan {
+            namespace: self.namespace.clone(),
+            edit: Edit::RaiseFloor(floor),
+            wall: self.wall,
+            nonces: self.nonces.fork(),
+            deadline: self.deadline,
+        };
+        self.raising(seen, Publication::start(now, plan, tag, &head))
+    }
+
+    fn raising(self, seen: Vec<Key>, step: Step<Publication>) -> Step<Sweep> {
+        match step {
+            Step::Wait(publication, round) => {
+                self.wait(State::Raising(seen, Box::new(publication)), round)
+            }
+            Step::Done(Publicized::Landed(tag, head)) => {
+                let left = orphans(&seen, &head, head.floor);
+                let held = Held { version: Some((tag, head)), snapshot: None };
+                self.delete(left, 0, held)
+            }
+            Step::Done(_) => Self::give_up(0, None),
         }
     }
 
@@ -181,8 +190,9 @@ impl Rounds {
     }
 }
 
-/// Which of the objects seen no version can name, judged by a head that was read afterwards.
-fn orphans(seen: &[Key], head: &Head) -> Vec<Key> {
+/// Which of the objects seen no version can name if its floor is `floor`, judged by a head that was read
+/// afterwards.
+fn orphans(seen: &[Key], head: &Head, floor: Stamp) -> Vec<Key> {
     let mut named: BTreeSet<_> = head.names();
     let trash = head.live().map(|live| live.trash.as_slice()).unwrap_or_default();
     named.extend(trash.iter().flat_map(|trash| &trash.names));
@@ -191,7 +201,7 @@ fn orphans(seen: &[Key], head: &Head) -> Vec<Key> {
         if place.incarnation != head.incarnation || head.live().is_none() {
             return true;
         }
-        let is_below = name.stamp < head.floor || planted::is(Bug::OrphansAboveFloor);
+        let is_below = name.stamp < floor || planted::is(Bug::OrphansAboveFloor);
         is_below && !named.contains(&(family, name))
     };
     seen.iter().filter(is_orphan).cloned().collect()
@@ -201,16 +211,16 @@ impl Machine for Sweep {
     type Output = Swept;
 
     fn step(self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
-        let Self { rounds, state } = self;
+        let Self { plan, state } = self;
         match state {
-            State::Raising(publication) => rounds.raising(publication.step(now, replies)),
             State::Listing(seen) => match replies.into_iter().next() {
-                Some(Reply::Listed { objects, more }) => rounds.listed(seen, objects, more),
-                _ => Rounds::give_up(0, None),
+                Some(Reply::Listed { objects, more }) => plan.listed(now, seen, objects, more),
+                _ => SweepPlan::give_up(0, None),
             },
-            State::Reading(seen, refresh) => rounds.reading(seen, refresh.step(now, replies)),
+            State::Reading(seen, refresh) => plan.reading(now, seen, refresh.step(now, replies)),
+            State::Raising(seen, publication) => plan.raising(seen, publication.step(now, replies)),
             State::Deleting { left, deleted, held } => {
-                rounds.deleted(now, left, deleted, held, &replies)
+                plan.deleted(now, left, deleted, held, &replies)
             }
         }
     }

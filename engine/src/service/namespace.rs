@@ -11,7 +11,7 @@
 //! - **V4** Every ticket is answered exactly once.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::base::host::Host;
@@ -21,7 +21,7 @@ use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::head::Head;
-use crate::format::log::WriteOutcome;
+use crate::format::log::{Payload, WriteOutcome};
 use crate::format::segment::Directory;
 use crate::machine::request::Tag;
 use crate::namespace::head::Spilled;
@@ -226,6 +226,17 @@ impl NamespaceService {
         let live = self.head().and_then(|head| head.live());
         let done = live.is_none_or(|live| live.log.entries.is_empty() && live.trash.is_empty());
         quiet && self.upkeep.is_idle() && (done || !self.settings.indexes)
+    }
+
+    /// Whose requests an operation under way works for.
+    pub fn tickets(&self, id: TaskId) -> Vec<Ticket> {
+        match self.running.get(&id) {
+            Some(Running::Commit { tickets, .. }) => tickets.clone(),
+            Some(Running::Delete(ticket)) => vec![*ticket],
+            Some(Running::Query(ask)) => vec![ask.ticket],
+            Some(Running::Refresh { asks, .. }) => asks.iter().map(|ask| ask.ticket).collect(),
+            Some(Running::Upkeep) | None => Vec::new(),
+        }
     }
 
     /// When to call [`due`](Self::due) at the latest, if nothing else happens.
@@ -450,7 +461,11 @@ impl NamespaceService {
         self.spilled = committed.spilled;
         if let Some(held) = committed.held {
             let log = held.live().map(|(.., live)| live.log.entries.as_slice()).unwrap_or_default();
-            self.spilled.retain(|commit, _| log.iter().any(|entry| entry.commit == *commit));
+            if !self.spilled.is_empty() {
+                let riding = log.iter().filter(|e| matches!(e.payload, Payload::Inline(_)));
+                let riding: BTreeSet<_> = riding.map(|entry| entry.commit).collect();
+                self.spilled.retain(|commit, _| riding.contains(commit));
+            }
             let entry = log.last().zip(committed.landed);
             let decoded = entry.map(|(entry, landed)| Decoded {
                 cursor: entry.cursor,

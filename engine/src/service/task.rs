@@ -150,7 +150,7 @@ impl Start {
             }
             Self::Merge(plan) => merge(Merge::start(now, *plan)),
             Self::Collect(plan, tag, head) => collect(Collect::start(now, *plan, tag, &head)),
-            Self::Sweep(plan) => sweep(Sweep::start(now, *plan)),
+            Self::Sweep(plan) => sweep(Sweep::start(*plan)),
         }
     }
 

@@ -331,3 +331,88 @@ fn an_object_that_the_newest_head_names_and_the_store_lost_is_named_by_an_error(
     assert!(error.to_string().starts_with(&format!("object {staged} is damaged: it is not there")));
     assert_eq!(bench.look().0, 4, "the head and the object, twice");
 }
+
+#[test]
+fn a_patch_of_a_document_whose_object_the_store_lost_names_the_object() {
+    let (mut bench, mut writer) = (Bench::default(), service());
+    bench.write(&mut writer, upsert(1, 1));
+    bench.wait(&mut writer, 2_000);
+    let segment = bench.objects.keys().find(|key| key.as_str().starts_with("data/")).cloned();
+    let segment = segment.expect("the write was flushed");
+    bench.objects.remove(&segment);
+    let word = bench.write(&mut writer, patch(1, 2));
+    let Word::Written(Err(error)) = word else { panic!("{word:?}") };
+    let expected = format!("object {segment} is damaged: it is not there");
+    assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+/// Runs a task to its end, on a bucket where nothing else happens.
+fn run(bench: &mut Bench, start: super::task::Start) -> super::task::Output {
+    let mut step = start.begin(Timestamp(bench.now));
+    loop {
+        match step {
+            Step::Done(output) => return output,
+            Step::Wait(task, round) => {
+                let replies = round.requests.into_iter().map(|r| bench.perform(r)).collect();
+                step = task.step(Timestamp(bench.now), replies);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_written_during_a_merge_is_flushed_before_the_merge_ends() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    for id in 0..7 {
+        bench.write(&mut service, upsert(id, 1));
+        bench.wait(&mut service, 2_000);
+    }
+    bench.write(&mut service, upsert(7, 1));
+    bench.now += 2_000;
+    let live = |service: &NamespaceService| service.head().unwrap().live().unwrap().clone();
+    let mut merge = None;
+    while merge.is_none() {
+        bench.seeds += 1;
+        for (id, start) in service.due(Timestamp(bench.now), WallTime(bench.now), bench.seeds) {
+            if matches!(start, super::task::Start::Merge(_)) {
+                merge = Some((id, start));
+            } else {
+                let output = run(&mut bench, start);
+                service.finished(Timestamp(bench.now), id, output);
+            }
+        }
+    }
+    let (id, start) = merge.expect("eight segments of a tier are merged");
+    bench.write(&mut service, upsert(0, 2));
+    bench.wait(&mut service, 2_000);
+    assert_eq!(live(&service).manifest.segments.len(), 9, "the flush did not wait for the merge");
+    let output = run(&mut bench, start);
+    service.finished(Timestamp(bench.now), id, output);
+    bench.settle(&mut service);
+    assert_eq!(live(&service).manifest.segments.len(), 2, "the merge holds over the flush");
+    assert_eq!(live(&service).manifest.live_rows, 8);
+    assert_eq!(bench.lookup(&mut service, 0), Some(2));
+}
+
+#[test]
+fn a_sweep_writes_only_where_there_is_something_to_delete() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, text(1, 1_500_000));
+    bench.wait(&mut service, 2_000);
+    bench.wait(&mut service, 700_000);
+    bench.wait(&mut service, 3_600_000);
+    bench.look();
+    bench.wait(&mut service, 3_600_000);
+    let (_, asked) = bench.look();
+    assert!(asked.iter().any(|request| matches!(request, Request::List { .. })), "{asked:?}");
+    assert!(asked.iter().all(Request::is_read), "{asked:?}");
+    let named = bench.objects.keys().find(|key| key.as_str().ends_with(".segment")).cloned();
+    let named = named.expect("the write was flushed");
+    let (stamp, _) = named.as_str().rsplit_once('-').expect("a stamp and a nonce");
+    let orphan = Key::new(format!("{stamp}-{:032x}.segment", 7));
+    bench.objects.insert(orphan.clone(), (0, Blob::default()));
+    bench.wait(&mut service, 3_600_000);
+    bench.wait(&mut service, 3_600_000);
+    assert!(!bench.objects.contains_key(&orphan), "an orphan is deleted");
+    assert_eq!(service.head().unwrap().live().unwrap().manifest.live_rows, 1);
+}

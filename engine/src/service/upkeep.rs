@@ -1,8 +1,9 @@
 //! When a namespace is flushed, merged, collected and swept by this node.
 //!
-//! One segment is built at a time, by a flush or a merge. What was built waits for the turn to be
-//! published. Nodes do not agree on who does it: two that do the same work both do it, and one
-//! publication gets in.
+//! A flush and a merge may be built at the same time, for a merge of much must not hold up what was just
+//! written: a flush holds over a merge and a merge over a flush (`namespace::segments`, H1). What was
+//! built waits for the turn to be published. Nodes do not agree on who does it: two that do the same
+//! work both do it, and one publication gets in.
 
 use core::ops::Range;
 use core::time::Duration;
@@ -27,13 +28,16 @@ use crate::service::task::{Output, Start};
 /// What this node does for a namespace unasked.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Upkeep {
-    build: Build,
+    flush: Build,
+    merge: Build,
     /// Since when there is something to flush, as far as this node knows.
     unindexed_since: Option<Timestamp>,
     /// Not before this moment: something failed, or had to start over.
     resume_at: Timestamp,
     /// The merge that is next, as of a generation of the manifest.
-    merge: (Option<Generation>, Option<Range<usize>>),
+    next_merge: (Option<Generation>, Option<Range<usize>>),
+    /// Trash is not looked at before this moment.
+    collect_at: Timestamp,
     /// Whether trash is being collected.
     is_collecting: bool,
     /// Whether orphans are being swept.
@@ -63,10 +67,12 @@ const PUBLISH_TIME_MAX: Duration = Duration::from_secs(30);
 impl Upkeep {
     pub(super) const fn new(now: Timestamp) -> Self {
         Self {
-            build: Build::Idle,
+            flush: Build::Idle,
+            merge: Build::Idle,
             unindexed_since: None,
             resume_at: now,
-            merge: (None, None),
+            next_merge: (None, None),
+            collect_at: now,
             is_collecting: false,
             is_sweeping: false,
             swept: (now, None),
@@ -90,13 +96,14 @@ impl Upkeep {
     }
 
     /// Whether a publication runs, so that commits wait (V1).
-    pub(super) const fn has_turn(&self) -> bool {
-        matches!(self.build, Build::Publishing(_))
+    pub(super) fn has_turn(&self) -> bool {
+        [&self.flush, &self.merge].into_iter().any(|build| matches!(build, Build::Publishing(_)))
     }
 
     /// Whether nothing runs or is about to.
-    pub(super) const fn is_idle(&self) -> bool {
-        matches!(self.build, Build::Idle)
+    pub(super) fn is_idle(&self) -> bool {
+        self.flush == Build::Idle
+            && self.merge == Build::Idle
             && !self.is_collecting
             && !self.is_sweeping
             && !self.is_asked
@@ -104,8 +111,9 @@ impl Upkeep {
 
     /// Whether the newest version has to be loaded for what is to be done.
     pub(super) fn wants_refresh(&self, view: &View) -> bool {
-        let lags = self.unindexed_since.is_some() || self.merge.1.is_some();
-        self.is_asked || (matches!(self.build, Build::Idle) && lags && !view.is_loaded())
+        let flushes = self.unindexed_since.is_some() && self.flush == Build::Idle;
+        let merges = self.next_merge.1.is_some() && self.merge == Build::Idle;
+        self.is_asked || ((flushes || merges) && !view.is_loaded())
     }
 
     /// When there is something to do at the latest, if nothing else happens.
@@ -116,20 +124,20 @@ impl Upkeep {
         settings: &Settings,
         view: &View,
     ) -> Option<Timestamp> {
+        // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
         let flush = self.unindexed_since.map(|since| since + settings.flush_after);
+        let flush = flush.filter(|_| view.is_loaded() && self.flush == Build::Idle);
+        let merge = self.next_merge.1.as_ref().map(|_| now);
+        let merge = merge.filter(|_| view.is_loaded() && self.merge == Build::Idle);
         let live = view.version().and_then(|(_, head)| head.live());
-        let merge = self.merge.1.as_ref().map(|_| now);
         let trash = live.and_then(|live| live.trash.first()).map(|oldest| {
             let age = wall.since(oldest.at);
-            now + settings.trash_retention.saturating_sub(age)
+            (now + settings.trash_retention.saturating_sub(age)).max(self.collect_at)
         });
         let sweep = view.version().map(|_| self.swept.0 + settings.sweep_every);
-        // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
-        let can_build = matches!(self.build, Build::Idle) && view.is_loaded();
-        let build = [flush, merge].into_iter().flatten().min().filter(|_| can_build);
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = sweep.filter(|_| !self.is_sweeping);
-        let next = [build, trash, sweep].into_iter().flatten().min()?;
+        let next = [flush, merge, trash, sweep].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }
 
@@ -153,13 +161,10 @@ impl Upkeep {
             return starts;
         }
         self.plan_merge(view);
-        if matches!(self.build, Build::Idle)
-            && let Some(start) = self.build(now, wall, settings, view, nonces)
-        {
-            self.build = Build::Building;
-            starts.push(start);
-        }
-        if !self.is_collecting && !collect::due(&head, wall, settings.trash_retention).is_empty() {
+        starts.extend(self.start_flush(now, settings, view, nonces));
+        starts.extend(self.start_merge(now, wall, settings, view, nonces));
+        let may_collect = !self.is_collecting && self.collect_at <= now;
+        if may_collect && !collect::due(&head, wall, settings.trash_retention).is_empty() {
             self.is_collecting = true;
             let plan = CollectPlan {
                 namespace: name.clone(),
@@ -177,7 +182,6 @@ impl Upkeep {
                 namespace: name.clone(),
                 // Work that began before the last sweep has had its time.
                 floor: self.swept.1.unwrap_or_default(),
-                version: Some((tag, head.clone())),
                 wall,
                 nonces: nonces.fork(),
                 deadline: now + BUILD_TIME_MAX,
@@ -198,14 +202,16 @@ impl Upkeep {
             Some(_) => self.unindexed_since = None,
             None => {
                 self.unindexed_since = None;
-                if matches!(self.build, Build::Built(..)) {
-                    self.build = Build::Idle;
+                for build in [&mut self.flush, &mut self.merge] {
+                    if matches!(build, Build::Built(..)) {
+                        *build = Build::Idle;
+                    }
                 }
             }
         }
     }
 
-    /// The publication of what was built, if the turn is free.
+    /// The publication of something that was built, if the turn is free.
     fn publish(
         &mut self,
         now: Timestamp,
@@ -215,18 +221,23 @@ impl Upkeep {
         is_free: bool,
         nonces: &mut Nonces,
     ) -> Option<Start> {
-        let Build::Built(edit, directory) = &self.build else { return None };
-        if !is_free {
+        if !is_free || self.has_turn() {
             return None;
         }
+        let build = [&mut self.flush, &mut self.merge]
+            .into_iter()
+            .find(|build| matches!(build, Build::Built(..)))?;
+        let Build::Built(edit, directory) = core::mem::replace(build, Build::Idle) else {
+            unreachable!("V1: only what was built is published")
+        };
+        *build = Build::Publishing(directory);
         let plan = Plan {
             namespace: name.clone(),
-            edit: edit.clone(),
+            edit,
             wall,
             nonces: nonces.fork(),
             deadline: now + PUBLISH_TIME_MAX,
         };
-        self.build = Build::Publishing(directory.clone());
         Some(Start::Publication(Box::new(plan), tag.clone(), head.clone()))
     }
 
@@ -234,36 +245,50 @@ impl Upkeep {
     fn plan_merge(&mut self, view: &View) {
         let Some(snapshot) = view.snapshot().filter(|_| view.is_loaded()) else { return };
         let generation = Some(snapshot.live().manifest.generation);
-        if self.merge.0 != generation {
-            self.merge = (generation, segments::next_merge(snapshot));
+        if self.next_merge.0 != generation {
+            self.next_merge = (generation, segments::next_merge(snapshot));
         }
     }
 
-    /// The flush or the merge that is due.
-    fn build(
-        &self,
+    /// The flush that is due.
+    fn start_flush(
+        &mut self,
+        now: Timestamp,
+        settings: &Settings,
+        view: &View,
+        nonces: &mut Nonces,
+    ) -> Option<Start> {
+        let snapshot = view.snapshot().filter(|_| view.is_loaded())?;
+        let log = &snapshot.live().log;
+        let old = self.unindexed_since.is_some_and(|since| since + settings.flush_after <= now);
+        let large = log.unindexed_bytes() >= settings.flush_bytes;
+        if self.flush != Build::Idle || log.entries.is_empty() || !(old || large) {
+            return None;
+        }
+        self.flush = Build::Building;
+        let deadline = now + BUILD_TIME_MAX;
+        Some(Start::Flush { snapshot: snapshot.clone(), nonces: nonces.fork(), deadline })
+    }
+
+    /// The merge that is due.
+    fn start_merge(
+        &mut self,
         now: Timestamp,
         wall: WallTime,
         settings: &Settings,
         view: &View,
         nonces: &mut Nonces,
     ) -> Option<Start> {
-        let snapshot = view.snapshot().filter(|_| view.is_loaded())?.clone();
-        let live = snapshot.live();
-        let old = self.unindexed_since.is_some_and(|since| since + settings.flush_after <= now);
-        let large = live.log.unindexed_bytes() >= settings.flush_bytes;
-        let deadline = now + BUILD_TIME_MAX;
-        if !live.log.entries.is_empty() && (old || large) {
-            return Some(Start::Flush { snapshot, nonces: nonces.fork(), deadline });
-        }
-        let segments = self.merge.1.clone()?;
+        let snapshot = view.snapshot().filter(|_| view.is_loaded())?;
+        let segments = self.next_merge.1.clone().filter(|_| self.merge == Build::Idle)?;
+        self.merge = Build::Building;
         let plan = MergePlan {
-            snapshot,
+            snapshot: snapshot.clone(),
             segments,
             nonces: nonces.fork(),
             wall,
             idempotency_retention: settings.idempotency_retention,
-            deadline,
+            deadline: now + BUILD_TIME_MAX,
         };
         Some(Start::Merge(Box::new(plan)))
     }
@@ -276,22 +301,29 @@ impl Upkeep {
     ) -> Option<(Held, Option<Arc<Directory>>)> {
         match output {
             Output::Flush(Ok(flushed)) => {
-                self.build = Build::Built(Edit::Flush(flushed.edit), flushed.directory);
+                self.flush = Build::Built(Edit::Flush(flushed.edit), flushed.directory);
                 None
             }
             Output::Merge(Ok(merged)) => {
-                self.build = Build::Built(Edit::Merge(merged.edit), merged.directory);
+                self.merge = Build::Built(Edit::Merge(merged.edit), merged.directory);
                 None
             }
-            Output::Flush(Err(_)) | Output::Merge(Err(_)) => {
+            Output::Flush(Err(_)) => {
+                self.flush = Build::Idle;
+                self.start_over(now);
+                None
+            }
+            Output::Merge(Err(_)) => {
+                self.merge = Build::Idle;
                 self.start_over(now);
                 None
             }
             Output::Publication(outcome) => self.published(now, outcome),
             Output::Collect(collected) => {
                 self.is_collecting = false;
-                // Who was overtaken would be so again: the newest head is looked at first.
-                self.resume_at = now + PAUSE;
+                // What could not be deleted is not tried again at once. Who was overtaken would be so
+                // again: the newest head is looked at first.
+                self.collect_at = now + PAUSE;
                 self.is_asked |= collected.version.is_none();
                 let version = collected.version?;
                 Some((Held { version: Some(version), snapshot: None }, None))
@@ -311,9 +343,12 @@ impl Upkeep {
         now: Timestamp,
         outcome: Publicized,
     ) -> Option<(Held, Option<Arc<Directory>>)> {
-        let build = core::mem::replace(&mut self.build, Build::Idle);
-        let Build::Publishing(directory) = build else {
-            unreachable!("V1: only what is being published was published, not {build:?}")
+        let build = [&mut self.flush, &mut self.merge]
+            .into_iter()
+            .find(|build| matches!(build, Build::Publishing(_)))
+            .expect("V1: what was published is being published");
+        let Build::Publishing(directory) = core::mem::replace(build, Build::Idle) else {
+            unreachable!("V1: it was looked for by its state")
         };
         match outcome {
             Publicized::Landed(tag, head) => {
@@ -330,7 +365,6 @@ impl Upkeep {
 
     /// What was done was in vain. The newest head is looked at before anything else is begun.
     fn start_over(&mut self, now: Timestamp) {
-        self.build = Build::Idle;
         self.resume_at = now + PAUSE;
         self.is_asked = true;
     }

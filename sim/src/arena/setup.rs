@@ -16,7 +16,7 @@ use crate::store::{Store, Tags};
 use crate::workload::{name, schema};
 
 /// The names of all explorations.
-pub const NAMES: [&str; 6] = ["commit", "retry", "flush", "delete", "collect", "spill"];
+pub const NAMES: [&str; 7] = ["flush", "merge", "collect", "retry", "commit", "delete", "spill"];
 
 /// The exploration of this name. `small` ones are for tests: they take seconds.
 pub fn named(name: &str, small: bool) -> Option<Setup> {
@@ -25,6 +25,7 @@ pub fn named(name: &str, small: bool) -> Option<Setup> {
         "retry" => retry(small),
         "flush" => flush(small),
         "delete" => delete(small),
+        "merge" => merge(small),
         "collect" => collect(small),
         "spill" => spill(small),
         _ => return None,
@@ -71,28 +72,32 @@ fn commit(small: bool) -> Setup {
 
 /// Clients that ask again under their keys when they do not know, while others write and flush.
 fn retry(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: if small { 1 } else { 2 }, throttles: 0, crashes: 1 };
+    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 1 };
+    let flushes = if small { 1 } else { 2 };
     Setup {
         scripts: vec![
             vec![put(1, 10, Some("a")), put(1, 11, Some("b"))],
             vec![put(1, 20, None)],
-            vec![Deed::Flush, Deed::Flush],
+            vec![Deed::Flush; flushes],
         ],
-        sometimes: vec![Mark::FoundItself, Mark::DecidedAgain, Mark::LandedAfterCrash],
+        sometimes: vec![Mark::DecidedAgain, Mark::LandedAfterCrash, Mark::Indexed],
         ..base("retry", mishaps)
     }
 }
 
 /// Two flushers, a merger and a writer of deletions: publications that contradict each other.
 fn flush(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
+    let mut scripts = vec![
+        vec![put(1, 10, None), remove(1)],
+        vec![Deed::Flush, Deed::Flush],
+        vec![Deed::Flush, Deed::Merge],
+    ];
+    if !small {
+        scripts.push(vec![look()]);
+    }
     Setup {
-        scripts: vec![
-            vec![put(1, 10, None), put(2, 11, None), remove(1)],
-            vec![Deed::Flush, Deed::Flush],
-            vec![Deed::Flush, Deed::Merge],
-            vec![look()],
-        ],
+        scripts,
         sometimes: vec![Mark::Superseded, Mark::Rebased, Mark::Merged, Mark::Trash],
         ..base("flush", mishaps)
     }
@@ -113,31 +118,48 @@ fn delete(small: bool) -> Setup {
     }
 }
 
-/// Collectors and sweepers beside writers, flushers and mergers.
-fn collect(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+/// Merges of the newest segments, which kill rows in older ones, by two mergers.
+fn merge(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
     Setup {
         scripts: vec![
-            vec![put(1, 10, None), put(1, 11, None)],
-            vec![Deed::Flush, Deed::Flush, Deed::Merge],
-            vec![Deed::Collect, Deed::Sweep],
+            vec![put(1, 10, None), put(1, 11, None), put(2, 12, None)],
+            vec![Deed::Flush, Deed::Flush, Deed::Flush, Deed::Merge],
+            vec![Deed::Merge],
             vec![look()],
         ],
-        sometimes: vec![Mark::Trash, Mark::FloorRaised, Mark::Collected, Mark::Swept],
+        sometimes: vec![Mark::Merged, Mark::Superseded, Mark::Rebased],
+        ..base("merge", mishaps)
+    }
+}
+
+/// Collectors and sweepers beside writers, flushers and mergers.
+fn collect(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
+    let mut scripts = vec![
+        vec![put(1, 10, None), put(1, 11, None)],
+        vec![Deed::Flush, Deed::Flush, Deed::Merge],
+        vec![Deed::Collect, Deed::Sweep],
+    ];
+    if !small {
+        scripts.push(vec![look()]);
+    }
+    Setup {
+        scripts,
+        sometimes: vec![Mark::Trash, Mark::FloorRaised, Mark::Collected],
         ..base("collect", mishaps)
     }
 }
 
-/// Batches so large that they are spilled to objects, and one that is staged.
+/// Batches so large that they are spilled to objects, beside a sweeper.
 fn spill(small: bool) -> Setup {
     let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
-    let large = limits::SPILL_BATCH_BYTES_MIN + 1_000;
+    let large = limits::SPILL_BYTES_MIN + 1_000;
     Setup {
         scripts: vec![
-            vec![put_large(1, 10, large), put_large(1, 11, limits::INLINE_BATCH_BYTES_MAX + 1_000)],
+            vec![put(1, 10, None), put_large(1, 11, large), put_large(1, 12, large)],
             vec![put(1, 20, None)],
             vec![Deed::Sweep],
-            vec![look()],
         ],
         sometimes: vec![Mark::Spilled, Mark::DecidedAgain, Mark::Swept],
         ..base("spill", mishaps)

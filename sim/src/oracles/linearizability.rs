@@ -11,6 +11,13 @@
 //! change of it, by whoever reads all of its objects at that moment. That is an answer like any
 //! other, so it rules readings out as well; it is why there are rarely more than a few. And it is O2:
 //! an acknowledged write that cannot be recovered fits no reading.
+//!
+//! # Two ways to watch
+//!
+//! A small world, in which every order is tried, is *searched*: any open request may have taken effect
+//! at any change. The number of readings grows with the orders of what is open, so a large world is
+//! *guided*: the monitor is told with each change whose requests it carries. These must then have
+//! taken effect in their order, and nobody else's; there is one reading, however much is open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -37,8 +44,21 @@ pub struct Monitor {
     truth: Contents,
     /// What became of the requests that are over. Says which oracle is broken, and nothing else.
     over: Arc<Vec<(Change, Ending)>>,
+    /// Whether it is told whose requests each change of the store carries.
+    is_guided: bool,
     /// Whether there were too many readings to go on.
     is_lost: bool,
+}
+
+/// What a change of the store is said to carry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carried<'a> {
+    /// These requests, in this order.
+    Requests(&'a [OpId]),
+    /// An empty namespace, with which a batch too large for a head begins.
+    Creation,
+    /// Nothing that a client asked for.
+    Nothing,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -48,6 +68,9 @@ struct Reading {
     done: BTreeMap<OpId, Effect>,
     /// What each open query may have seen.
     seen: BTreeMap<OpId, BTreeSet<Contents>>,
+    /// The states since each open change began, if guided: what comes to nothing is carried by no
+    /// change of the store.
+    was: BTreeMap<OpId, BTreeSet<Shared<State>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,14 +92,21 @@ impl Monitor {
     /// The history in which nothing has happened and there is no namespace.
     pub fn new() -> Self {
         let state = Shared::new(State::default());
-        let reading = Reading { state, done: BTreeMap::new(), seen: BTreeMap::new() };
+        let (done, seen, was) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let reading = Reading { state, done, seen, was };
         Self {
             open: BTreeMap::new(),
             readings: BTreeSet::from([reading]),
             truth: None,
             over: Arc::default(),
+            is_guided: false,
             is_lost: false,
         }
+    }
+
+    /// The same, for a world that says whose requests each change of the store carries.
+    pub fn guided() -> Self {
+        Self { is_guided: true, ..Self::new() }
     }
 
     /// A client asks for a change.
@@ -84,7 +114,11 @@ impl Monitor {
         if matches!(change, Change::Remove) {
             self.begin_query(op);
         }
-        if change.is_staged() {
+        if self.is_guided {
+            self.edit(|reading| {
+                reading.was.insert(op, BTreeSet::from([reading.state.clone()]));
+            });
+        } else if change.is_staged() {
             self.open.insert(creation_of(op), Change::Create);
         }
         self.open.insert(op, change);
@@ -100,11 +134,21 @@ impl Monitor {
             return Ok(());
         }
         let before = self.clone();
-        self.spread(Some((op, effect)));
+        if self.is_guided {
+            let change = self.open.get(&op);
+            self.readings.retain(|reading| {
+                reading.explains(op, effect)
+                    || change.is_some_and(|change| reading.changed_nothing(op, change, effect))
+            });
+        } else {
+            self.spread(Some((op, effect)));
+        }
         if self.readings.is_empty() {
             let change = before.open.get(&op);
             let elsewhere = before.readings.iter().any(|reading| reading.done.contains_key(&op));
-            let oracle = if elsewhere { Oracle::Linearizable } else { Oracle::Recoverable };
+            let happened = matches!(effect, Effect::Written(..) | Effect::Removed);
+            let oracle =
+                if happened && !elsewhere { Oracle::Recoverable } else { Oracle::Linearizable };
             return oracle.broken(format!(
                 "request {op}, {change:?}, was answered {effect:?}, and the store says {:?}",
                 before.truth.as_deref()
@@ -145,6 +189,7 @@ impl Monitor {
         self.edit(|reading| {
             reading.done.remove(&op);
             reading.seen.remove(&op);
+            reading.was.remove(&op);
         });
     }
 
@@ -215,6 +260,45 @@ impl Monitor {
         let before = self.clone();
         self.truth.clone_from(truth);
         self.spread(None);
+        if self.readings.is_empty() { before.unexplained(truth) } else { Ok(()) }
+    }
+
+    /// The store has changed: this is what can be recovered from it, and what the change carried.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if what it carried does not explain it.
+    ///
+    /// # Panics
+    ///
+    /// If the monitor is not guided.
+    pub fn observe_carried(
+        &mut self,
+        truth: &Contents,
+        carried: Carried<'_>,
+    ) -> Result<(), Broken> {
+        assert!(self.is_guided, "only who is guided is told what a change carries");
+        let before = self.clone();
+        self.truth.clone_from(truth);
+        let open = std::mem::take(&mut self.open);
+        self.edit(|reading| match carried {
+            Carried::Requests(ops) => {
+                for op in ops {
+                    if let Some(change) = open.get(op)
+                        && !reading.done.contains_key(op)
+                    {
+                        *reading = reading.with(*op, change);
+                    }
+                }
+            }
+            Carried::Creation => {
+                let (state, _) = reading.state.after(&Change::Create);
+                reading.enter(Shared::new(state));
+            }
+            Carried::Nothing => (),
+        });
+        self.open = open;
+        self.readings.retain(|reading| reading.state.contents == *truth);
         if self.readings.is_empty() { before.unexplained(truth) } else { Ok(()) }
     }
 
@@ -314,14 +398,36 @@ impl Reading {
         }
     }
 
+    /// Whether a change that came to this could have left all as it was, at a moment since it began.
+    fn changed_nothing(&self, op: OpId, change: &Change, effect: &Effect) -> bool {
+        let same = |state: &Shared<State>| {
+            let (after, came_to) = state.after(change);
+            came_to == *effect && after == **state
+        };
+        !self.done.contains_key(&op)
+            && match self.was.get(&op) {
+                Some(states) => states.iter().any(same),
+                None => same(&self.state),
+            }
+    }
+
     fn with(&self, op: OpId, change: &Change) -> Self {
         let (state, effect) = self.state.after(change);
-        let mut next = Self { state: Shared::new(state), ..self.clone() };
+        let mut next = self.clone();
         next.done.insert(op, effect);
-        for seen in next.seen.values_mut() {
-            seen.insert(next.state.contents.clone());
-        }
+        next.enter(Shared::new(state));
         next
+    }
+
+    /// Comes to a state: whoever is open may see it.
+    fn enter(&mut self, state: Shared<State>) {
+        for seen in self.seen.values_mut() {
+            seen.insert(state.contents.clone());
+        }
+        for was in self.was.values_mut() {
+            was.insert(state.clone());
+        }
+        self.state = state;
     }
 }
 

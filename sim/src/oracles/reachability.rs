@@ -1,10 +1,10 @@
-//! O7: what a head names exists, whole; and what was deleted is not named again.
+//! O7: what a head names exists, whole; what was deleted is not named again, and could not have been.
 
 use std::collections::BTreeSet;
 
 use sana_engine::base::name::{Key, NamespaceName};
 use sana_engine::format::head::Head;
-use sana_engine::format::layout::Place;
+use sana_engine::format::layout::{self, Place};
 
 use crate::oracles::{Broken, Oracle};
 use crate::store::Store;
@@ -20,7 +20,8 @@ impl Deleted {
     ///
     /// # Errors
     ///
-    /// [`Broken`] if the head names it.
+    /// [`Broken`] if the head names it, or a later one still might (H2): it is of the life that goes
+    /// on, and not below the floor. Where there is no head, somebody may be creating it (H3).
     pub fn push(
         &mut self,
         namespace: &NamespaceName,
@@ -28,8 +29,21 @@ impl Deleted {
         key: &Key,
     ) -> Result<(), Broken> {
         self.keys.insert(key.clone());
-        let named = head.is_some_and(|head| names(namespace, head).any(|name| name == *key));
-        Oracle::Reachable.demand(!named, || format!("{key} was deleted while the head names it"))
+        let Some(head) = head else {
+            return Oracle::Reachable
+                .broken(format!("H3: {key} was deleted while there is no head"));
+        };
+        let named = names(namespace, head).any(|name| name == *key);
+        Oracle::Reachable
+            .demand(!named, || format!("{key} was deleted while the head names it"))?;
+        let Some((place, _, name)) = layout::parse_object(key) else {
+            return Oracle::Reachable
+                .broken(format!("{key} was deleted, no object of a namespace"));
+        };
+        let goes_on = head.live().is_some() && place.incarnation == head.incarnation;
+        Oracle::Reachable.demand(!goes_on || name.stamp < head.floor, || {
+            format!("H2: {key} was deleted while the floor is {}", head.floor.0)
+        })
     }
 
     /// Checks a head that was just put.

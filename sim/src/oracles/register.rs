@@ -16,12 +16,19 @@ pub struct Chain {
     incarnations: BTreeSet<Incarnation>,
     /// Every commit of its present life, in order.
     commits: Vec<CommitId>,
+    /// Unindexed bytes above which writes are turned away, if any writer keeps to it.
+    limit: Option<u64>,
 }
 
 impl Chain {
     /// The newest version.
     pub const fn head(&self) -> Option<&Head> {
         self.head.as_ref()
+    }
+
+    /// Every writer turns writes away above this many unindexed bytes.
+    pub const fn limit(&mut self, bytes: u64) {
+        self.limit = Some(bytes);
     }
 
     /// How many lives the namespace has had.
@@ -48,6 +55,7 @@ impl Chain {
                 let same = self.head.as_ref().is_some_and(|h| h.incarnation == next.incarnation);
                 chain(same, || "a life began before the one before had ended".into())?;
                 follows(before, live, floor)?;
+                self.within_limit(before, live)?;
                 self.commits.extend(live.log.entries.last().and_then(|last| {
                     (before.log.committed < live.log.committed).then_some(last.commit)
                 }));
@@ -72,6 +80,17 @@ impl Chain {
         chain(live.log.committed <= Cursor(1), || "a life began with a past".into())?;
         self.commits = live.log.entries.iter().map(|entry| entry.commit).collect();
         Ok(())
+    }
+
+    /// O6: a commit that is not alone keeps within the limit.
+    fn within_limit(&self, before: &Live, after: &Live) -> Result<(), Broken> {
+        let Some(limit) = self.limit.filter(|_| before.log.committed < after.log.committed) else {
+            return Ok(());
+        };
+        let (had, has) = (before.log.unindexed_bytes(), after.log.unindexed_bytes());
+        Oracle::Conserved.demand(had == 0 || has <= limit, || {
+            format!("{has} bytes wait to be indexed, more than the limit of {limit}")
+        })
     }
 
     /// O6: what is counted is there.

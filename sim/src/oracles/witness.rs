@@ -4,12 +4,14 @@
 
 use std::hash::{Hash, Hasher};
 
+use sana_engine::base::id::Cursor;
 use sana_engine::base::name::NamespaceName;
+use sana_engine::format::head::Head;
 use sana_engine::format::layout;
 use sana_engine::machine::request::{Reply, Request};
 
 use crate::digest::Shared;
-use crate::oracles::linearizability::Monitor;
+use crate::oracles::linearizability::{Carried, Monitor, OpId};
 use crate::oracles::reachability::Deleted;
 use crate::oracles::register::Chain;
 use crate::oracles::{Broken, recovery};
@@ -28,12 +30,26 @@ pub struct Witness {
 impl Witness {
     /// Nothing was seen yet.
     pub fn new(namespace: NamespaceName) -> Self {
+        Self::with(namespace, Monitor::new())
+    }
+
+    /// The same, where every request says whose it is.
+    pub fn guided(namespace: NamespaceName) -> Self {
+        Self::with(namespace, Monitor::guided())
+    }
+
+    fn with(namespace: NamespaceName, monitor: Monitor) -> Self {
         Self {
             namespace,
-            monitor: Shared::new(Monitor::new()),
+            monitor: Shared::new(monitor),
             chain: Shared::new(Chain::default()),
             deleted: Shared::new(Deleted::default()),
         }
+    }
+
+    /// Every writer turns writes away above this many unindexed bytes.
+    pub fn limit(&mut self, bytes: u64) {
+        self.chain.change(|chain| chain.limit(bytes));
     }
 
     /// The versions its head had.
@@ -51,6 +67,25 @@ impl Witness {
     ///
     /// If the store says that it stored a head and has none.
     pub fn saw(&mut self, store: &Store, request: &Request, reply: &Reply) -> Result<(), Broken> {
+        self.saw_from(store, request, reply, None)
+    }
+
+    /// The same; the request came from a machine that works for these requests of clients.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if a property does not hold any more.
+    ///
+    /// # Panics
+    ///
+    /// If the store says that it stored a head and has none.
+    pub fn saw_from(
+        &mut self,
+        store: &Store,
+        request: &Request,
+        reply: &Reply,
+        ops: Option<&[OpId]>,
+    ) -> Result<(), Broken> {
         match (request, reply) {
             (Request::Put { key, .. }, Reply::Stored { .. })
                 if *key == layout::head(&self.namespace) =>
@@ -58,8 +93,12 @@ impl Witness {
                 let head = recovery::head(store, &self.namespace)?.expect("it was just put");
                 self.deleted.check(&self.namespace, &head, store)?;
                 let contents = recovery::contents(store, &self.namespace, Some(&head))?;
+                let carried = ops.map(|ops| carried(self.chain.head(), &head, ops));
                 self.chain.change(|chain| chain.push(head))?;
-                self.monitor.change(|monitor| monitor.observe(&contents))
+                self.monitor.change(|monitor| match carried {
+                    Some(carried) => monitor.observe_carried(&contents, carried),
+                    None => monitor.observe(&contents),
+                })
             }
             (Request::Delete { key }, Reply::Deleted) => {
                 let head = self.chain.head();
@@ -67,6 +106,16 @@ impl Witness {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// What a put of a head carries that came from a machine working for these requests.
+fn carried<'a>(before: Option<&Head>, head: &Head, ops: &'a [OpId]) -> Carried<'a> {
+    let committed = |head: &Head| head.live().map(|live| live.log.committed);
+    match (before.and_then(committed), committed(head)) {
+        (None, Some(Cursor(0))) if !ops.is_empty() => Carried::Creation,
+        (Some(before), Some(after)) if before == after => Carried::Nothing,
+        _ => Carried::Requests(ops),
     }
 }
 

@@ -8,7 +8,7 @@ use sana_engine::service::namespace::{Ticket, Word};
 
 use crate::choices::Site;
 use crate::model::{Change, Contents};
-use crate::oracles::linearizability::{OpId, creation_of};
+use crate::oracles::linearizability::OpId;
 use crate::oracles::{Broken, Oracle};
 use crate::words;
 use crate::workload::Ask;
@@ -173,7 +173,6 @@ impl World {
             self.activations.count(Fault::Unknown);
             self.spaces[space].orphaned.insert(op, by);
         }
-        self.spaces[space].orphaned.insert(creation_of(op), by);
         self.close(space);
         if again {
             self.clients[c].again = Some(ask);
@@ -198,7 +197,6 @@ impl World {
             }
             Ask::Write(request) => {
                 self.spaces[space].orphaned.insert(op, by);
-                self.spaces[space].orphaned.insert(creation_of(op), by);
                 if request.idempotency.is_some() {
                     self.clients[c].again = Some(ask);
                 }

@@ -13,6 +13,29 @@ pub struct Clock {
     pub calendar_off: i64,
 }
 
+/// How far the calendars of a world were ever apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Skew {
+    /// How far any was behind, in milliseconds.
+    behind: u64,
+    /// How far any was ahead, in milliseconds.
+    ahead: u64,
+}
+
+impl Skew {
+    /// A calendar is set.
+    pub fn set(&mut self, off: i64) {
+        let by = off.unsigned_abs();
+        let most = if off < 0 { &mut self.behind } else { &mut self.ahead };
+        *most = by.max(*most);
+    }
+
+    /// The longest that what one node dated is too young for another, in milliseconds.
+    pub const fn most(self) -> u64 {
+        self.behind + self.ahead
+    }
+}
+
 /// When the world began, by the calendar.
 const EPOCH: u64 = 1_800_000_000_000;
 

@@ -148,8 +148,19 @@ impl World {
         for (task, running) in &mut hosted.tasks {
             for place in running.flight.due(local) {
                 let request: Request = running.flight.request(place).clone();
-                let (task, round, answer) = (*task, running.round, Answer::True);
-                parcels.push(Parcel { node: n, life, space, task, round, place, request, answer });
+                let (task, round, ops) = (*task, running.round, running.ops.clone());
+                let (node, answer) = (n, Answer::True);
+                parcels.push(Parcel {
+                    node,
+                    life,
+                    space,
+                    task,
+                    round,
+                    ops,
+                    place,
+                    request,
+                    answer,
+                });
             }
         }
         let did = did || !parcels.is_empty();

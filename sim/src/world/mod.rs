@@ -41,7 +41,7 @@ use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
 use crate::store::Store;
 use clients::Client;
-use clock::Clock;
+use clock::{Clock, Skew};
 use network::Parcel;
 use node::{Hosted, Node};
 use profile::{Activations, Fault, Profile};
@@ -53,6 +53,8 @@ pub struct World {
     /// The time, in milliseconds since the beginning. No node sees it.
     now: u64,
     events: BTreeMap<(u64, u64), Event>,
+    /// Events that were caused so far, and that happened.
+    caused: u64,
     happened: u64,
     /// Requests that reached the store.
     requests: u64,
@@ -60,6 +62,8 @@ pub struct World {
     nodes: Vec<Node>,
     spaces: Vec<Space>,
     clients: Vec<Client>,
+    /// How far calendars were apart.
+    skew: Skew,
     /// Puts of heads on their way: of which node, in which life, and for which namespace.
     flying: BTreeMap<(usize, u32, usize), u32>,
     ops: OpId,
@@ -144,13 +148,18 @@ impl World {
         let mut choices = Choices::seeded(seed);
         let profile = Profile::draw(&mut choices);
         let store = if weak { Store::weak(profile.tags) } else { Store::new(profile.tags) };
-        let nodes = (0..size.nodes).map(|_| Node::new(draw_clock(&mut choices))).collect();
+        let clocks: Vec<Clock> = (0..size.nodes).map(|_| draw_clock(&mut choices)).collect();
+        let mut skew = Skew::default();
+        clocks.iter().for_each(|clock| skew.set(clock.calendar_off));
+        let nodes = clocks.into_iter().map(Node::new).collect();
         let space = |n: usize| {
             let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
             let first = n * size.nodes / size.spaces.max(1);
+            let mut witness = Witness::guided(name.clone());
+            witness.limit(profile.settings.unindexed_bytes_max);
             let nodes = 0..size.nodes_per_space.min(size.nodes);
             Space {
-                witness: Witness::new(name.clone()),
+                witness,
                 name,
                 past: vec![(0, None)],
                 nodes: nodes.map(|k| (first + k) % size.nodes).collect(),
@@ -162,12 +171,14 @@ impl World {
             profile,
             now: 0,
             events: BTreeMap::new(),
+            caused: 0,
             happened: 0,
             requests: 0,
             store: store.with_pages_of(profile.page),
             nodes,
             spaces: (0..size.spaces).map(space).collect(),
             clients: (0..clients).map(|n| Client::new(n % size.spaces)).collect(),
+            skew,
             flying: BTreeMap::new(),
             ops: 0,
             is_faulty: true,
@@ -246,12 +257,8 @@ impl World {
 
     fn after(&mut self, delay: u64, event: Event) {
         // Events of one time happen in the order in which they were caused.
-        let number = self.events.len() as u64;
-        let mut at = (self.now + delay, number + self.happened * 1_000);
-        while self.events.contains_key(&at) {
-            at.1 += 1;
-        }
-        self.events.insert(at, event);
+        self.caused += 1;
+        self.events.insert((self.now + delay, self.caused), event);
     }
 
     /// Starts a node with nothing in its memory.

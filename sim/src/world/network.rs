@@ -1,10 +1,13 @@
 //! What becomes of a request on its way to the store, and of its reply on the way back.
 
+use std::sync::Arc;
+
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::service::task::TaskId;
 
 use crate::choices::Site;
 use crate::oracles::Broken;
+use crate::oracles::linearizability::OpId;
 use crate::words;
 use crate::world::profile::Fault;
 use crate::world::{Event, World};
@@ -22,6 +25,8 @@ pub struct Parcel {
     pub task: TaskId,
     /// Which of its rounds.
     pub round: u32,
+    /// The requests of clients that it works for.
+    pub ops: Arc<[OpId]>,
     /// The place of the request in the round.
     pub place: usize,
     /// The request.
@@ -72,6 +77,7 @@ impl World {
             let off = self.choices.between(Site::Node, 0, 200_000).cast_signed() - 100_000;
             self.activations.count(Fault::CalendarSet);
             self.nodes[node].clock.calendar_off = off;
+            self.skew.set(off);
         }
         true
     }
@@ -157,7 +163,7 @@ impl World {
         }
         let witness = &mut self.spaces[space].witness;
         let lives = witness.chain().lives();
-        witness.saw(&self.store, request, &reply)?;
+        witness.saw_from(&self.store, request, &reply, Some(&parcel.ops))?;
         let was_reborn = lives > 0 && lives < witness.chain().lives();
         if was_reborn {
             self.activations.count(Fault::Reborn);

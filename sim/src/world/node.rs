@@ -1,10 +1,13 @@
 //! One process: the services it hosts, and the rounds its machines are in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sana_engine::machine::flight::Flight;
 use sana_engine::service::namespace::{NamespaceService, Ticket};
 use sana_engine::service::task::{Task, TaskId};
+
+use crate::oracles::linearizability::OpId;
 
 use crate::world::clock::Clock;
 
@@ -49,6 +52,8 @@ pub struct Running {
     pub flight: Flight,
     /// Which of its rounds that is.
     pub round: u32,
+    /// The requests of clients that it works for.
+    pub ops: Arc<[OpId]>,
     /// Whether a write of it was answered as lost.
     pub has_lost: bool,
     /// Whether a conditional put of it was refused.
@@ -71,10 +76,14 @@ impl Hosted {
 
     /// Takes the machine to its next round.
     pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight) {
-        let before = self.tasks.remove(&id);
-        let round = before.as_ref().map_or(0, |running| running.round + 1);
-        let has_lost = before.as_ref().is_some_and(|running| running.has_lost);
-        let was_refused = before.is_some_and(|running| running.was_refused);
-        self.tasks.insert(id, Running { task, flight, round, has_lost, was_refused });
+        let running = match self.tasks.remove(&id) {
+            Some(before) => Running { task, flight, round: before.round + 1, ..before },
+            None => {
+                let tickets = self.service.tickets(id).into_iter();
+                let ops = tickets.map(|ticket| ticket.0 as OpId).collect();
+                Running { task, flight, round: 0, ops, has_lost: false, was_refused: false }
+            }
+        };
+        self.tasks.insert(id, running);
     }
 }

@@ -73,6 +73,7 @@ impl Profile {
             commit_interval_min: Duration::from_millis(pick(&[0, 0, 200])),
             trash_retention: Duration::from_secs(pick(&[1, 10])),
             indexes: true,
+            unindexed_bytes_max: pick(&[2 << 30, 2 << 30, 1_000]),
             flush_after: Duration::from_millis(pick(&[100, 1_000, 5_000])),
             flush_bytes: pick(&[200, 2_000, 1 << 20]),
             sweep_every: Duration::from_secs(pick(&[5, 30])),

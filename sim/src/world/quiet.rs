@@ -9,7 +9,11 @@ use sana_engine::format::layout;
 use crate::oracles::{Broken, Oracle, reachability};
 use crate::world::World;
 
-/// How long it may take, in milliseconds.
+/// How long it may take, in milliseconds, where all calendars agree.
+///
+/// Who unlinks an object dates it by its own calendar, and who collects it looks at another. So trash
+/// may lie there for as long as calendars are apart (X3: a wrong calendar wastes, and never loses).
+/// That much longer it may take.
 const PATIENCE: u64 = 900_000;
 /// How long it must then stay quiet, in milliseconds.
 const IDLE: u64 = 60_000;
@@ -20,7 +24,7 @@ const LOOK_EVERY: u64 = 5_000;
 
 impl World {
     pub(super) fn get_quiet(&mut self) -> Result<(), Broken> {
-        let until = self.now + PATIENCE;
+        let until = self.now + PATIENCE + self.skew.most();
         let mut restless = String::from("nothing was looked at");
         while self.now < until {
             let look = self.now + LOOK_EVERY;
