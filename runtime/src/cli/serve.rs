@@ -23,9 +23,8 @@ pub(super) struct ServeArguments {
     /// Where everything is kept: a folder, `file://` and a folder, `s3://` and a bucket with a prefix,
     /// or `memory:` to try things out.
     ///
-    /// Several processes may use one folder or one bucket at once. A bucket needs AWS_ACCESS_KEY_ID,
-    /// AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), and AWS_REGION or, for stores other than AWS,
-    /// AWS_ENDPOINT_URL. SANA_S3_PATH_STYLE says whether the bucket is named in the path of addresses.
+    /// Several processes may use one folder or one bucket at once. A bucket needs `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, and `AWS_REGION` or, for stores other than AWS, `AWS_ENDPOINT_URL`.
     #[arg(long, env = "SANA_STORE", default_value = "./sana-data")]
     store: String,
 

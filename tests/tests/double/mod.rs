@@ -184,17 +184,19 @@ pub(crate) fn error(status: u16, code: &str) -> Vec<u8> {
 
 /// A listing as S3 sends it.
 pub(crate) fn listing(names: &[(&str, usize)], more: bool) -> Vec<u8> {
-    let mut body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
-                    xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bucket</Name>\
-                    <EncodingType>url</EncodingType>"
-        .to_owned();
+    let encoded =
+        |name: &str| name.bytes().fold(String::new(), |name, byte| name + &format!("%{byte:02X}"));
     let token = if more { "<NextContinuationToken>next</NextContinuationToken>" } else { "" };
-    body += &format!("<IsTruncated>{more}</IsTruncated>{token}");
-    for (name, bytes) in names {
-        let name: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        body += &format!("<Contents><Key>{name}</Key><Size>{bytes}</Size></Contents>");
-    }
-    body += "</ListBucketResult>";
+    let contents = names.iter().fold(String::new(), |contents, (name, bytes)| {
+        let name = encoded(name);
+        contents + &format!("<Contents><Key>{name}</Key><Size>{bytes}</Size></Contents>")
+    });
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
+         xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bucket</Name>\
+         <EncodingType>url</EncodingType><IsTruncated>{more}</IsTruncated>{token}{contents}\
+         </ListBucketResult>"
+    );
     answer(200, "Content-Type: application/xml\r\n", body.as_bytes())
 }
 

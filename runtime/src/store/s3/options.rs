@@ -75,16 +75,7 @@ impl S3Options {
         let variable = |name: &'static str| {
             variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
         };
-        let path = place.strip_prefix("s3://").unwrap_or_default();
-        let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
-        if bucket.is_empty() || bucket.contains(['?', '#', '@', ':', '\\', ' ']) {
-            return Err(BadS3::Place(place.to_owned()));
-        }
-        let prefix = prefix.trim_end_matches('/');
-        if !prefix.is_empty() && prefix.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(BadS3::Prefix(prefix.to_owned()));
-        }
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let (name, prefix) = named(place)?;
         let need = |name, why| variable(name).ok_or(BadS3::Unset { variable: name, why });
         let access = need("AWS_ACCESS_KEY_ID", "the store wants to know who asks")?;
         let secret = need("AWS_SECRET_ACCESS_KEY", "requests are signed with it")?;
@@ -92,29 +83,13 @@ impl S3Options {
             Some(token) => Credentials::new_with_token(access, secret, token),
             None => Credentials::new(access, secret),
         };
-        let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
-        let (endpoint, region, by_path) = match endpoint(&variable)? {
-            Some(endpoint) => (endpoint, region.unwrap_or_else(|| "us-east-1".to_owned()), true),
-            None => {
-                let region = region.ok_or(BadS3::Unset {
-                    variable: "AWS_REGION",
-                    why: "the bucket's region, or AWS_ENDPOINT_URL for a store other than AWS",
-                })?;
-                // No certificate of AWS is for a host whose first part has a dot.
-                (aws_endpoint(&region)?, region, bucket.contains('.'))
-            }
-        };
-        let style = match path_style(&variable)?.unwrap_or(by_path) {
-            true => UrlStyle::Path,
-            false => UrlStyle::VirtualHost,
-        };
-        let address = |problem| BadS3::Address {
-            bucket: bucket.to_owned(),
+        let (endpoint, region, style) = address(&variable, &name)?;
+        let bucket = Bucket::new(endpoint.clone(), style, name.clone(), region);
+        let bucket = bucket.map_err(|problem| BadS3::Address {
+            bucket: name,
             endpoint: endpoint.to_string(),
             problem,
-        };
-        let bucket =
-            Bucket::new(endpoint.clone(), style, bucket.to_owned(), region).map_err(address)?;
+        })?;
         Ok(Self { bucket, credentials, prefix })
     }
 
@@ -131,6 +106,43 @@ impl fmt::Debug for S3Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("S3Options").field(&self.place()).finish()
     }
+}
+
+/// The bucket that a place names, and the prefix in it: empty, or up to and with a slash.
+fn named(place: &str) -> Result<(String, String), BadS3> {
+    let path = place.strip_prefix("s3://").unwrap_or_default();
+    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+    if bucket.is_empty() || bucket.contains(['?', '#', '@', ':', '\\', ' ']) {
+        return Err(BadS3::Place(place.to_owned()));
+    }
+    let prefix = prefix.trim_end_matches('/');
+    if prefix.is_empty() {
+        return Ok((bucket.to_owned(), String::new()));
+    }
+    if prefix.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(BadS3::Prefix(prefix.to_owned()));
+    }
+    Ok((bucket.to_owned(), format!("{prefix}/")))
+}
+
+/// Where the bucket is, its region, and where in an address its name stands.
+fn address(
+    variable: &impl Fn(&'static str) -> Option<String>,
+    bucket: &str,
+) -> Result<(Url, String, UrlStyle), BadS3> {
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let (endpoint, region, by_path) = if let Some(endpoint) = endpoint(variable)? {
+        (endpoint, region.unwrap_or_else(|| "us-east-1".to_owned()), true)
+    } else {
+        let region = region.ok_or(BadS3::Unset {
+            variable: "AWS_REGION",
+            why: "the bucket's region, or AWS_ENDPOINT_URL for a store other than AWS",
+        })?;
+        // No certificate of AWS is for a host whose first part has a dot.
+        (aws_endpoint(&region)?, region, bucket.contains('.'))
+    };
+    let by_path = path_style(variable)?.unwrap_or(by_path);
+    Ok((endpoint, region, if by_path { UrlStyle::Path } else { UrlStyle::VirtualHost }))
 }
 
 /// The endpoint that is set, if one is.
