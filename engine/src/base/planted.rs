@@ -27,6 +27,10 @@ pub enum Bug {
     AnsweredBeforeThePut = 20,
     /// Requests of a group are decided at the state before the group.
     GroupSeesStateBefore = 22,
+    /// Conditions of writes are not looked at.
+    ConditionIgnored = 131,
+    /// What filters of a write matched is not brought up to date when the commit is overtaken.
+    MatchesStayOld = 132,
     /// A head names a log object whose creation was not confirmed.
     UnstoredIsNamed = 23,
     /// A spilled batch is looked for at the beginning of its object.
@@ -83,7 +87,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -94,6 +98,8 @@ impl Bug {
         Self::IncarnationComesBack,
         Self::AnsweredBeforeThePut,
         Self::GroupSeesStateBefore,
+        Self::ConditionIgnored,
+        Self::MatchesStayOld,
         Self::UnstoredIsNamed,
         Self::OffsetIsForgotten,
         Self::FirstWordCounts,
@@ -135,20 +141,22 @@ pub use switch::{choose, is};
 
 #[cfg(feature = "planted")]
 mod switch {
-    use core::sync::atomic::{AtomicU8, Ordering};
+    use core::cell::Cell;
 
     use super::Bug;
 
-    /// The bug that is on in this process; 0 is none. One process looks for one bug at a time.
-    static CHOSEN: AtomicU8 = AtomicU8::new(0);
-
-    /// Whether `bug` is switched on.
-    pub fn is(bug: Bug) -> bool {
-        CHOSEN.load(Ordering::Relaxed) == bug as u8
+    thread_local! {
+        /// The bug that is on. One thread looks for one bug at a time.
+        static CHOSEN: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
-    /// Switches one bug on, or all off.
+    /// Whether `bug` is switched on in this thread.
+    pub fn is(bug: Bug) -> bool {
+        CHOSEN.get() == Some(bug)
+    }
+
+    /// Switches one bug on in this thread, or all off.
     pub fn choose(bug: Option<Bug>) {
-        CHOSEN.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
+        CHOSEN.set(bug);
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Upkeep {
     is_collecting: bool,
     /// Whether orphans are being swept.
     is_sweeping: bool,
-    /// When orphans were last looked for, and the step of the head then.
+    /// When orphans, or a head where there was none, were last looked for, and the head's step then.
     swept: (Timestamp, Option<Stamp>),
     /// Whether somebody asked to have a look.
     is_asked: bool,
@@ -130,13 +130,13 @@ impl Upkeep {
         let merge = self.next_merge.1.as_ref().map(|_| now);
         let merge = merge.filter(|_| view.is_loaded() && self.merge == Build::Idle);
         let live = view.version().and_then(|(_, head)| head.live());
-        let trash = live.and_then(|live| live.trash.first()).map(|oldest| {
-            let age = wall.since(oldest.at);
-            (now + settings.trash_retention.saturating_sub(age)).max(self.collect_at)
-        });
-        let sweep = view.version().map(|_| self.swept.0 + settings.sweep_every);
+        // The oldest need not be the first: each was dated by the calendar of who unlinked it.
+        let ages = live.into_iter().flat_map(|live| &live.trash).map(|trash| wall.since(trash.at));
+        let trash = ages
+            .max()
+            .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.collect_at));
         let trash = trash.filter(|_| !self.is_collecting);
-        let sweep = sweep.filter(|_| !self.is_sweeping);
+        let sweep = (!self.is_sweeping).then_some(self.swept.0 + settings.sweep_every);
         let next = [flush, merge, trash, sweep].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }
@@ -154,7 +154,14 @@ impl Upkeep {
         nonces: &mut Nonces,
     ) -> Vec<Start> {
         self.notice(now, view);
-        let Some((tag, head)) = view.version().cloned() else { return Vec::new() };
+        let Some((tag, head)) = view.version().cloned() else {
+            // A write of unknown outcome may land late and begin the namespace.
+            if self.swept.0 + settings.sweep_every <= now {
+                self.swept.0 = now;
+                self.is_asked = true;
+            }
+            return Vec::new();
+        };
         let publication = self.publish(now, wall, name, (&tag, &head), is_free, nonces);
         let mut starts: Vec<_> = publication.into_iter().collect();
         if now < self.resume_at {
