@@ -510,8 +510,14 @@ impl NamespaceService {
     fn answered(
         &mut self,
         mut ask: Ask,
-        outcome: Result<Answer, QueryError>,
+        mut outcome: Result<Answer, QueryError>,
     ) -> Vec<(Ticket, Word)> {
+        if let Ok(answer) = &mut outcome
+            && let Some(learned) = answer.learned.take()
+            && let Some((tag, snapshot)) = self.view.loaded.take()
+        {
+            self.view.loaded = Some((tag, snapshot.learn(&learned)));
+        }
         if matches!(outcome, Err(QueryError::Vanished(_))) && ask.restarts < RESTARTS_MAX {
             ask.restarts += 1;
             self.view.checked_at = None;
