@@ -52,11 +52,13 @@ impl World {
             };
             schema.attributes.insert(name, attribute);
         }
+        schema.next_id = AttributeId(attributes.len() as u32);
         let live = Live {
             created: Stamp(1),
             created_at: WallTime(0),
             written_at: WallTime(0),
             schema,
+            read_only: false,
             manifest: Manifest::default(),
             log: Log::default(),
             recent: Vec::new(),

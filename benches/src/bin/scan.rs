@@ -16,7 +16,7 @@ use sana_engine::base::id::{AttributeId, Cursor, Generation, Incarnation, Nonce,
 use sana_engine::base::name::{AttributeName, Key, NamespaceName};
 use sana_engine::base::time::{Timestamp, WallTime};
 use sana_engine::base::value::{Float, Id, IdType, Raw, Scalar, ScalarType, Type, Value, Vector};
-use sana_engine::format::columns::Column;
+use sana_engine::format::columns::{Column, Components};
 use sana_engine::format::head::{Head, Live, State};
 use sana_engine::format::layout::{ObjectName, Place};
 use sana_engine::format::log::Log;
@@ -54,7 +54,7 @@ fn main() {
             let probe = Probe::new(metric, &vectors[..DIMENSIONS], simd);
             let mut distances = vec![0.0; ROWS];
             let rates = best_rates(bytes.len(), memory, || {
-                probe.distances(black_box(bytes.as_chunks().0), &mut distances);
+                probe.distances(black_box(Components::F32(bytes.as_chunks().0)), &mut distances);
                 black_box(distances[ROWS / 2]);
             });
             print("kernel", metric, simd, rates);
@@ -147,7 +147,9 @@ impl Namespace {
                 id_type: Some(IdType::Uint),
                 metric,
                 attributes: [(attribute_name(), attribute)].into(),
+                next_id: AttributeId(1),
             },
+            read_only: false,
             manifest: Manifest {
                 generation: Generation(1),
                 next_row: Row(rows),

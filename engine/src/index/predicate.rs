@@ -33,8 +33,7 @@ pub enum Predicate {
 }
 
 impl Predicate {
-    /// The condition for one write, whose new values `new` tells. Nothing is smaller or larger than a
-    /// value that is not there.
+    /// The condition for one write, whose new values `new` tells; a value that is not there is null.
     #[must_use]
     pub fn with_new(&self, new: &impl Fn(&str) -> Raw) -> Self {
         let all = |parts: &[Self]| parts.iter().map(|part| part.with_new(new)).collect();
@@ -44,14 +43,8 @@ impl Predicate {
             Self::Not(part) => Self::Not(Box::new(part.with_new(new))),
             Self::Compare { .. } => self.clone(),
             Self::CompareNew { attribute, operator, new: name } => {
-                let operand = new(name);
-                let ordered =
-                    matches!(operator, Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte);
-                if ordered && operand == Raw::Null {
-                    return Self::Or(Vec::new());
-                }
                 let (attribute, operator) = (attribute.clone(), *operator);
-                Self::Compare { attribute, operator, operand }
+                Self::Compare { attribute, operator, operand: new(name) }
             }
         }
     }

@@ -171,9 +171,11 @@ pub enum WriteError {
     /// help.
     #[error(transparent)]
     Filter(#[from] InvalidQuery),
-    /// A filter took longer to evaluate than a write may. Nothing was written; filter for less.
-    #[error("the filter took longer than a write may; nothing was written, filter for less")]
-    TooLong,
+    /// A filter took more time than a write may. Nothing was written; filter for less.
+    #[error(
+        "the filter takes more time than a write may; nothing was written, filter for less"
+    )]
+    TooMuch,
     /// Indexing is too far behind. Nothing was written; send the same again later.
     #[error(
         "{unindexed_bytes} bytes wait to be indexed, more than the limit of {limit_bytes}; send the request again later"

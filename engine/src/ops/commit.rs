@@ -362,7 +362,7 @@ impl Group {
             Step::Done(Err(QueryError::TooLarge { most })) => {
                 self.fail(Some(held), &InvalidWrite::MatchesTooLarge { most }.into())
             }
-            Step::Done(Err(QueryError::TooLong)) => self.fail(Some(held), &WriteError::TooLong),
+            Step::Done(Err(QueryError::TooLong)) => self.fail(Some(held), &WriteError::TooMuch),
             Step::Done(Err(QueryError::Unavailable | QueryError::NoNamespace)) => {
                 self.fail(None, &WriteError::Unavailable)
             }

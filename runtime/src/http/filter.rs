@@ -39,10 +39,23 @@ fn at_depth(filter: &Value, depth: usize) -> Result<Predicate, Failure> {
             if !rest.is_empty() {
                 return Err(shape(&format!("options do not go with the filter on `{attribute}`")));
             }
+            let attribute = attribute.clone();
+            if let Some(new) = reference(operand)? {
+                return Ok(Predicate::CompareNew { attribute, operator, new });
+            }
             let operand = json::raw(&format!("filters on `{attribute}`"), operand)?;
-            Ok(Predicate::Compare { attribute: attribute.clone(), operator, operand })
+            Ok(Predicate::Compare { attribute, operator, operand })
         }
         _ => Err(shape("expected [attribute, operator, value], or And, Or or Not and filters")),
+    }
+}
+
+/// The attribute whose new value an operand stands for, if it is `{"$ref_new": attribute}`.
+fn reference(operand: &Value) -> Result<Option<String>, Failure> {
+    let Some(new) = operand.get("$ref_new") else { return Ok(None) };
+    match (new, operand.as_object().map_or(0, serde_json::Map::len)) {
+        (Value::String(name), 1) => Ok(Some(name.clone())),
+        _ => Err(shape("$ref_new: expected {\"$ref_new\": attribute} and nothing else")),
     }
 }
 

@@ -106,6 +106,7 @@ impl Server {
                 Verb::Query => self.query(&name, &asked).await,
                 Verb::Delete => self.delete(&name).await,
                 Verb::Metadata => self.metadata(&name).await,
+                Verb::UpdateMetadata => self.update_metadata(&name, &asked).await,
                 Verb::Schema => self.schema(&name).await,
                 Verb::UpdateSchema => self.update_schema(&name, &asked).await,
                 Verb::Warm => self.warm(&name).await,
@@ -184,6 +185,19 @@ impl Server {
         Ok(Answer::json(metadata::answer(live(&head, name)?)))
     }
 
+    async fn update_metadata(
+        &self,
+        name: &NamespaceName,
+        asked: &Asked,
+    ) -> Result<Answer, Failure> {
+        let request = metadata::parse(&asked.body.bytes)?;
+        let outcome = self.node.write(name, request, asked.body.bytes.len()).await;
+        outcome
+            .map_err(|Crashed| Failure::broken())?
+            .map_err(|error| Failure::of_write(name, &error, false))?;
+        self.metadata(name).await
+    }
+
     async fn schema(&self, name: &NamespaceName) -> Result<Answer, Failure> {
         let head = self.head(name).await?;
         Ok(Answer::json(schema::answer(&live(&head, name)?.schema)))
@@ -194,6 +208,7 @@ impl Server {
         let said = schema::parse(entries)?;
         let request = WriteRequest {
             schema: said.attributes,
+            drops: said.drops,
             id_type: said.id_type,
             create: Create::Never,
             ..WriteRequest::default()

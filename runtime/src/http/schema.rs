@@ -15,6 +15,8 @@ use super::write::MetricName;
 pub(super) struct Said {
     pub(super) attributes: Vec<(AttributeName, AttributeRequest)>,
     pub(super) id_type: Option<IdType>,
+    /// Attributes to drop.
+    pub(super) drops: Vec<AttributeName>,
 }
 
 /// What the `schema` of a request says.
@@ -25,6 +27,12 @@ pub(super) struct Said {
 pub(super) fn parse(entries: Map<String, Value>) -> Result<Said, Failure> {
     let mut said = Said::default();
     for (name, entry) in entries {
+        if is_drop(&name, &entry)? {
+            let parsed = AttributeName::parse(&name)
+                .map_err(|problem| Failure::bad_attribute(&name, problem))?;
+            said.drops.push(parsed);
+            continue;
+        }
         let entry = Entry::parse(&name, entry)?;
         if name == "id" {
             said.id_type = Some(id_type(&entry.type_name)?);
@@ -41,6 +49,24 @@ pub(super) fn parse(entries: Map<String, Value>) -> Result<Said, Failure> {
     Ok(said)
 }
 
+/// Whether an entry is `{"drop": true}`: the attribute shall not be there any more.
+fn is_drop(name: &str, entry: &Value) -> Result<bool, Failure> {
+    match entry.get("drop") {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(false),
+        Some(Value::Bool(true)) if entry.as_object().is_some_and(|fields| fields.len() == 1) => {
+            Ok(true)
+        }
+        Some(Value::Bool(true)) => {
+            let message = format!("💔 schema.{name}: drop stands alone");
+            Err(Failure::meaning(message))
+        }
+        Some(_) => {
+            let message = format!("schema.{name}: drop: invalid type, expected a boolean");
+            Err(Failure::shape(message))
+        }
+    }
+}
+
 /// One entry: a type, or an object with one.
 #[derive(Default)]
 struct Entry {
@@ -54,7 +80,7 @@ struct Entry {
 }
 
 /// What turbopuffer's schemas can say and ours cannot, when it is not false or null.
-const UNSUPPORTED: [&str; 3] = ["full_text_search", "fuzzy", "drop"];
+const UNSUPPORTED: [&str; 2] = ["full_text_search", "fuzzy"];
 
 impl Entry {
     fn parse(name: &str, entry: Value) -> Result<Self, Failure> {

@@ -123,6 +123,7 @@ fn squared(value: Option<&Value>, to: &Raw) -> f32 {
 
 fn holds(filter: &Predicate, id: &Id, attributes: &Attributes) -> bool {
     match filter {
+        Predicate::CompareNew { .. } => panic!("no query has conditions of writes"),
         Predicate::And(all) => all.iter().all(|one| holds(one, id, attributes)),
         Predicate::Or(all) => all.iter().any(|one| holds(one, id, attributes)),
         Predicate::Not(one) => !holds(one, id, attributes),
