@@ -290,6 +290,7 @@ mod tests {
     }
 
     /// Only if the document's `a` is smaller than the new one.
+    #[expect(clippy::unnecessary_wraps, reason = "a request's condition is optional")]
     fn newer() -> Option<Predicate> {
         let (attribute, new) = ("a".to_owned(), "a".to_owned());
         Some(Predicate::CompareNew { attribute, operator: Operator::Lt, new })
