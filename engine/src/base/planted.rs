@@ -47,6 +47,8 @@ pub enum Bug {
     DeadRowsAreFound = 45,
     /// Orphans are deleted though work in flight may still publish them.
     OrphansAboveFloor = 51,
+    /// A node that has collected trash once does not do so again.
+    CollectorRunsOnce = 55,
     /// A patch looks at the index and not at the overlay.
     OverlayIsNotLookedUp = 63,
     /// After a lost race the decision is not made again.
@@ -79,11 +81,13 @@ pub enum Bug {
     KeysInLogOnly = 116,
     /// What a held, outdated head refuses is refused without looking.
     StaleRefusal = 122,
+    /// A log that stays small is never flushed, however old.
+    SmallLogsAreLeft = 123,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -104,6 +108,7 @@ impl Bug {
         Self::RebaseKeepsItsHead,
         Self::DeadRowsAreFound,
         Self::OrphansAboveFloor,
+        Self::CollectorRunsOnce,
         Self::OverlayIsNotLookedUp,
         Self::NotDecidedAgain,
         Self::KeyWithoutFingerprint,
@@ -120,6 +125,7 @@ impl Bug {
         Self::UnknownIsMissed,
         Self::KeysInLogOnly,
         Self::StaleRefusal,
+        Self::SmallLogsAreLeft,
     ];
 }
 
