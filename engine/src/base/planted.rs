@@ -27,6 +27,10 @@ pub enum Bug {
     AnsweredBeforeThePut = 20,
     /// Requests of a group are decided at the state before the group.
     GroupSeesStateBefore = 22,
+    /// Conditions of writes are not looked at.
+    ConditionIgnored = 131,
+    /// What filters of a write matched is not brought up to date when the commit is overtaken.
+    MatchesStayOld = 132,
     /// A head names a log object whose creation was not confirmed.
     UnstoredIsNamed = 23,
     /// A spilled batch is looked for at the beginning of its object.
@@ -87,7 +91,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -98,6 +102,8 @@ impl Bug {
         Self::IncarnationComesBack,
         Self::AnsweredBeforeThePut,
         Self::GroupSeesStateBefore,
+        Self::ConditionIgnored,
+        Self::MatchesStayOld,
         Self::UnstoredIsNamed,
         Self::OffsetIsForgotten,
         Self::FirstWordCounts,
