@@ -16,6 +16,9 @@
 //! | [`workload`] | What do clients ask?                                                     |
 //! | [`guard`]    | What if the engine panics?                                               |
 //! | [`mutants`]  | Are bugs found?                                                          |
+//! | [`report`]   | What do explorations and hunts print?                                    |
+//! | [`stopwatch`] | How long did it take?                                                   |
+//! | [`table`]    | What is known of a fingerprint?                                          |
 //! | [`words`]    | How is it told?                                                          |
 
 pub mod arena;
@@ -28,8 +31,11 @@ pub mod marks;
 pub mod model;
 pub mod mutants;
 pub mod oracles;
+pub mod report;
+pub mod stopwatch;
 pub mod store;
 pub mod swarm;
+pub mod table;
 pub mod words;
 pub mod workload;
 pub mod world;

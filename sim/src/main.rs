@@ -2,15 +2,12 @@
 
 use std::ops::Range;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
-use sana_engine::base::planted::Bug;
-use sana_sim::arena::setup;
-use sana_sim::explore::{Exploration, explore};
 use sana_sim::guard;
-use sana_sim::marks::Mark;
-use sana_sim::mutants::{self, Catch, Effort};
+use sana_sim::mutants::Effort;
+use sana_sim::report::{self, Look};
+use sana_sim::stopwatch::Stopwatch;
 use sana_sim::store::Kind;
 use sana_sim::swarm::{self, Band};
 use sana_sim::world::Size;
@@ -54,17 +51,23 @@ enum Command {
         small: bool,
         /// Give up after this many worlds.
         #[arg(long, default_value_t = 100_000_000)]
-        states: usize,
+        worlds: usize,
+        /// Tell this one way, as a failure printed it.
+        #[arg(long, value_delimiter = ',')]
+        way: Vec<u32>,
+        /// With this known bug planted.
+        #[arg(long)]
+        planted: Option<String>,
     },
     /// Plant known bugs, one after the other, and look for each.
     Mutants {
         /// Only bugs whose names contain this.
         #[arg(default_value = "")]
         name: String,
-        /// Worlds of each exploration.
-        #[arg(long, default_value_t = 300_000)]
-        states: usize,
-        /// Seeds.
+        /// Worlds of each exploration, at most.
+        #[arg(long, default_value_t = 400_000)]
+        worlds: usize,
+        /// Seeds, at most.
         #[arg(long, default_value_t = 300)]
         seeds: u64,
     },
@@ -92,15 +95,24 @@ impl WorldArguments {
 }
 
 /// Seconds between two lines that say how far a band has come.
-const REPORT_EVERY: u64 = 10;
+const REPORT_EVERY: f64 = 10.0;
 
 fn main() -> ExitCode {
     guard::silence_panics();
     let is_fine = match Arguments::parse().command {
         Command::Run { seeds, world, threads } => run(seeds, world, threads),
         Command::Replay { seed, world } => replay(seed, world),
-        Command::Explore { name, small, states } => explore_all(&name, small, states),
-        Command::Mutants { name, states, seeds } => hunt_all(&name, Effort { states, seeds }),
+        Command::Explore { name, small, worlds, way, planted } => {
+            let look = Look { is_small: small, worlds, threads: threads(), planted };
+            if way.is_empty() {
+                report::explore(&name, &look)
+            } else {
+                report::tell(&name, &look, &way)
+            }
+        }
+        Command::Mutants { name, worlds, seeds } => {
+            report::hunt(&name, Effort { worlds, seeds, threads: threads() })
+        }
     };
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -118,19 +130,19 @@ fn kind(text: &str) -> Result<Kind, String> {
 }
 
 fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>) -> bool {
-    let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.unwrap_or(available).max(1);
-    let (began, count) = (now(), seeds.end.saturating_sub(seeds.start));
-    let (mut shown, mut told) = (began, 0);
+    let threads = threads.unwrap_or_else(self::threads).max(1);
+    let (watch, count) = (Stopwatch::start(), seeds.end.saturating_sub(seeds.start));
+    let (mut shown, mut told) = (0.0, 0);
     let band = swarm::all(seeds, world.size(), threads, |band: &Band| {
         for (seed, broken) in &band.broken[told..] {
             println!("seed {seed}: {broken}");
             println!("{}", again(*seed, world));
         }
         told = band.broken.len();
-        if shown.elapsed().as_secs() >= REPORT_EVERY {
-            shown = now();
-            let (seconds, left) = (began.elapsed().as_secs_f64(), count - band.seeds);
+        let seconds = watch.seconds();
+        if seconds >= shown + REPORT_EVERY {
+            shown = seconds;
+            let left = count - band.seeds;
             let rate = band.seeds as f64 / seconds;
             eprintln!(
                 "  {} of {count} seeds, {rate:.1} a second, {:.0} s to go",
@@ -142,7 +154,7 @@ fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>) -> bool
     for fault in Fault::ALL {
         println!("{:>12} × {fault:?}", band.activations.of(fault));
     }
-    print_band(&band, began.elapsed().as_secs_f64(), threads);
+    print_band(&band, watch.seconds(), threads);
     band.broken.is_empty()
 }
 
@@ -180,74 +192,6 @@ fn replay(seed: u64, world: WorldArguments) -> bool {
     run.broken.is_none()
 }
 
-fn explore_all(name: &str, small: bool, states: usize) -> bool {
-    let names = setup::NAMES.into_iter().filter(|one| name == "all" || name == *one);
-    let names: Vec<_> = names.collect();
-    if names.is_empty() {
-        println!("there is no exploration '{name}'; there are: {}", setup::NAMES.join(", "));
-        return false;
-    }
-    names.into_iter().all(|name| explore_one(name, small, states))
-}
-
-fn explore_one(name: &str, small: bool, states: usize) -> bool {
-    let setup = setup::named(name, small).expect("it is in the list of names");
-    let sometimes = setup.sometimes.clone();
-    let began = now();
-    let report = |exploration: &Exploration| {
-        if exploration.states > 200_000 {
-            let Exploration { states, transitions, depth, .. } = exploration;
-            let seconds = began.elapsed().as_secs_f64();
-            eprintln!("  depth {depth}: {states} worlds, {transitions} events, {seconds:.0} s");
-        }
-    };
-    let exploration = explore(&setup.begin(), states, report);
-    let Exploration { states, transitions, depth, ends, marks, is_cut, broken } = exploration;
-    let seconds = began.elapsed().as_secs_f64();
-    println!(
-        "{name}: {states} worlds, {transitions} events, {ends} ends, depth {depth}, {seconds:.1} s{}",
-        if is_cut { ", NOT exhausted" } else { "" }
-    );
-    if let Some((broken, story)) = broken {
-        println!("{broken}");
-        for (n, line) in story.iter().enumerate() {
-            println!("{:>4} {line}", n + 1);
-        }
-        return false;
-    }
-    println!("  came across: {:?}", Mark::of(marks));
-    let missed: Vec<Mark> = sometimes.into_iter().filter(|mark| marks & mark.bit() == 0).collect();
-    if !missed.is_empty() {
-        println!("  MISSED: {missed:?}: the exploration proves nothing about them");
-    }
-    missed.is_empty() && !is_cut
-}
-
-fn hunt_all(name: &str, effort: Effort) -> bool {
-    let mut missed = 0;
-    let bugs = Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(name));
-    println!("|   # | bug | found by | oracle | worlds or seeds | steps | seconds |");
-    println!("|----:|-----|----------|--------|----------------:|------:|--------:|");
-    for bug in bugs {
-        let began = now();
-        let found = mutants::hunt(bug, effort);
-        let seconds = began.elapsed().as_secs_f64();
-        let number = bug as u8;
-        if let Some(Catch { by, oracle, tried, steps }) = found {
-            let steps = steps.map_or(String::new(), |steps| steps.to_string());
-            let oracle = oracle.number();
-            println!(
-                "| {number:>3} | {bug:?} | {by} | {oracle} | {tried} | {steps} | {seconds:.1} |"
-            );
-        } else {
-            missed += 1;
-            println!("| {number:>3} | {bug:?} | **nobody** | | | | {seconds:.1} |");
-        }
-    }
-    missed == 0
-}
-
-#[expect(clippy::disallowed_methods, reason = "only to say how long something took")]
-fn now() -> Instant {
-    Instant::now()
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -147,20 +147,22 @@ pub use switch::{choose, is};
 
 #[cfg(feature = "planted")]
 mod switch {
-    use core::sync::atomic::{AtomicU8, Ordering};
+    use core::cell::Cell;
 
     use super::Bug;
 
-    /// The bug that is on in this process; 0 is none. One process looks for one bug at a time.
-    static CHOSEN: AtomicU8 = AtomicU8::new(0);
-
-    /// Whether `bug` is switched on.
-    pub fn is(bug: Bug) -> bool {
-        CHOSEN.load(Ordering::Relaxed) == bug as u8
+    thread_local! {
+        /// The bug that is on. One thread looks for one bug at a time.
+        static CHOSEN: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
-    /// Switches one bug on, or all off.
+    /// Whether `bug` is switched on in this thread.
+    pub fn is(bug: Bug) -> bool {
+        CHOSEN.get() == Some(bug)
+    }
+
+    /// Switches one bug on in this thread, or all off.
     pub fn choose(bug: Option<Bug>) {
-        CHOSEN.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
+        CHOSEN.set(bug);
     }
 }
