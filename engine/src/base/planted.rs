@@ -51,6 +51,8 @@ pub enum Bug {
     DeadRowsAreFound = 45,
     /// Orphans are deleted though work in flight may still publish them.
     OrphansAboveFloor = 51,
+    /// A node that has collected trash once does not do so again.
+    CollectorRunsOnce = 55,
     /// A patch looks at the index and not at the overlay.
     OverlayIsNotLookedUp = 63,
     /// After a lost race the decision is not made again.
@@ -83,11 +85,13 @@ pub enum Bug {
     KeysInLogOnly = 116,
     /// What a held, outdated head refuses is refused without looking.
     StaleRefusal = 122,
+    /// A log that stays small is never flushed, however old.
+    SmallLogsAreLeft = 123,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -110,6 +114,7 @@ impl Bug {
         Self::RebaseKeepsItsHead,
         Self::DeadRowsAreFound,
         Self::OrphansAboveFloor,
+        Self::CollectorRunsOnce,
         Self::OverlayIsNotLookedUp,
         Self::NotDecidedAgain,
         Self::KeyWithoutFingerprint,
@@ -126,6 +131,7 @@ impl Bug {
         Self::UnknownIsMissed,
         Self::KeysInLogOnly,
         Self::StaleRefusal,
+        Self::SmallLogsAreLeft,
     ];
 }
 
