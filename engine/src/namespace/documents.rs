@@ -191,6 +191,9 @@ impl Group<'_> {
         let changes = cast_attributes(schema, &raw.attributes)?;
         let Some(before) = self.document(id) else { return Ok(None) };
         let mut attributes: BTreeMap<_, _> = before.attributes.iter().cloned().collect();
+        if planted::is(Bug::PatchForgetsTheRest) {
+            attributes.clear();
+        }
         for (attribute, value) in changes {
             match value {
                 Some(value) => attributes.insert(attribute, value),
