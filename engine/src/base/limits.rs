@@ -53,6 +53,10 @@ pub const RECENT_COMMITS_MAX: usize = 256;
 pub const LOG_ENTRIES_MAX: usize = 4_096;
 /// Segments of a manifest. The merge policy stays far below it.
 pub const SEGMENTS_MAX: usize = 512;
+/// Documents that one request may remove by a filter.
+pub const DELETE_BY_FILTER_MAX: usize = 5_000_000;
+/// Documents that one request may change by a filter.
+pub const PATCH_BY_FILTER_MAX: usize = 50_000;
 /// Unindexed bytes of a namespace above which writes are turned away, unless configured otherwise.
 pub const UNINDEXED_BYTES_MAX: u64 = 2 << 30;
 /// Requests that one group commit takes together, by their estimated size in bytes.

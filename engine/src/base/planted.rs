@@ -109,10 +109,10 @@ pub enum Bug {
     BatchesOfAnotherLife = 129,
     /// A patch drops the attributes that it does not mention.
     PatchForgetsTheRest = 130,
-    /// A deletion of unknown outcome is reported as done.
-    UnknownDeletionIsDone = 131,
-    /// A deletion that was overtaken deletes what came after.
-    DeletionGoesIntoNextLife = 132,
+    /// Conditions of writes are not looked at.
+    ConditionIgnored = 131,
+    /// What filters of a write matched is not brought up to date when the commit is overtaken.
+    MatchesStayOld = 132,
     /// A put that was turned away is taken as success.
     ThrottledIsSuccess = 133,
     /// A flush leaves the rows alive that its documents replace.
@@ -125,11 +125,15 @@ pub enum Bug {
     StaleForEver = 137,
     /// What a flush absorbed takes newer words out of the overlay with it.
     AbsorbForgetsNewer = 138,
+    /// A deletion of unknown outcome is reported as done.
+    UnknownDeletionIsDone = 139,
+    /// A deletion that was overtaken deletes what came after.
+    DeletionGoesIntoNextLife = 140,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 61] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -181,14 +185,16 @@ impl Bug {
         Self::AdvanceAcrossLives,
         Self::BatchesOfAnotherLife,
         Self::PatchForgetsTheRest,
-        Self::UnknownDeletionIsDone,
-        Self::DeletionGoesIntoNextLife,
+        Self::ConditionIgnored,
+        Self::MatchesStayOld,
         Self::ThrottledIsSuccess,
         Self::FlushKillsNothing,
         Self::DeadRowsAreKilledAgain,
         Self::MergeKeepsDeadRows,
         Self::StaleForEver,
         Self::AbsorbForgetsNewer,
+        Self::UnknownDeletionIsDone,
+        Self::DeletionGoesIntoNextLife,
     ];
 }
 

@@ -24,6 +24,8 @@ pub struct Schema {
     pub metric: Option<Metric>,
     /// The attributes by name.
     pub attributes: BTreeMap<AttributeName, Attribute>,
+    /// The number of the next new attribute. Numbers of dropped attributes are not given again.
+    pub next_id: AttributeId,
 }
 
 /// One attribute.
@@ -72,11 +74,5 @@ impl Schema {
     /// The name and description of the attribute of this number.
     pub fn by_id(&self, id: AttributeId) -> Option<(&AttributeName, &Attribute)> {
         self.attributes.iter().find(|(_, attribute)| attribute.id == id)
-    }
-
-    /// The number of the next new attribute.
-    pub fn next_id(&self) -> AttributeId {
-        let numbers = self.attributes.values().map(|attribute| attribute.id.0 + 1);
-        AttributeId(numbers.max().unwrap_or(0))
     }
 }

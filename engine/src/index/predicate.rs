@@ -20,6 +20,51 @@ pub enum Predicate {
         /// With what.
         operand: Raw,
     },
+    /// A comparison with what a write is about to put there. Only for conditions of writes, which
+    /// [replace](Self::with_new) it before they are resolved.
+    CompareNew {
+        /// The attribute's name, or `id`.
+        attribute: String,
+        /// How it is compared.
+        operator: Operator,
+        /// The name of the attribute, or `id`, whose new value it is compared with.
+        new: String,
+    },
+}
+
+impl Predicate {
+    /// The condition for one write, whose new values `new` tells. Nothing is smaller or larger than a
+    /// value that is not there.
+    #[must_use]
+    pub fn with_new(&self, new: &impl Fn(&str) -> Raw) -> Self {
+        let all = |parts: &[Self]| parts.iter().map(|part| part.with_new(new)).collect();
+        match self {
+            Self::And(parts) => Self::And(all(parts)),
+            Self::Or(parts) => Self::Or(all(parts)),
+            Self::Not(part) => Self::Not(Box::new(part.with_new(new))),
+            Self::Compare { .. } => self.clone(),
+            Self::CompareNew { attribute, operator, new: name } => {
+                let operand = new(name);
+                let ordered =
+                    matches!(operator, Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte);
+                if ordered && operand == Raw::Null {
+                    return Self::Or(Vec::new());
+                }
+                let (attribute, operator) = (attribute.clone(), *operator);
+                Self::Compare { attribute, operator, operand }
+            }
+        }
+    }
+
+    /// Whether it compares with new values.
+    pub fn mentions_new(&self) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::mentions_new),
+            Self::Not(part) => part.mentions_new(),
+            Self::Compare { .. } => false,
+            Self::CompareNew { .. } => true,
+        }
+    }
 }
 
 /// How a [`Predicate`] compares. What null, arrays and types mean is decided where a filter is

@@ -39,6 +39,8 @@ pub struct NewEntry {
     pub payload: Payload,
     /// The schema in force from this commit on.
     pub schema: Schema,
+    /// Whether documents and schema may not be changed from this commit on.
+    pub read_only: bool,
 }
 
 /// Where batches lie that a head may still carry inline: log objects known to be there.
@@ -118,6 +120,7 @@ impl Head {
             created_at: at,
             written_at: at,
             schema: Schema::default(),
+            read_only: false,
             manifest: Manifest::default(),
             log: Log::default(),
             recent: Vec::new(),
@@ -167,12 +170,13 @@ impl Head {
                 }
             }
         }
-        let NewEntry { commit, operations, bytes, payload, schema } = entry;
+        let NewEntry { commit, operations, bytes, payload, schema, read_only } = entry;
         let cursor = live.log.committed.next();
         live.log.entries.push(LogEntry { cursor, commit, operations, bytes, payload });
         live.log.committed = cursor;
         live.log.bytes_committed += u64::from(bytes);
         live.schema = schema;
+        live.read_only = read_only;
         live.written_at = at;
         live.recent.push((cursor, commit));
         let surplus = live.recent.len().saturating_sub(limits::RECENT_COMMITS_MAX);

@@ -33,6 +33,8 @@ fn check_live(head: &Head, live: &Live) -> Result<(), Damage> {
     let numbers = live.schema.attributes.values().map(|attribute| attribute.id);
     let mut numbers: Vec<_> = numbers.collect();
     numbers.sort_unstable();
+    let below = numbers.last().is_none_or(|last| *last < live.schema.next_id);
+    hold(below, "S1: an attribute has a number that was not given yet")?;
     hold(numbers.windows(2).all(|pair| pair[0] < pair[1]), "S1: two attributes have one number")
 }
 

@@ -8,12 +8,16 @@
 //! | [`overlay`]    | What is committed and not indexed, and what does it say of an id?      |
 //! | [`request`]    | What do clients ask, and what are they told?                           |
 //! | [`documents`]  | What does a group of requests write?                                   |
+//! | [`effects`]    | What does one request do to documents?                                 |
+//! | [`matched`]    | Which documents do the filters of a write match?                       |
 //! | [`schema`]     | What type has a value, and does it fit?                                |
 //! | [`snapshot`]   | What does a node hold of a namespace at one head?                      |
 
 pub mod documents;
+mod effects;
 pub mod head;
 pub mod invariants;
+pub mod matched;
 pub mod overlay;
 pub mod request;
 pub mod schema;

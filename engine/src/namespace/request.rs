@@ -39,6 +39,58 @@ pub struct WriteRequest {
     pub create: Create,
     /// Names the request, so that repeating it has one effect.
     pub idempotency: Option<Idempotency>,
+    /// What the document that is there must satisfy for an upsert; where there is none, it is put.
+    pub upsert_condition: Option<Predicate>,
+    /// What the document that is there must satisfy for a patch.
+    pub patch_condition: Option<Predicate>,
+    /// What the document that is there must satisfy for a delete; where there is none, none is removed.
+    pub delete_condition: Option<Predicate>,
+    /// Which documents to remove, before anything else of the request is done.
+    pub delete_by_filter: Option<ByFilter>,
+    /// Which documents to change and how, after those were removed and before the rest.
+    pub patch_by_filter: Option<(ByFilter, Vec<(AttributeName, Raw)>)>,
+    /// Attributes to drop from the schema.
+    pub drops: Vec<AttributeName>,
+    /// Whether documents and schema may be changed from now on; `None` leaves it as it is.
+    pub read_only: Option<bool>,
+    /// Whether to say which ids were written, changed and removed.
+    pub wants_ids: bool,
+    /// Whether to write even if indexing is far behind. For upserts and deletes by id alone.
+    pub ignores_backlog: bool,
+}
+
+/// Documents that a filter selects.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ByFilter {
+    /// The filter.
+    pub filter: Predicate,
+    /// Whether to go as far as the limit if there are more; else the request is refused.
+    pub allows_partial: bool,
+}
+
+impl WriteRequest {
+    /// Whether documents have to be read to decide it.
+    pub fn reads_documents(&self) -> bool {
+        let conditions = [&self.upsert_condition, &self.patch_condition, &self.delete_condition];
+        self.patches.is_some() || self.is_by_filter() || conditions.into_iter().any(Option::is_some)
+    }
+
+    /// Whether a filter has to be evaluated over all documents to decide it.
+    pub const fn is_by_filter(&self) -> bool {
+        self.delete_by_filter.is_some() || self.patch_by_filter.is_some()
+    }
+
+    /// Whether it changes documents or the schema.
+    pub fn changes_content(&self) -> bool {
+        let lists = [&self.upserts, &self.patches];
+        self.is_by_filter()
+            || lists.into_iter().any(Option::is_some)
+            || self.deletes.is_some()
+            || !self.schema.is_empty()
+            || !self.drops.is_empty()
+            || self.metric.is_some()
+            || self.id_type.is_some()
+    }
 }
 
 /// Whether a write may create its namespace.
@@ -101,6 +153,18 @@ pub enum WriteError {
     /// The key was used for another request. Nothing was written; use another key.
     #[error("the idempotency key was used for a request with another content; use a fresh key")]
     KeyReused,
+    /// The namespace is read-only. Nothing was written; make it writable first.
+    #[error(
+        "🔒 the namespace is read-only; set `read_only` to false in its metadata to write to it"
+    )]
+    ReadOnly,
+    /// A condition or a filter does not fit the schema. Nothing was written; sending it again will not
+    /// help.
+    #[error(transparent)]
+    Filter(#[from] InvalidQuery),
+    /// A filter took longer to evaluate than a write may. Nothing was written; filter for less.
+    #[error("the filter took longer than a write may; nothing was written, filter for less")]
+    TooLong,
     /// Indexing is too far behind. Nothing was written; send the same again later.
     #[error(
         "{unindexed_bytes} bytes wait to be indexed, more than the limit of {limit_bytes}; send the request again later"
@@ -178,6 +242,19 @@ pub enum InvalidWrite {
     /// A patch names a vector.
     #[error("💔 patching vectors is currently unsupported")]
     PatchedVector,
+    /// A filter matches more documents than one request may change.
+    #[error(
+        "💔 {field} matches more than {most} documents; filter for less, or set {field}_allow_partial"
+    )]
+    TooManyMatches {
+        /// The field of the request.
+        field: &'static str,
+        /// The most documents there may be.
+        most: usize,
+    },
+    /// An attribute to be dropped does not exist.
+    #[error("💔 attribute \"{0}\" not found in schema, cannot be dropped")]
+    UnknownDrop(AttributeName),
     /// There would be more attributes than there may be.
     #[error("💔 a namespace has at most {most} attributes{}", if *.vectors { " of a vector type" } else { "" })]
     TooManyAttributes {

@@ -12,9 +12,7 @@ use crate::base::limits;
 use crate::base::name::AttributeName;
 use crate::base::value::{Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value};
 use crate::format::schema::{Attribute, Schema};
-use crate::namespace::request::{
-    AttributeRequest, InvalidWrite, RawDocument, WriteError, WriteRequest,
-};
+use crate::namespace::request::{AttributeRequest, InvalidWrite, WriteError, WriteRequest};
 
 /// The one attribute whose vectors need no schema.
 const VECTOR: &str = "vector";
@@ -26,11 +24,16 @@ const VECTOR: &str = "vector";
 /// [`InvalidWrite`] if the request contradicts the schema, or a type cannot be told.
 pub fn extend(schema: &Schema, request: &WriteRequest) -> Result<Schema, InvalidWrite> {
     let mut next = schema.clone();
+    for name in &request.drops {
+        next.attributes.remove(name).ok_or_else(|| InvalidWrite::UnknownDrop(name.clone()))?;
+    }
     for (name, wanted) in &request.schema {
         declare(&mut next, name, *wanted)?;
     }
-    let documents = || request.upserts.iter().chain(&request.patches).flatten();
-    for (name, inferred) in infer(&next, documents())? {
+    let documents = request.upserts.iter().chain(&request.patches).flatten();
+    let values = documents.flat_map(|document| &document.attributes);
+    let by_filter = request.patch_by_filter.iter().flat_map(|(_, changes)| changes);
+    for (name, inferred) in infer(&next, values.chain(by_filter))? {
         let wanted = AttributeRequest { value_type: inferred, filterable: None };
         declare(&mut next, &name, wanted)?;
     }
@@ -75,7 +78,7 @@ fn declare(
     if is_vector && wanted.filterable == Some(true) {
         return Err(InvalidWrite::FilterableVector(name.clone()));
     }
-    let next_id = schema.next_id();
+    let next_id = schema.next_id;
     if let Some(known) = schema.attributes.get_mut(name) {
         if known.value_type != wanted.value_type {
             let (name, from, to) = (name.clone(), known.value_type, wanted.value_type);
@@ -87,16 +90,20 @@ fn declare(
     let filterable = wanted.filterable.unwrap_or(!is_vector);
     let attribute = Attribute { id: next_id, value_type: wanted.value_type, filterable };
     schema.attributes.insert(name.clone(), attribute);
+    let most = limits::ATTRIBUTES_MAX;
+    let after = next_id.0.checked_add(1);
+    let after = after.ok_or(InvalidWrite::TooManyAttributes { most, vectors: false })?;
+    schema.next_id = AttributeId(after);
     Ok(())
 }
 
-/// The types of attributes that the schema does not know, by what the documents hold.
+/// The types of attributes that the schema does not know, by the values that a request has for them.
 fn infer<'a>(
     schema: &Schema,
-    documents: impl Iterator<Item = &'a RawDocument>,
+    values: impl Iterator<Item = &'a (AttributeName, Raw)>,
 ) -> Result<BTreeMap<AttributeName, Type>, InvalidWrite> {
     let mut inferred: BTreeMap<AttributeName, Option<Type>> = BTreeMap::new();
-    for (name, raw) in documents.flat_map(|document| &document.attributes) {
+    for (name, raw) in values {
         if *raw == Raw::Null || schema.attributes.contains_key(name) {
             continue;
         }
@@ -280,6 +287,7 @@ mod tests {
     use super::*;
     use crate::base::value::Float;
     use crate::format::schema::Metric;
+    use crate::namespace::request::RawDocument;
 
     fn name(name: &str) -> AttributeName {
         AttributeName::parse(name).unwrap()

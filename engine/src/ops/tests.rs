@@ -68,8 +68,9 @@ fn schema() -> Schema {
     let attribute = |(name, id, value_type)| {
         (AttributeName::parse(name).unwrap(), Attribute { id, value_type, filterable: true })
     };
-    let attributes = types.into_iter().map(attribute).collect();
-    Schema { id_type: Some(IdType::Uint), metric: None, attributes }
+    let attributes: BTreeMap<_, _> = types.into_iter().map(attribute).collect();
+    let next_id = AttributeId(attributes.len() as u32);
+    Schema { id_type: Some(IdType::Uint), metric: None, attributes, next_id }
 }
 
 /// A document whose content follows from its id and `version`.
@@ -111,6 +112,7 @@ impl World {
             created_at: WallTime(0),
             written_at: WallTime(0),
             schema: schema(),
+            read_only: false,
             manifest: Manifest::default(),
             log: Log::default(),
             recent: Vec::new(),

@@ -392,9 +392,15 @@ impl NamespaceService {
             self.committed_at.is_some_and(|at| now < at + self.settings.commit_interval_min);
         let first = self.queue.writes.front().filter(|_| !early)?;
         let deadline = first.arrived.max(now) + self.settings.write_time_max;
+        // What filters match is found for one request; what ignores a backlog does so for itself.
+        let (is_alone, ignores) = (first.request.is_by_filter(), first.request.ignores_backlog);
+        let joins = |next: &WaitingWrite| {
+            !is_alone && !next.request.is_by_filter() && next.request.ignores_backlog == ignores
+        };
         let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(next) = self.queue.writes.front()
-            && (requests.is_empty() || bytes + next.bytes <= limits::GROUP_BYTES_MAX)
+            && (requests.is_empty()
+                || (joins(next) && bytes + next.bytes <= limits::GROUP_BYTES_MAX))
         {
             bytes += next.bytes;
             let next = self.queue.writes.pop_front().expect("there is a first");
@@ -408,6 +414,7 @@ impl NamespaceService {
             wall,
             nonces: nonces.fork(),
             deadline,
+            host: self.settings.host,
             unindexed_bytes_max: self.settings.unindexed_bytes_max,
             idempotency_retention: self.settings.idempotency_retention,
         };

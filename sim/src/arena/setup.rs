@@ -91,7 +91,7 @@ fn retry(small: bool) -> Setup {
 
 /// Keys that come again after a flush and a merge, with the same request and with another.
 fn keys(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
+    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: u8::from(!small) };
     Setup {
         scripts: vec![
             vec![put(1, 10, Some("a")), put(1, 11, None), put(1, 10, Some("a"))],
@@ -121,7 +121,7 @@ fn group(small: bool) -> Setup {
 
 /// Two flushers, a merger and a writer of deletions: publications that contradict each other.
 fn flush(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
+    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: u8::from(!small) };
     let mut scripts = vec![
         vec![put(1, 10, None), remove(1)],
         vec![Deed::Flush, Deed::Flush],
@@ -159,7 +159,7 @@ fn rebirth(small: bool) -> Setup {
         scripts: vec![
             vec![put(1, 10, None), patch(1, 11, None)],
             vec![Deed::Remove, put(2, 20, None)],
-            vec![Deed::Flush, Deed::Flush],
+            vec![Deed::Flush; if small { 2 } else { 1 }],
             vec![Deed::Flush, Deed::Sweep],
         ],
         sometimes: vec![
@@ -190,7 +190,7 @@ fn merge(small: bool) -> Setup {
 
 /// Collectors and sweepers beside writers, flushers and mergers.
 fn collect(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
+    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: u8::from(!small) };
     let mut scripts = vec![
         vec![put(1, 10, None), put(1, 11, None)],
         vec![Deed::Flush, Deed::Flush, Deed::Merge],

@@ -48,6 +48,7 @@ fn resolve(predicate: &Predicate, schema: &Schema, levels: usize) -> Result<Filt
         Predicate::Compare { attribute, operator, operand } => {
             Comparison::new(attribute, *operator, operand, schema)?.resolve()
         }
+        Predicate::CompareNew { attribute, .. } => Err(InvalidQuery::NewValue(attribute.clone())),
     }
 }
 

@@ -15,7 +15,12 @@ fn schema() -> Schema {
         let attribute = Attribute { id: AttributeId(id), value_type: t, filterable: true };
         (AttributeName::parse(name).unwrap(), attribute)
     });
-    Schema { id_type: Some(IdType::Uint), metric: None, attributes: attributes.collect() }
+    Schema {
+        id_type: Some(IdType::Uint),
+        metric: None,
+        attributes: attributes.collect(),
+        ..Schema::default()
+    }
 }
 
 fn compare(attribute: &str, operator: Operator, operand: Raw) -> Predicate {

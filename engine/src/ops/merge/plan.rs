@@ -2,7 +2,7 @@
 
 use core::hash::{Hash, Hasher};
 use core::ops::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -179,6 +179,10 @@ fn columns(
         }
         ids = ids.or(kind);
     }
+    // Columns of attributes that were dropped are left behind.
+    let known = snapshot.live().schema.attributes.values().map(|attribute| attribute.id);
+    let known: BTreeSet<_> = known.collect();
+    types.retain(|id, _| known.contains(id));
     let attributes = types.into_iter().map(|(id, t)| (Section::Attribute(id), t));
     let ids = ids.unwrap_or(Type::Scalar(ScalarType::Uint));
     Ok(attributes.chain([(Section::Ids, ids)]).collect())

@@ -73,6 +73,7 @@ fn matches(schema: &Schema, predicate: &Predicate, document: &Document) -> bool 
         Predicate::And(parts) => parts.iter().all(|part| matches(schema, part, document)),
         Predicate::Or(parts) => parts.iter().any(|part| matches(schema, part, document)),
         Predicate::Not(part) => !matches(schema, part, document),
+        Predicate::CompareNew { .. } => panic!("no query has conditions of writes"),
         Predicate::Compare { attribute, operator, operand } => {
             let value = value(schema, attribute, document);
             let (t, is_array) = type_of(schema, attribute);

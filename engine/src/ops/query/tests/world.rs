@@ -71,6 +71,7 @@ impl World {
                 id_type: Some(ids),
                 metric: Some(metric),
                 attributes: attributes.iter().enumerate().map(attribute).collect(),
+                next_id: AttributeId(attributes.len() as u32),
             },
             store: BTreeMap::new(),
             documents: BTreeMap::new(),
@@ -215,6 +216,7 @@ impl World {
             created_at: WallTime(0),
             written_at: WallTime(0),
             schema: self.schema.clone(),
+            read_only: false,
             manifest: Manifest {
                 generation: Generation(1),
                 next_row: self.next_row,
