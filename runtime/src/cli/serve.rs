@@ -157,7 +157,7 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
 }
 
 /// Opens the store, and says where it is.
-fn open(store: &str) -> Result<(Store, String), ServeError> {
+pub(super) fn open(store: &str) -> Result<(Store, String), ServeError> {
     if store == "memory:" || store == "memory" {
         return Ok((MemoryStore::new().into(), "memory, which ends with this process".to_owned()));
     }

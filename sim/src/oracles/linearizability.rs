@@ -147,11 +147,8 @@ impl Monitor {
             let change = before.open.get(&op);
             let elsewhere = before.readings.iter().any(|reading| reading.done.contains_key(&op));
             let happened = matches!(effect, Effect::Written(..) | Effect::Removed);
-            let oracle = if happened && !elsewhere {
-                Oracle::Recoverable
-            } else {
-                Oracle::Linearizable
-            };
+            let oracle =
+                if happened && !elsewhere { Oracle::Recoverable } else { Oracle::Linearizable };
             return oracle.broken(format!(
                 "request {op}, {change:?}, was answered {effect:?}, and the store says {:?}",
                 before.truth.as_deref()

@@ -30,12 +30,15 @@ impl Deleted {
     ) -> Result<(), Broken> {
         self.keys.insert(key.clone());
         let Some(head) = head else {
-            return Oracle::Reachable.broken(format!("H3: {key} was deleted while there is no head"));
+            return Oracle::Reachable
+                .broken(format!("H3: {key} was deleted while there is no head"));
         };
         let named = names(namespace, head).any(|name| name == *key);
-        Oracle::Reachable.demand(!named, || format!("{key} was deleted while the head names it"))?;
+        Oracle::Reachable
+            .demand(!named, || format!("{key} was deleted while the head names it"))?;
         let Some((place, _, name)) = layout::parse_object(key) else {
-            return Oracle::Reachable.broken(format!("{key} was deleted, no object of a namespace"));
+            return Oracle::Reachable
+                .broken(format!("{key} was deleted, no object of a namespace"));
         };
         let goes_on = head.live().is_some() && place.incarnation == head.incarnation;
         Oracle::Reachable.demand(!goes_on || name.stamp < head.floor, || {
