@@ -9,7 +9,7 @@
 //! | [`entropy`]   | Where do seeds, nonces and owners come from?                  |
 //! | [`http`]      | What is on the wire?                                          |
 //! | [`node`]      | What does this process do for which namespace?                |
-//! | [`store`]     | Where do objects lie: in memory, in a folder?                 |
+//! | [`store`]     | Where do objects lie: in memory, in a folder, in a bucket?    |
 //! | [`telemetry`] | How is it doing?                                              |
 //! | [`verify`]    | Is all that a head names there and whole?                     |
 

@@ -149,7 +149,6 @@ fn a_wrong_command_line_is_code_2() {
         &["delete", "shop"],
         &["delete", "shop", "1", "--all"],
         &["delete", "shop", "--all"],
-        &["delete", "shop", "1", "--yes"],
         &["patch", "shop", "--filter", "[\"price\",\"Lt\",3]"],
         &["create", "x", "--schema", "[1]"],
         &["completions", "no-such-shell"],
@@ -324,7 +323,7 @@ fn damage_is_found_and_named_with_code_5() {
     assert!(scratch.told(&["verify"]).contains("shop: whole"));
     let reports = scratch.json(&["verify", "shop", "--json"]);
     assert_eq!((&reports[0]["whole"], &reports[0]["objects"]), (&json!(true), &json!(3)));
-    let file = file_ending(&scratch.store(), ".segment").unwrap();
+    let file = file_ending(&scratch.store(), ".segment@").unwrap();
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -1,21 +1,27 @@
-"""A release server on a temporary folder, and the official client of it."""
+"""A release server, and the official client of it.
+
+SANA_TEST_STORE says what it keeps everything in: `folder`, or `s3` for a bucket of a real S3 server.
+"""
 
 import itertools
+import os
 
 import pytest
 import turbopuffer
 
-from server import Server
+from place import Place
 
 NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("sana") / "store")
-    server.start()
-    yield server
-    server.kill()
+    kind = os.environ.get("SANA_TEST_STORE", "folder")
+    with Place(tmp_path_factory.mktemp("sana"), kind) as place:
+        server = place.server()
+        server.start()
+        yield server
+        server.kill()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ Several threads write; the server is killed with SIGKILL at a random moment and 
   outcome, and what was written after it stays;
 - documents that nobody wrote are not there.
 
-    python kill9.py --times 200 --seed 7
+    python kill9.py --times 200 --seed 7 --store s3
 """
 
 import argparse
@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 
-from server import Server
+from place import KINDS, Place
 
 NAMESPACE = "plug"
 READY_SECONDS_MAX = 1.0
@@ -191,13 +191,15 @@ def main():
     options.add_argument("--times", type=int, default=200)
     options.add_argument("--threads", type=int, default=4)
     options.add_argument("--seed", type=int, default=int(time.time()))
+    options.add_argument("--store", choices=KINDS, default="folder")
     options = options.parse_args()
-    print(f"kill -9, {options.times} times, seed {options.seed}", flush=True)
+    print(f"kill -9, {options.times} times, {options.store}, seed {options.seed}", flush=True)
     moments = random.Random(options.seed)
     writers = [Writer(number, options.seed) for number in range(1, options.threads + 1)]
     slowest = 0.0
-    with tempfile.TemporaryDirectory(prefix="sana-kill9-") as folder:
-        server = Server(f"{folder}/store")
+    with tempfile.TemporaryDirectory(prefix="sana-kill9-") as folder, \
+            Place(folder, options.store) as place:
+        server = place.server()
         server.start()
         try:
             # Else a delete that is the very first write is told, rightly, that there is no namespace.

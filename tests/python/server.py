@@ -19,12 +19,16 @@ def free_port():
 
 
 class Server:
-    """`sana serve` on a folder. It keeps its port across restarts."""
+    """`sana serve` on a store. It keeps its port across restarts.
 
-    def __init__(self, store, port=None):
-        self.store = Path(store)
+    The log goes into `folder`, which has to be named if the store is none.
+    """
+
+    def __init__(self, store, port=None, folder=None, environment=None):
+        self.store = store
         self.port = port or free_port()
-        self.log = self.store.with_name(f"{self.store.name}.{self.port}.log")
+        self.environment = {**os.environ, **(environment or {})}
+        self.log = Path(folder or Path(store).parent) / f"sana.{self.port}.log"
         self.process = None
 
     def start(self, *arguments, timeout=20.0):
@@ -34,7 +38,7 @@ class Server:
         began = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while not self.is_ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.tail()}")

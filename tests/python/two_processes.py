@@ -1,4 +1,4 @@
-"""Two server processes on one folder, writing one namespace at once.
+"""Two server processes on one store, writing one namespace at once.
 
 - Threads at both servers write ids of their own: all of them are there, seen from either server.
 - Threads at both servers patch attributes of their own in one shared document, in turn at one server
@@ -6,14 +6,18 @@
 - A write that one server acknowledged is seen by the next strong read at the other.
 - All overwrite one document: at the end both servers say the same, and it is somebody's last word.
 - In the middle one server is killed and comes back. The other goes on.
+- A store that is a process of its own is killed as well, a little later, and comes back.
+
+    python two_processes.py --store s3
 """
 
+import argparse
 import random
 import tempfile
 import threading
 import time
 
-from server import Server
+from place import KINDS, Place
 
 NAMESPACE = "shared"
 DOCUMENT = 1
@@ -140,8 +144,12 @@ def check(servers, clients):
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix="sana-two-") as folder:
-        servers = [Server(f"{folder}/store") for _ in range(2)]
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--store", choices=KINDS, default="folder")
+    options = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sana-two-") as folder, \
+            Place(folder, options.store) as place:
+        servers = [place.server() for _ in range(2)]
         until = threading.Event()
         for server in servers:
             server.start()
@@ -157,7 +165,9 @@ def main():
             servers[0].kill()
             time.sleep(0.5)
             servers[0].start()
-            time.sleep(SECONDS / 2)
+            time.sleep(SECONDS / 4)
+            place.pull_the_plug()
+            time.sleep(SECONDS / 4)
             until.set()
             for thread in threads:
                 thread.join()

@@ -18,6 +18,7 @@ use sana_runtime::store::Store;
 use sana_runtime::store::counted::Counted;
 use sana_runtime::store::fs::FolderStore;
 use sana_runtime::store::memory::MemoryStore;
+use sana_runtime::store::probe::{Unfit, probe};
 use sana_tests::{conformance, numbered};
 
 /// A place for folders, which ends with the test.
@@ -50,6 +51,7 @@ fn child(arguments: &[&str]) -> Child {
 async fn the_store_in_memory_conforms() {
     conformance::check(MemoryStore::new).await;
     conformance::check_tags_never_return(MemoryStore::new).await;
+    conformance::check_any_name(MemoryStore::new).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -57,6 +59,7 @@ async fn the_store_in_a_folder_conforms() {
     let scratch = Scratch::new();
     conformance::check(|| scratch.folder()).await;
     conformance::check_tags_never_return(|| scratch.folder()).await;
+    conformance::check_any_name(|| scratch.folder()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -87,6 +90,17 @@ async fn two_processes_with_eight_tasks_each_lose_no_increment() {
     match store.perform(Request::get(Key::new("counter"))).await {
         Reply::Found { body, .. } => assert_eq!(conformance::number(&body), 2 * 8 * 50),
         reply => panic!("{reply:?}"),
+    }
+}
+
+/// On one thread, so that all writers are judged before the first is applied.
+#[tokio::test]
+async fn a_store_that_judges_too_early_is_not_used() {
+    let tried = probe(&Flawed::new(Flaw::JudgesTooEarly), 1).await;
+    assert!(matches!(tried, Err(Unfit::Breaks(_))), "{tried:?}");
+    for flaw in [Flaw::CreatesOnMatch, Flaw::ReplacesOnAbsent, Flaw::IgnoresRanges] {
+        let tried = probe(&Flawed::new(flaw), 1).await;
+        assert!(matches!(tried, Err(Unfit::Breaks(_))), "{flaw:?}: {tried:?}");
     }
 }
 

@@ -4,6 +4,7 @@
 //! heads/<ns>                                               the register of a namespace
 //! data/<ns>/<incarnation>/log/<stamp>-<nonce>              batches, staged or spilled (immutable)
 //! data/<ns>/<incarnation>/index/<stamp>-<nonce>.segment    parts of segments (immutable)
+//! probe/<nonce>/<name>                                     by which a store is tried out; thrown away
 //! ```
 //!
 //! A stamp is written with 16 hexadecimal digits and a nonce with 32, so that keys sort by stamp. The
@@ -74,6 +75,11 @@ pub fn namespace_of_head(key: &Key) -> Option<NamespaceName> {
 /// Whether the object of this key is written once and never changed (K1).
 pub fn is_immutable(key: &Key) -> bool {
     key.as_str().starts_with("data/")
+}
+
+/// An object by which whoever drew the nonce tries out a store. Nothing else ever reads it.
+pub fn probe(nonce: u128, name: &str) -> Key {
+    Key::new(format!("probe/{nonce:032x}/{name}"))
 }
 
 /// The prefix of everything that incarnations of a namespace made.

@@ -33,7 +33,7 @@ pub(super) struct DeleteArguments {
     #[arg(long)]
     all: bool,
     /// Confirms --all.
-    #[arg(long, requires = "all")]
+    #[arg(long)]
     yes: bool,
     #[command(flatten)]
     store: StoreArguments,
@@ -51,8 +51,8 @@ pub(super) async fn delete(arguments: &DeleteArguments) -> Result<(), Failed> {
         return Err(Failed::Usage(message));
     }
     // A folder without a store has nothing to delete.
-    drop(Session::open(&arguments.store, Purpose::Look)?);
-    let session = Session::open(&arguments.store, Purpose::Write)?;
+    drop(Session::open(&arguments.store, Purpose::Look).await?);
+    let session = Session::open(&arguments.store, Purpose::Write).await?;
     let answer = if arguments.all {
         session.of("DELETE", name, "", &Value::Null).await?
     } else {

@@ -86,7 +86,7 @@ const PAGE: usize = 1_000;
 ///
 /// [`Failed`] if they cannot be listed.
 pub(super) async fn namespaces(arguments: &NamespacesArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Look)?;
+    let session = Session::open(&arguments.store, Purpose::Look).await?;
     let (mut out, mut all, mut after) = (Output::new(), Vec::new(), None);
     loop {
         let page = session.node.list(&arguments.prefix, after.as_ref(), PAGE).await;
@@ -115,7 +115,7 @@ pub(super) async fn namespaces(arguments: &NamespacesArguments) -> Result<(), Fa
 ///
 /// [`Failed`] if it was not created.
 pub(super) async fn create(arguments: &CreateArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Write)?;
+    let session = Session::open(&arguments.store, Purpose::Write).await?;
     let mut schema = match &arguments.schema {
         None => Map::new(),
         Some(Value::Object(schema)) => schema.clone(),
@@ -145,7 +145,7 @@ pub(super) async fn create(arguments: &CreateArguments) -> Result<(), Failed> {
 ///
 /// [`Failed`] if there is no such namespace.
 pub(super) async fn metadata(arguments: &MetadataArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Look)?;
+    let session = Session::open(&arguments.store, Purpose::Look).await?;
     let answer = session.of("GET", &arguments.namespace, "/metadata", &Value::Null).await?;
     let mut out = Output::new();
     if arguments.store.json {
@@ -170,11 +170,11 @@ pub(super) async fn schema(arguments: &SchemaArguments) -> Result<(), Failed> {
     let name = &arguments.namespace;
     let answer = match &arguments.changes {
         None => {
-            let session = Session::open(&arguments.store, Purpose::Look)?;
+            let session = Session::open(&arguments.store, Purpose::Look).await?;
             session.of("GET", name, "/schema", &Value::Null).await?
         }
         Some(changes) => {
-            let session = Session::open(&arguments.store, Purpose::Write)?;
+            let session = Session::open(&arguments.store, Purpose::Write).await?;
             session.of("POST", name, "/schema", changes).await?
         }
     };

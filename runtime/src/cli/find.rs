@@ -98,7 +98,7 @@ const IDS: usize = 10_000;
 ///
 /// [`Failed`] if a document is not there.
 pub(super) async fn get(arguments: &GetArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Look)?;
+    let session = Session::open(&arguments.store, Purpose::Look).await?;
     let ids = ids(&session, &arguments.namespace, &arguments.ids).await?;
     let include = match arguments.include.as_slice() {
         [] => json!(true),
@@ -168,7 +168,7 @@ pub(super) async fn query(arguments: &QueryArguments) -> Result<(), Failed> {
             json(&text).map_err(Failed::Refused)?
         }
     };
-    let session = Session::open(&arguments.store, Purpose::Look)?;
+    let session = Session::open(&arguments.store, Purpose::Look).await?;
     let answer = session.of("POST", &arguments.namespace, "/query", &body).await?;
     let mut out = Output::new();
     if arguments.store.json {
@@ -233,7 +233,7 @@ fn print(out: &mut Output, answer: &Value) -> Result<(), Failed> {
 ///
 /// [`Failed`] if it cannot be measured.
 pub(super) async fn recall(arguments: &RecallArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Look)?;
+    let session = Session::open(&arguments.store, Purpose::Look).await?;
     let body = json!({"num": arguments.num, "top_k": arguments.top_k});
     let answer = session.of("POST", &arguments.namespace, "/_debug/recall", &body).await?;
     let mut out = Output::new();

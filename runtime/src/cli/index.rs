@@ -41,7 +41,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 ///
 /// [`Failed`] if it was not done in time.
 pub(super) async fn flush(arguments: &IndexArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Flush)?;
+    let session = Session::open(&arguments.store, Purpose::Flush).await?;
     let name = &arguments.namespace;
     let before = head(&session, name).await?;
     let committed = live(&before, name)?.log.committed;
@@ -57,7 +57,7 @@ pub(super) async fn flush(arguments: &IndexArguments) -> Result<(), Failed> {
 ///
 /// [`Failed`] if it was not done in time.
 pub(super) async fn compact(arguments: &IndexArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Compact)?;
+    let session = Session::open(&arguments.store, Purpose::Compact).await?;
     let name = &arguments.namespace;
     let before = head(&session, name).await?;
     let after = wait(&session, arguments, |_| session.node.is_settled(name));

@@ -56,7 +56,7 @@ const PAGE: usize = 1_000;
 ///
 /// [`Failed`] if there is no such namespace.
 pub(super) async fn inspect(arguments: &InspectArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Look)?;
+    let session = Session::open(&arguments.store, Purpose::Look).await?;
     let name = &arguments.namespace;
     let head = head(&session, name).await?;
     let picture = picture(name, &head, live(&head, name)?);
@@ -165,7 +165,7 @@ fn print_list(out: &mut Output, title: &str, list: &Value) -> Result<(), Failed>
 ///
 /// [`Failed::Damaged`] if something is damaged.
 pub(super) async fn verify(arguments: &VerifyArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Look)?;
+    let session = Session::open(&arguments.store, Purpose::Look).await?;
     let names = match arguments.namespaces.as_slice() {
         [] => all_names(&session).await?,
         these => these.to_vec(),

@@ -25,6 +25,7 @@ pub(super) struct Batches<R> {
     /// What was read and is the first of the next batch.
     held: Option<Line>,
     failed: Option<BadLine>,
+    is_over: bool,
     lines: u64,
     bytes: u64,
 }
@@ -91,7 +92,7 @@ impl<R: BufRead> Batches<R> {
             bytes += skipped as u64;
             lines += 1;
         }
-        Ok(Self { from, batch_bytes, held: None, failed: None, lines, bytes })
+        Ok(Self { from, batch_bytes, held: None, failed: None, is_over: false, lines, bytes })
     }
 
     /// The next line that is not empty.
@@ -128,6 +129,7 @@ impl<R: BufRead> Batches<R> {
                 Ok(Some(line)) => line,
                 Ok(None) => return batch,
                 Err(failed) => {
+                    self.is_over = true;
                     self.failed = Some(failed);
                     return batch;
                 }
@@ -162,7 +164,7 @@ impl<R: BufRead> Iterator for Batches<R> {
     type Item = Result<Batch, BadLine>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed.is_none() {
+        if !self.is_over {
             let batch = self.fill();
             if batch.documents > 0 {
                 return Some(Ok(batch));

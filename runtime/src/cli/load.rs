@@ -131,7 +131,7 @@ struct Done {
 ///
 /// [`Failed`] if not all lines were written; it says which were.
 pub(super) async fn upsert(arguments: &UpsertArguments) -> Result<(), Failed> {
-    let session = Session::open(&arguments.store, Purpose::Load)?;
+    let session = Session::open(&arguments.store, Purpose::Load).await?;
     let mut fields = String::new();
     if let Some(metric) = &arguments.metric {
         fields.push_str(&format!(r#","distance_metric":{}"#, json!(metric)));
@@ -152,8 +152,8 @@ pub(super) async fn upsert(arguments: &UpsertArguments) -> Result<(), Failed> {
 /// [`Failed`] if not all was changed; it says what was.
 pub(super) async fn patch(arguments: &PatchArguments) -> Result<(), Failed> {
     // A folder without a store has nothing to change.
-    drop(Session::open(&arguments.store, Purpose::Look)?);
-    let session = Session::open(&arguments.store, Purpose::Load)?;
+    drop(Session::open(&arguments.store, Purpose::Look).await?);
+    let session = Session::open(&arguments.store, Purpose::Load).await?;
     let name = &arguments.namespace;
     let Some((filter, set)) = arguments.filter.as_ref().zip(arguments.set.as_ref()) else {
         let (rows, counted, fields) = ("patch_rows", "rows_patched", String::new());

@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -15,17 +14,17 @@ use super::sizes;
 use crate::compute;
 use crate::http::{Server, ServerOptions};
 use crate::node::Node;
-use crate::store::Store;
-use crate::store::fs::{BadFolder, FolderStore};
-use crate::store::memory::MemoryStore;
+use crate::store::place::{self, BadPlace, Opened};
 use crate::telemetry::Metrics;
 
 /// What `sana serve` is told.
 #[derive(Args)]
 pub(super) struct ServeArguments {
-    /// Where everything is kept: a folder, `file://` and a folder, or `memory:` to try things out.
+    /// Where everything is kept: a folder, `file://` and a folder, `s3://` and a bucket with a prefix,
+    /// or `memory:` to try things out.
     ///
-    /// Several processes may use one folder at once.
+    /// Several processes may use one folder or one bucket at once. A bucket needs `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, and `AWS_REGION` or, for stores other than AWS, `AWS_ENDPOINT_URL`.
     #[arg(long, env = "SANA_STORE", default_value = "./sana-data")]
     store: String,
 
@@ -78,10 +77,8 @@ pub(super) enum ServeError {
     OpenToAll(SocketAddr),
     #[error("an API key must not be empty")]
     EmptyKey,
-    #[error("the store '{0}' is of no known kind: use a folder, file://<folder> or memory:")]
-    Store(String),
     #[error(transparent)]
-    Folder(#[from] BadFolder),
+    Store(#[from] BadPlace),
     #[error("the log filter '{filter}' is not one: {error}")]
     Log { filter: String, error: tracing_subscriber::filter::ParseError },
     #[error("{address} cannot be listened on: {error}")]
@@ -118,7 +115,7 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| ServeError::Listen { address, error })?;
     let address = listener.local_addr()?;
-    let (store, place) = open(&arguments.store)?;
+    let Opened { store, place } = place::open(&arguments.store).await?;
     let metrics = Arc::new(Metrics::new());
     let settings = Settings {
         unindexed_bytes_max: arguments.unindexed_bytes_max,
@@ -154,20 +151,6 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
     Arc::new(Server::new(node, metrics, options)).run(listener, stop).await;
     eprintln!("sana: stopped; all that was acknowledged is in the store");
     Ok(())
-}
-
-/// Opens the store, and says where it is.
-pub(super) fn open(store: &str) -> Result<(Store, String), ServeError> {
-    if store == "memory:" || store == "memory" {
-        return Ok((MemoryStore::new().into(), "memory, which ends with this process".to_owned()));
-    }
-    let path = store.strip_prefix("file://").unwrap_or(store);
-    if path.is_empty() || path.contains("://") {
-        return Err(ServeError::Store(store.to_owned()));
-    }
-    let folder = FolderStore::open(Path::new(path))?;
-    let place = std::fs::canonicalize(path)?;
-    Ok((folder.into(), format!("the folder {}", place.display())))
 }
 
 fn greeting(address: SocketAddr, place: &str, key: &str) -> String {

@@ -16,11 +16,11 @@ use sana_engine::service::namespace::Settings;
 use serde_json::Value;
 
 use super::failure::Failed;
-use super::serve;
 use crate::compute;
 use crate::http::{Server, ServerOptions};
 use crate::node::Node;
 use crate::store::Store;
+use crate::store::place;
 use crate::telemetry::Metrics;
 
 /// What every command that works on a store is told.
@@ -74,18 +74,20 @@ const BODY_BYTES_MAX: usize = 512_000_000;
 
 impl Session {
     /// Opens a store. Only who writes may find none.
-    pub(super) fn open(arguments: &StoreArguments, purpose: Purpose) -> Result<Self, Failed> {
+    pub(super) async fn open(arguments: &StoreArguments, purpose: Purpose) -> Result<Self, Failed> {
         let place = arguments.store.as_str();
         let writes = matches!(purpose, Purpose::Write | Purpose::Load);
-        let path = place.strip_prefix("file://").unwrap_or(place);
-        let is_folder = !place.starts_with("memory") && !path.contains("://");
+        let path = place.strip_prefix("file://").or_else(|| place.strip_prefix("file:"));
+        let path = path.unwrap_or(place);
+        let is_folder = !place.starts_with("memory") && !place.starts_with("s3:");
         if is_folder && !writes && !Path::new(path).is_dir() {
             return Err(Failed::NotFound(format!(
                 "there is no store in '{path}': name one with --store or SANA_STORE, or make one \
                  with `sana serve` or `sana upsert`"
             )));
         }
-        let (store, _) = serve::open(place).map_err(|error| Failed::Trouble(error.to_string()))?;
+        let opened = place::open(place).await;
+        let store = opened.map_err(|error| Failed::Trouble(error.to_string()))?.store;
         let metrics = Arc::new(Metrics::new());
         let flush_after = match purpose {
             Purpose::Flush | Purpose::Compact => Duration::ZERO,

@@ -50,7 +50,7 @@ async fn filled() -> Store {
     let deleting = WriteRequest { deletes, ..documents(300..320) };
     write(&store, vec![deleting], true).await;
     // Too large to stand in the head.
-    write(&store, vec![documents(400..30_000)], false).await;
+    write(&store, vec![documents(400..60_000)], false).await;
     store
 }
 

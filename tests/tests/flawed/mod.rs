@@ -90,7 +90,7 @@ impl Flawed {
     fn name(&self, key: &Key) -> String {
         match self.flaw {
             Flaw::IgnoresCase => key.as_str().to_lowercase(),
-            Flaw::CutsNames => key.as_str().chars().take(255).collect(),
+            Flaw::CutsNames => key.as_str().chars().take(200).collect(),
             _ => key.as_str().to_owned(),
         }
     }
