@@ -257,7 +257,7 @@ fn uploads_are_cut_into_batches_and_a_bad_line_says_where_to_go_on() {
     let scratch = Scratch::new();
     let line = |id: u32| format!("{{\"id\":{id},\"a\":{}}}\n", id % 7);
     let file = scratch.0.join("lines.jsonl");
-    fs::write(&file, (1..=500).map(line).collect::<String>()).unwrap();
+    fs::write(&file, (1..=500).map(line).collect::<Vec<_>>().concat()).unwrap();
     let file = file.to_str().unwrap();
     let report = scratch.json(&["upsert", "many", file, "--batch-bytes", "1kB", "--json"]);
     assert_eq!((&report["rows_upserted"], &report["lines"]), (&json!(500), &json!(500)));
@@ -343,8 +343,8 @@ fn damage_is_found_and_named_with_code_5() {
 #[test]
 fn who_stops_reading_gets_no_error() {
     let scratch = Scratch::new();
-    let lines: String =
-        (0..5_000).map(|id| format!("{{\"id\":{id},\"text\":\"{id:0100}\"}}\n")).collect();
+    let line = |id: u32| format!("{{\"id\":{id},\"text\":\"{id:0100}\"}}\n");
+    let lines = (0..5_000).map(line).collect::<Vec<_>>().concat();
     assert_eq!(code(&scratch.run_with(&["upsert", "many"], &lines)), 0);
     let query = ["query", "many", "--limit", "5000", "--all-attributes"];
     let mut child = scratch.command(&query).spawn().unwrap();

@@ -41,7 +41,7 @@ pub(super) struct CreateArguments {
     /// Its attributes, as the HTTP interface takes them.
     #[arg(long, value_parser = json, value_name = "JSON")]
     schema: Option<Value>,
-    /// How its vectors are compared: cosine_distance, euclidean_squared or dot_product.
+    /// How its vectors are compared: `cosine_distance`, `euclidean_squared` or `dot_product`.
     #[arg(long)]
     metric: Option<String>,
     #[command(flatten)]

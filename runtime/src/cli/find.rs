@@ -48,10 +48,10 @@ pub(super) struct QueryArguments {
     /// `-` to read the whole request from standard input.
     #[arg(value_parser = ["-"], conflicts_with_all = ["filter", "rank", "limit", "include", "all_attributes", "aggregate"])]
     body: Option<String>,
-    /// Which documents count, e.g. '["price","Lt",5]'.
+    /// Which documents count, e.g. `["price","Lt",5]`.
     #[arg(long, value_parser = json, value_name = "JSON")]
     filter: Option<Value>,
-    /// Their order, e.g. '["price","desc"]' or '["vector","ANN",[0.1,0.2]]'. By default, by id.
+    /// Their order, e.g. `["price","desc"]` or `["vector","ANN",[0.1,0.2]]`. By default, by id.
     #[arg(long, value_parser = json, value_name = "JSON", conflicts_with = "aggregate")]
     rank: Option<Value>,
     /// How many to show.
@@ -63,7 +63,7 @@ pub(super) struct QueryArguments {
     /// Show all attributes.
     #[arg(long, conflicts_with = "aggregate")]
     all_attributes: bool,
-    /// Figures instead of documents, e.g. '{"n": ["Count"]}'.
+    /// Figures instead of documents, e.g. `{"n": ["Count"]}`.
     #[arg(long, value_parser = json, value_name = "JSON")]
     aggregate: Option<Value>,
     #[command(flatten)]
@@ -160,13 +160,12 @@ fn spelled(id: &Value) -> String {
 ///
 /// [`Failed`] if it cannot be answered.
 pub(super) async fn query(arguments: &QueryArguments) -> Result<(), Failed> {
-    let body = match arguments.body {
-        None => arguments.request(),
-        Some(_) => {
-            let mut text = String::new();
-            std::io::stdin().lock().read_to_string(&mut text)?;
-            json(&text).map_err(Failed::Refused)?
-        }
+    let body = if arguments.body.is_some() {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text)?;
+        json(&text).map_err(Failed::Refused)?
+    } else {
+        arguments.request()
     };
     let session = Session::open(&arguments.store, Purpose::Look).await?;
     let answer = session.of("POST", &arguments.namespace, "/query", &body).await?;
@@ -192,7 +191,7 @@ impl QueryArguments {
             set("limit", Some(json!(self.limit.unwrap_or(LIMIT))));
         }
         let these = (!self.include.is_empty()).then(|| json!(self.include));
-        set("include_attributes", these.or_else(|| self.all_attributes.then(|| json!(true))));
+        set("include_attributes", these.or(self.all_attributes.then_some(json!(true))));
         Value::Object(body)
     }
 }

@@ -65,8 +65,8 @@ pub(super) struct UpsertArguments {
     namespace: NamespaceName,
     #[command(flatten)]
     lines: LinesArguments,
-    /// How vectors are compared: cosine_distance, euclidean_squared or dot_product. Needed with the
-    /// first vectors of a namespace.
+    /// How vectors are compared: `cosine_distance`, `euclidean_squared` or `dot_product`. Needed with
+    /// the first vectors of a namespace.
     #[arg(long)]
     metric: Option<String>,
     /// Types of attributes, as the HTTP interface takes them.
@@ -132,13 +132,10 @@ struct Done {
 /// [`Failed`] if not all lines were written; it says which were.
 pub(super) async fn upsert(arguments: &UpsertArguments) -> Result<(), Failed> {
     let session = Session::open(&arguments.store, Purpose::Load).await?;
-    let mut fields = String::new();
-    if let Some(metric) = &arguments.metric {
-        fields.push_str(&format!(r#","distance_metric":{}"#, json!(metric)));
-    }
-    if let Some(schema) = &arguments.schema {
-        fields.push_str(&format!(r#","schema":{schema}"#));
-    }
+    let metric = arguments.metric.as_ref();
+    let metric = metric.map(|metric| format!(r#","distance_metric":{}"#, json!(metric)));
+    let schema = arguments.schema.as_ref().map(|schema| format!(r#","schema":{schema}"#));
+    let fields = [metric, schema].into_iter().flatten().collect();
     let name = &arguments.namespace;
     let (rows, counted) = ("upsert_rows", "rows_upserted");
     let load = Load { session: &session, name, rows, counted, fields };

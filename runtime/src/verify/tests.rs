@@ -124,19 +124,22 @@ async fn every_object_that_is_gone_cut_or_changed_is_found_and_named() {
     }
 }
 
+/// Makes a head wrong.
+type Change = fn(&mut Live);
+
 #[tokio::test]
 async fn a_head_that_counts_wrong_is_found() {
     let store = filled().await;
     let key = layout::head(&name());
     let (_, body) = get(&store, &key).await;
     let head = Head::decode(&key, &body).unwrap();
-    let with = |change: fn(&mut Live)| {
+    let with = |change: Change| {
         let mut head = head.clone();
         let sana_engine::format::head::State::Live(live) = &mut head.state else { panic!() };
         change(live);
         head.encode()
     };
-    let wrong: [(&str, fn(&mut Live)); 4] = [
+    let wrong: [(&str, Change); 4] = [
         ("documents live", |live| live.manifest.live_rows -= 1),
         ("G2", |live| live.log.bytes_committed += 1),
         ("operations", |live| live.log.entries[0].operations += 1),
