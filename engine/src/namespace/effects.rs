@@ -219,6 +219,9 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
         let known = |id| self.schema.by_id(id).is_some();
         let before = document.attributes.iter().filter(|(attribute, _)| known(*attribute));
         let mut attributes: BTreeMap<_, _> = before.cloned().collect();
+        if planted::is(Bug::PatchForgetsTheRest) {
+            attributes.clear();
+        }
         for (attribute, value) in cast_attributes(self.schema, changes)? {
             match value {
                 Some(value) => attributes.insert(attribute, value),

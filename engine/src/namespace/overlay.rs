@@ -45,6 +45,10 @@ impl Overlay {
             if planted::is(Bug::FirstWordCounts) && self.latest.contains_key(operation.id()) {
                 continue;
             }
+            let is_delete = matches!(operation, Operation::Delete(_));
+            if is_delete && planted::is(Bug::DeletesAreNotOverlaid) {
+                continue;
+            }
             self.latest.insert(operation.id().clone(), (entry.cursor, place as u32));
         }
         self.entries.push(entry);
@@ -57,7 +61,8 @@ impl Overlay {
     /// Never: they are in order (O1).
     pub fn absorb(&mut self, indexed: Cursor) {
         self.entries.retain(|entry| indexed < entry.cursor);
-        self.latest.retain(|_, (cursor, _)| indexed < *cursor);
+        let forgets = planted::is(Bug::AbsorbForgetsNewer);
+        self.latest.retain(|_, (cursor, _)| indexed < *cursor && !forgets);
         let first = self.entries.first().map(|entry| entry.cursor);
         assert!(first.is_none_or(|first| indexed < first), "O1: what is absorbed is forgotten");
     }
