@@ -162,8 +162,10 @@ impl Stage {
             wall: WALL,
             nonces: self.nonces.fork(),
             deadline: DEADLINE,
+            host: Host::default(),
             unindexed_bytes_max: limits::UNINDEXED_BYTES_MAX,
             idempotency_retention: limits::IDEMPOTENCY_RETENTION,
+            host: Host::default(),
         };
         Start::Commit(Box::new(plan), self.held.clone())
     }

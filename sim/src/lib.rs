@@ -16,7 +16,15 @@
 //! | [`workload`] | What do clients ask?                                                     |
 //! | [`guard`]    | What if the engine panics?                                               |
 //! | [`mutants`]  | Are bugs found?                                                          |
+//! | [`report`]   | What do explorations and hunts print?                                    |
+//! | [`stopwatch`] | How long did it take?                                                   |
+//! | [`table`]    | What is known of a fingerprint?                                          |
 //! | [`words`]    | How is it told?                                                          |
+
+#![expect(
+    clippy::mutable_key_type,
+    reason = "a shared value takes its fingerprint late, and it is the same whenever it is taken"
+)]
 
 pub mod arena;
 pub mod choices;
@@ -28,8 +36,11 @@ pub mod marks;
 pub mod model;
 pub mod mutants;
 pub mod oracles;
+pub mod report;
+pub mod stopwatch;
 pub mod store;
 pub mod swarm;
+pub mod table;
 pub mod words;
 pub mod workload;
 pub mod world;

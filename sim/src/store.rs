@@ -2,7 +2,7 @@
 //!
 //! This is the store as it should be; what happens to requests on their way to it and to replies on
 //! their way back is up to the world. Two things are up to the store: how it spells tags, and, for a
-//! negative control, that it may be one of those whose conditions cannot be trusted.
+//! negative control, that it may be one of those that cannot be trusted.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -18,8 +18,9 @@ use crate::digest::{self, Mixer};
 pub struct Store {
     objects: BTreeMap<Key, Object>,
     tags: Tags,
-    /// Whether conditions hold. A store where they do not must make the oracles go red.
-    keeps_conditions: bool,
+    kind: Kind,
+    /// Whole objects read. Counted only where it decides which read is stale.
+    reads: u64,
     /// Keys of one page of a listing, at most.
     page: u32,
 }
@@ -31,6 +32,32 @@ pub struct Object {
     pub tag: Tag,
     /// Its content.
     pub body: Blob,
+    /// The version it replaced, kept only by stores that are not what they should be.
+    before: Option<Box<Self>>,
+}
+
+/// What a store promises and keeps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Kind {
+    /// All that Sana needs. The others make the oracles go red, or the oracles are worth nothing.
+    #[default]
+    Sound,
+    /// It performs every put, whatever its condition says.
+    IgnoresConditions,
+    /// It looks at conditions too early: of two puts on the same version both are performed.
+    TwoWinners,
+    /// Of the gets of an object that was changed, every fourth finds the version before.
+    StaleReads,
+}
+
+impl Kind {
+    /// Every kind, and its name on the command line.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("sound", Self::Sound),
+        ("weak-conditions", Self::IgnoresConditions),
+        ("weak-races", Self::TwoWinners),
+        ("weak-reads", Self::StaleReads),
+    ];
 }
 
 impl Hash for Object {
@@ -55,12 +82,12 @@ pub enum Tags {
 impl Store {
     /// An empty bucket.
     pub const fn new(tags: Tags) -> Self {
-        Self { objects: BTreeMap::new(), tags, keeps_conditions: true, page: 1_000 }
+        Self::of_kind(Kind::Sound, tags)
     }
 
-    /// An empty bucket that performs every put, whatever its condition says.
-    pub const fn weak(tags: Tags) -> Self {
-        Self { objects: BTreeMap::new(), tags, keeps_conditions: false, page: 1_000 }
+    /// An empty bucket of some kind.
+    pub const fn of_kind(kind: Kind, tags: Tags) -> Self {
+        Self { objects: BTreeMap::new(), tags, kind, reads: 0, page: 1_000 }
     }
 
     /// The same, with pages of listings so short that they end in the middle.
@@ -72,10 +99,10 @@ impl Store {
     /// Does what a request asks for, and answers.
     pub fn perform(&mut self, request: &Request) -> Reply {
         match request {
-            Request::Get { key, range, unless } => match self.objects.get(key) {
+            Request::Get { key, range, unless } => match self.found(key) {
                 None => Reply::Missing,
                 Some(object) if unless.as_ref() == Some(&object.tag) => Reply::NotModified,
-                Some(Object { tag, body }) => {
+                Some(Object { tag, body, .. }) => {
                     let (start, end) = range.map_or((0, u64::MAX), |r| (r.start, r.end));
                     let end = usize::try_from(end).unwrap_or(usize::MAX).min(body.len());
                     let start = usize::try_from(start).unwrap_or(usize::MAX).min(end);
@@ -87,15 +114,13 @@ impl Store {
                 }
             },
             Request::Put { key, body, when } => {
-                let holds = match when {
-                    When::Absent | When::Fresh => !self.objects.contains_key(key),
-                    When::Matches(tag) => self.objects.get(key).is_some_and(|o| o.tag == *tag),
-                };
-                if !holds && self.keeps_conditions {
+                if !self.holds(key, when) {
                     return Reply::Refused;
                 }
                 let tag = self.tag_of(key, body);
-                let object = Object { tag: tag.clone(), body: body.clone() };
+                let before = self.objects.remove(key).filter(|_| self.kind != Kind::Sound);
+                let before = before.map(|object| Box::new(Object { before: None, ..object }));
+                let object = Object { tag: tag.clone(), body: body.clone(), before };
                 self.objects.insert(key.clone(), object);
                 Reply::Stored { tag }
             }
@@ -107,6 +132,30 @@ impl Store {
                 self.list(prefix, after.as_ref(), (*limit).min(self.page) as usize)
             }
         }
+    }
+
+    /// The version that a get finds.
+    fn found(&mut self, key: &Key) -> Option<&Object> {
+        let object = self.objects.get(key)?;
+        if self.kind != Kind::StaleReads {
+            return Some(object);
+        }
+        self.reads += 1;
+        let is_stale = self.reads.is_multiple_of(4);
+        object.before.as_deref().filter(|_| is_stale).or(Some(object))
+    }
+
+    /// Whether a put with this condition is performed.
+    fn holds(&self, key: &Key, when: &When) -> bool {
+        let object = self.objects.get(key);
+        let holds = match when {
+            When::Absent | When::Fresh => object.is_none(),
+            When::Matches(tag) => object.is_some_and(|object| {
+                let before = object.before.as_ref().filter(|_| self.kind == Kind::TwoWinners);
+                object.tag == *tag || before.is_some_and(|before| before.tag == *tag)
+            }),
+        };
+        holds || self.kind == Kind::IgnoresConditions
     }
 
     fn tag_of(&mut self, key: &Key, body: &Blob) -> Tag {
@@ -149,6 +198,12 @@ impl Store {
         self.objects.iter()
     }
 
+    /// The keys that begin with this one.
+    pub fn keys_below<'a>(&'a self, prefix: &'a Key) -> impl Iterator<Item = &'a Key> {
+        let keys = self.objects.range(prefix.clone()..).map(|(key, _)| key);
+        keys.take_while(|key| key.as_str().starts_with(prefix.as_str()))
+    }
+
     /// What the store holds, as a fingerprint.
     pub fn digest(&self) -> digest::Digest {
         digest::of(self)
@@ -181,6 +236,28 @@ mod tests {
             assert_ne!(first, second);
             assert_eq!(store.perform(&put("a", "z", When::Matches(first))), Reply::Refused);
         }
+    }
+
+    #[test]
+    fn a_weak_store_breaks_the_promise_it_is_named_after() {
+        let twice = |kind| {
+            let mut store = Store::of_kind(kind, Tags::Digested);
+            let first = stored(&mut store, "a", "x", When::Absent);
+            stored(&mut store, "a", "y", When::Matches(first.clone()));
+            let both = store.perform(&put("a", "z", When::Matches(first)));
+            let any = store.perform(&put("a", "z", When::Absent));
+            let get = Request::Get { key: Key::new("a"), range: None, unless: None };
+            let bodies = (0..4).map(|_| match store.perform(&get) {
+                Reply::Found { body, .. } => body.as_slice().to_vec(),
+                reply => panic!("{reply:?}"),
+            });
+            let stale = bodies.collect::<std::collections::BTreeSet<_>>().len() > 1;
+            (both != Reply::Refused, any != Reply::Refused, stale)
+        };
+        assert_eq!(twice(Kind::Sound), (false, false, false));
+        assert_eq!(twice(Kind::IgnoresConditions), (true, true, false));
+        assert_eq!(twice(Kind::TwoWinners), (true, false, false));
+        assert_eq!(twice(Kind::StaleReads), (false, false, true));
     }
 
     #[test]

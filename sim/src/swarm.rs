@@ -1,14 +1,19 @@
-//! Seeds, run one after the other, each twice.
+//! Seeds, each run twice, on as many processors as there are.
 //!
 //! A seed's second run must come to the same fingerprint: if it does not, something decides that is
 //! no choice of the world's, and no failure could be replayed.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 use crate::explore::Story;
 use crate::oracles::{Broken, Oracle};
+use crate::store::Kind;
 use crate::world::profile::Activations;
 use crate::world::{Run, Size, World};
 
-/// How large the worlds of a band of seeds are.
+/// How large the worlds of a band of seeds are. Every second node has a namespace more.
 pub const fn size(nodes: usize, seconds: u64) -> Size {
     Size {
         nodes,
@@ -16,6 +21,7 @@ pub const fn size(nodes: usize, seconds: u64) -> Size {
         nodes_per_space: 3,
         clients_per_space: 4,
         busy: seconds * 1_000,
+        store: Kind::Sound,
     }
 }
 
@@ -32,40 +38,97 @@ pub struct Band {
     pub ops: u64,
     /// Milliseconds that nodes lived, by the time of their worlds; second runs counted.
     pub node_ms: u64,
-    /// Histories with too many readings to follow.
+    /// Histories that were watched, one of each namespace.
+    pub histories: usize,
+    /// Of these, those with too many readings to follow.
     pub lost: usize,
+    /// Seeds that broke something, and what.
+    pub broken: Vec<(u64, Broken)>,
 }
+
+/// A band with so many broken seeds is looked at no further.
+const BROKEN_MAX: usize = 10;
 
 /// Runs a seed, in silence.
 pub fn run(seed: u64, size: Size) -> Run {
-    World::new(seed, size, false, Story::silent()).run(size)
+    World::new(seed, size, Story::silent()).run(size)
 }
 
 /// Runs a seed and puts it into words.
 pub fn tell(seed: u64, size: Size) -> Run {
-    World::new(seed, size, false, Story::told()).run(size)
+    World::new(seed, size, Story::told()).run(size)
+}
+
+/// Runs seeds on so many threads, and reports the band so far after each.
+pub fn all(
+    seeds: Range<u64>,
+    size: Size,
+    threads: usize,
+    report: impl FnMut(&Band) + Send,
+) -> Band {
+    let next = AtomicU64::new(seeds.start);
+    let band = Mutex::new((Band::default(), report));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let one = Band::of(seed, size);
+            let mut guard = band.lock().unwrap_or_else(PoisonError::into_inner);
+            let (all, report) = &mut *guard;
+            if all.broken.len() >= BROKEN_MAX {
+                return;
+            }
+            all.add(one);
+            report(all);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let (mut band, _) = band.into_inner().unwrap_or_else(PoisonError::into_inner);
+    band.broken.sort_unstable_by_key(|(seed, _)| *seed);
+    band
 }
 
 impl Band {
-    /// Runs a seed twice and adds it.
-    ///
-    /// # Errors
-    ///
-    /// [`Broken`] if a property was broken, or the runs differ.
-    pub fn add(&mut self, seed: u64, size: Size) -> Result<(), Broken> {
+    /// Runs a seed twice.
+    pub fn of(seed: u64, size: Size) -> Self {
         let first = run(seed, size);
-        self.seeds += 1;
-        self.activations.add(&first.activations);
-        self.events += first.events;
-        self.ops += first.ops;
-        self.lost += first.lost;
-        self.node_ms += 2 * first.time * size.nodes as u64;
-        if let Some(broken) = first.broken {
-            return Err(broken);
+        let mut broken = first.broken;
+        let mut runs = 1;
+        if broken.is_none() {
+            let second = run(seed, size);
+            runs = 2;
+            let same = Oracle::Sound.demand(first.digest == second.digest, || {
+                format!("two runs differ: {:032x} and {:032x}", first.digest, second.digest)
+            });
+            broken = same.err();
         }
-        let second = run(seed, size);
-        Oracle::Sound.demand(first.digest == second.digest, || {
-            format!("two runs differ: {:032x} and {:032x}", first.digest, second.digest)
-        })
+        Self {
+            seeds: 1,
+            activations: first.activations,
+            events: first.events,
+            ops: first.ops,
+            node_ms: runs * first.time * size.nodes as u64,
+            histories: size.spaces,
+            lost: first.lost,
+            broken: broken.into_iter().map(|broken| (seed, broken)).collect(),
+        }
+    }
+
+    /// Adds those of another band.
+    pub fn add(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.activations.add(&other.activations);
+        self.events += other.events;
+        self.ops += other.ops;
+        self.node_ms += other.node_ms;
+        self.histories += other.histories;
+        self.lost += other.lost;
+        self.broken.extend(other.broken);
     }
 }

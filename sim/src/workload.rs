@@ -9,8 +9,8 @@ use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::{Raw, ScalarType, Type};
 use sana_engine::format::schema::Metric;
 use sana_engine::namespace::request::{
-    Aggregate, AttributeRequest, Consistency, Create, Direction, Idempotency, Include, Operator,
-    OrderKey, Predicate, QueryRequest, Rank, RawDocument, Want, WriteRequest,
+    Aggregate, AttributeRequest, ByFilter, Consistency, Create, Direction, Idempotency, Include,
+    Operator, OrderKey, Predicate, QueryRequest, Rank, RawDocument, Want, WriteRequest,
 };
 
 use crate::choices::{Choices, Site};
@@ -40,6 +40,10 @@ pub struct Mix {
     pub removals: u32,
     /// Of a thousand writes, those under an idempotency key.
     pub keyed: u32,
+    /// Of a thousand writes, those under conditions.
+    pub conditional: u32,
+    /// Of a thousand writes, those of what a filter matches.
+    pub by_filter: u32,
     /// Of a thousand queries, those content with a stale answer.
     pub stale: u32,
     /// Of a thousand documents, those with a long text.
@@ -58,6 +62,8 @@ impl Mix {
             queries: pick(&[20, 60]),
             removals: pick(&[0, 0, 1, 4]),
             keyed: pick(&[0, 300, 1_000]),
+            conditional: pick(&[0, 0, 300]),
+            by_filter: pick(&[0, 0, 150]),
             stale: pick(&[0, 200]),
             large: pick(&[0, 0, 0, 100]),
             large_bytes: pick(&[70_000, 400_000]) as usize,
@@ -85,6 +91,10 @@ impl Mix {
         ids.dedup();
         let mut request = WriteRequest { schema: schema(), ..WriteRequest::default() };
         request.metric = Some(Metric::EuclideanSquared);
+        if choices.chance(Site::Workload, self.by_filter) {
+            self.write_by_filter(choices, unique, &mut request);
+            ids.clear();
+        }
         for id in ids {
             let raw = Raw::Integer(id.into());
             match choices.choose(Site::Workload, 10) {
@@ -101,6 +111,11 @@ impl Mix {
                 _ => request.deletes.get_or_insert_default().push(raw),
             }
         }
+        if choices.chance(Site::Workload, self.conditional) {
+            request.upsert_condition = Some(self.condition(choices));
+            request.patch_condition = Some(self.condition(choices));
+            request.delete_condition = Some(self.filter(choices, 1));
+        }
         if choices.chance(Site::Workload, 20) {
             request.create = Create::Never;
         }
@@ -111,6 +126,33 @@ impl Mix {
             request.idempotency = Some(Idempotency { key, fingerprint: unique.into() });
         }
         request
+    }
+
+    /// Removes or changes what a filter matches, or both.
+    fn write_by_filter(&self, choices: &mut Choices, unique: u64, request: &mut WriteRequest) {
+        let by = |choices: &mut Choices| {
+            let filter = self.filter(choices, 1);
+            ByFilter { filter, allows_partial: choices.chance(Site::Workload, 500) }
+        };
+        let which = choices.choose(Site::Workload, 5);
+        if which != 0 {
+            let changes = self.attributes(choices, unique, false);
+            request.patch_by_filter = Some((by(choices), changes));
+        }
+        if which < 2 {
+            request.delete_by_filter = Some(by(choices));
+        }
+    }
+
+    /// What the document that is there must satisfy: now and then that it is older.
+    fn condition(&self, choices: &mut Choices) -> Predicate {
+        if choices.chance(Site::Workload, 500) {
+            return self.filter(choices, 1);
+        }
+        let operators = [Operator::Lt, Operator::Lt, Operator::Gte, Operator::NotEq];
+        let operator = operators[choices.choose(Site::Workload, operators.len())];
+        let attribute = if operator == Operator::NotEq { "text" } else { "n" };
+        Predicate::CompareNew { attribute: attribute.into(), operator, new: attribute.into() }
     }
 
     fn attributes(
@@ -146,7 +188,7 @@ impl Mix {
         let want = match choices.choose(Site::Workload, 10) {
             0..3 => {
                 let (rank, limit) = (Rank::By(Vec::new()), 10_000);
-                Want::Rows { rank, limit, include: Include::All }
+                Want::rows(rank, limit, Include::All)
             }
             3..5 => {
                 let direction = if choices.chance(Site::Workload, 500) {
@@ -157,12 +199,12 @@ impl Mix {
                 let attribute = if choices.chance(Site::Workload, 500) { "n" } else { "text" };
                 let rank = Rank::By(vec![(OrderKey::Attribute(name(attribute)), direction)]);
                 let limit = 1 + choices.choose(Site::Workload, 5);
-                Want::Rows { rank, limit, include: Include::These(vec![name("n")]) }
+                Want::rows(rank, limit, Include::These(vec![name("n")]))
             }
             5..8 => {
                 let rank = Rank::Nearest { attribute: name("v"), to: vector(choices) };
                 let limit = 1 + choices.choose(Site::Workload, 5);
-                Want::Rows { rank, limit, include: Include::AllBut(vec![name("body")]) }
+                Want::rows(rank, limit, Include::AllBut(vec![name("body")]))
             }
             _ => Want::Aggregates(vec![
                 ("count".into(), Aggregate::Count),
@@ -170,7 +212,10 @@ impl Mix {
             ]),
         };
         let consistency = if choices.chance(Site::Workload, self.stale) {
-            Consistency::Eventual(Duration::from_secs(choices.between(Site::Workload, 0, 20)))
+            // Some are content with so little that the way of a reply counts.
+            let most = [0, 50, 300, 1_000, 5_000, 20_000];
+            let most = most[choices.choose(Site::Workload, most.len())];
+            Consistency::Eventual(Duration::from_millis(most))
         } else {
             Consistency::Strong
         };
@@ -232,12 +277,12 @@ pub fn schema() -> Vec<(AttributeName, AttributeRequest)> {
         ("n", Type::Scalar(ScalarType::Int)),
         ("tags", Type::Array(ScalarType::String)),
         ("text", Type::Scalar(ScalarType::String)),
-        ("v", Type::Vector(2)),
+        ("v", Type::vector(2)),
     ];
     let attribute = |(n, value_type)| {
         // A long text may not be filtered by.
         let filterable = (n == "body").then_some(false);
-        (name(n), AttributeRequest { value_type, filterable })
+        (name(n), AttributeRequest { filterable, ..AttributeRequest::of(value_type) })
     };
     types.into_iter().map(attribute).collect()
 }

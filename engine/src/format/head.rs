@@ -60,6 +60,8 @@ pub struct Live {
     pub written_at: WallTime,
     /// The schema in force.
     pub schema: Schema,
+    /// Whether documents and schema may not be changed.
+    pub read_only: bool,
     /// What is indexed.
     pub manifest: Manifest,
     /// What is committed and not indexed.

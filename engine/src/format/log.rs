@@ -112,6 +112,21 @@ pub struct WriteOutcome {
     pub deleted: Option<u64>,
     /// Size of what was written, as bills count it.
     pub logical_bytes: u64,
+    /// Whether a filter matches more documents than were changed; `None` if no filter might.
+    pub remaining: Option<bool>,
+    /// Which documents, if the request wanted to know.
+    pub affected: Option<Affected>,
+}
+
+/// Which documents a write affected, by their ids.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Affected {
+    /// Those put.
+    pub upserted: Vec<Id>,
+    /// Those changed.
+    pub patched: Vec<Id>,
+    /// Those removed.
+    pub deleted: Vec<Id>,
 }
 
 /// A request that had an idempotency key, and what it came to.

@@ -4,6 +4,7 @@
 //!
 //! - **S1** An attribute's number is never reused and its type never changes, so segments need no
 //!   schema of their own.
+//! - **S3** An attribute of dense vectors has a metric, and no other attribute has one.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +21,12 @@ use crate::base::value::{IdType, Type};
 pub struct Schema {
     /// The kind of ids, once there is one.
     pub id_type: Option<IdType>,
-    /// How vectors are compared, once there are any.
+    /// How vectors are compared where an attribute does not say otherwise.
     pub metric: Option<Metric>,
     /// The attributes by name.
     pub attributes: BTreeMap<AttributeName, Attribute>,
+    /// The number of the next new attribute. Numbers of dropped attributes are not given again.
+    pub next_id: AttributeId,
 }
 
 /// One attribute.
@@ -33,8 +36,22 @@ pub struct Attribute {
     pub id: AttributeId,
     /// Its type.
     pub value_type: Type,
-    /// Whether filters and orders may use it.
+    /// Whether filters, orders and groups may use it.
     pub filterable: bool,
+    /// Whether filters may match it with globs though it is not filterable.
+    pub glob: bool,
+    /// Whether filters may match it with regular expressions.
+    pub regex: bool,
+    /// How its vectors are compared; of dense vectors alone.
+    pub metric: Option<Metric>,
+}
+
+impl Attribute {
+    /// As a client gets it who says nothing but its type.
+    pub const fn of(id: AttributeId, value_type: Type) -> Self {
+        let filterable = value_type.is_comparable();
+        Self { id, value_type, filterable, glob: false, regex: false, metric: None }
+    }
 }
 
 /// How vectors are compared: smaller is nearer.
@@ -72,11 +89,5 @@ impl Schema {
     /// The name and description of the attribute of this number.
     pub fn by_id(&self, id: AttributeId) -> Option<(&AttributeName, &Attribute)> {
         self.attributes.iter().find(|(_, attribute)| attribute.id == id)
-    }
-
-    /// The number of the next new attribute.
-    pub fn next_id(&self) -> AttributeId {
-        let numbers = self.attributes.values().map(|attribute| attribute.id.0 + 1);
-        AttributeId(numbers.max().unwrap_or(0))
     }
 }

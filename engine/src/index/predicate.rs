@@ -20,6 +20,44 @@ pub enum Predicate {
         /// With what.
         operand: Raw,
     },
+    /// A comparison with what a write is about to put there. Only for conditions of writes, which
+    /// [replace](Self::with_new) it before they are resolved.
+    CompareNew {
+        /// The attribute's name, or `id`.
+        attribute: String,
+        /// How it is compared.
+        operator: Operator,
+        /// The name of the attribute, or `id`, whose new value it is compared with.
+        new: String,
+    },
+}
+
+impl Predicate {
+    /// The condition for one write, whose new values `new` tells; a value that is not there is null.
+    #[must_use]
+    pub fn with_new(&self, new: &impl Fn(&str) -> Raw) -> Self {
+        let all = |parts: &[Self]| parts.iter().map(|part| part.with_new(new)).collect();
+        match self {
+            Self::And(parts) => Self::And(all(parts)),
+            Self::Or(parts) => Self::Or(all(parts)),
+            Self::Not(part) => Self::Not(Box::new(part.with_new(new))),
+            Self::Compare { .. } => self.clone(),
+            Self::CompareNew { attribute, operator, new: name } => {
+                let (attribute, operator) = (attribute.clone(), *operator);
+                Self::Compare { attribute, operator, operand: new(name) }
+            }
+        }
+    }
+
+    /// Whether it compares with new values.
+    pub fn mentions_new(&self) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::mentions_new),
+            Self::Not(part) => part.mentions_new(),
+            Self::Compare { .. } => false,
+            Self::CompareNew { .. } => true,
+        }
+    }
 }
 
 /// How a [`Predicate`] compares. What null, arrays and types mean is decided where a filter is
@@ -58,6 +96,24 @@ pub enum Operator {
     AnyGt,
     /// Is an array with a larger or equal element.
     AnyGte,
+    /// Is matched, whole, by a glob; of an array: has an element that is.
+    Glob,
+    /// The complement of [`Operator::Glob`].
+    NotGlob,
+    /// As [`Operator::Glob`], in upper or lower case.
+    IGlob,
+    /// The complement of [`Operator::IGlob`].
+    NotIGlob,
+    /// Is matched somewhere by a regular expression.
+    Regex,
+}
+
+impl Predicate {
+    /// That both hold.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::And(vec![self, other])
+    }
 }
 
 impl Operator {
@@ -80,11 +136,16 @@ impl Operator {
             Self::AnyLte => "AnyLte",
             Self::AnyGt => "AnyGt",
             Self::AnyGte => "AnyGte",
+            Self::Glob => "Glob",
+            Self::NotGlob => "NotGlob",
+            Self::IGlob => "IGlob",
+            Self::NotIGlob => "NotIGlob",
+            Self::Regex => "Regex",
         }
     }
 
     /// Every operator.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Eq,
         Self::NotEq,
         Self::In,
@@ -101,6 +162,11 @@ impl Operator {
         Self::AnyLte,
         Self::AnyGt,
         Self::AnyGte,
+        Self::Glob,
+        Self::NotGlob,
+        Self::IGlob,
+        Self::NotIGlob,
+        Self::Regex,
     ];
 
     /// The operator of this name on the wire, if it is one.

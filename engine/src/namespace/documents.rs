@@ -12,21 +12,24 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use crate::base::limits;
 use crate::base::planted::{self, Bug};
 use crate::base::time::WallTime;
-use crate::base::value::{Document, Id, IdType, Raw, Type};
+use crate::base::value::{Document, Id};
 use crate::format::head::Live;
 use crate::format::log::{Batch, IdempotencyRecord, Operation, WriteOutcome};
 use crate::format::schema::Schema;
-use crate::namespace::request::{Create, InvalidWrite, RawDocument, WriteError, WriteRequest};
-use crate::namespace::schema::{cast_attributes, cast_id, extend};
+use crate::namespace::effects::{self, Effects};
+use crate::namespace::matched::Matched;
+use crate::namespace::request::{Create, InvalidWrite, WriteError, WriteRequest};
+use crate::namespace::schema::{cast_id, extend};
 
 /// What was read of a namespace, at the head that a decision is made at.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Known {
-    /// The documents that patches mention; `None` if there is none.
+    /// The documents that patches and conditions mention; `None` if there is none.
     pub documents: BTreeMap<Id, Option<Document>>,
+    /// What the filters of the one request that has some match.
+    pub matched: Matched,
     /// The records of idempotency keys that requests mention, where there are any.
     pub records: BTreeMap<String, IdempotencyRecord>,
 }
@@ -36,6 +39,8 @@ pub struct Known {
 pub struct Decision {
     /// The schema after it.
     pub schema: Schema,
+    /// Whether the namespace is read-only after it.
+    pub read_only: bool,
     /// What is committed.
     pub batch: Batch,
     /// What each request is told if the commit lands.
@@ -49,8 +54,8 @@ pub struct Decision {
 /// An id that cannot be cast is passed over: the decision will refuse its request.
 pub fn mentioned_ids(schema: Option<&Schema>, requests: &[WriteRequest]) -> Vec<Id> {
     let Some(id_type) = schema.and_then(|schema| schema.id_type) else { return Vec::new() };
-    let patches = requests.iter().flat_map(|request| request.patches.iter().flatten());
-    let mut ids: Vec<_> = patches.filter_map(|patch| cast_id(&patch.id, id_type).ok()).collect();
+    let mentioned = requests.iter().flat_map(effects::mentioned);
+    let mut ids: Vec<_> = mentioned.filter_map(|id| cast_id(id, id_type).ok()).collect();
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -77,27 +82,32 @@ pub fn decide(
     at: WallTime,
     retention: Duration,
 ) -> Decision {
-    let has_patches = requests.iter().any(|request| request.patches.is_some());
+    let reads = requests.iter().any(WriteRequest::reads_documents);
+    let by_filter = requests.iter().any(WriteRequest::is_by_filter);
+    assert!(!by_filter || requests.len() == 1, "C1: what filters match is known for one request");
     let mut group = Group {
         exists: live.is_some(),
+        read_only: live.is_some_and(|live| live.read_only),
         schema: live.map(|live| live.schema.clone()).unwrap_or_default(),
         batch: Batch::default(),
-        last: has_patches.then(BTreeMap::new),
+        last: reads.then(BTreeMap::new),
         known,
         at,
         retention,
     };
-    let before = (group.exists, group.schema.clone());
+    let before = (group.exists, group.read_only, group.schema.clone());
     let outcomes = requests.iter().map(|request| group.apply(request)).collect();
     assert!(group.exists || !before.0, "C2: a decision ends no namespace");
-    let changed = before != (group.exists, group.schema.clone());
+    let changed = before != (group.exists, group.read_only, group.schema.clone());
     let commits = changed || group.batch != Batch::default();
-    Decision { schema: group.schema, batch: group.batch, outcomes, commits }
+    let Group { schema, read_only, batch, .. } = group;
+    Decision { schema, read_only, batch, outcomes, commits }
 }
 
 /// A group of requests while it is being decided.
 struct Group<'a> {
     exists: bool,
+    read_only: bool,
     schema: Schema,
     batch: Batch,
     /// Where the last operation on an id is, if anybody will ask.
@@ -118,39 +128,10 @@ impl Group<'_> {
         }
         self.may_write(request)?;
         let schema = extend(&self.schema, request)?;
-        let id_type = schema.id_type;
-        let mut operations = Vec::new();
-        let mut outcome = WriteOutcome::default();
-        if let Some(upserts) = &request.upserts {
-            for raw in upserts {
-                operations.push(put(&schema, raw)?);
-            }
-            outcome.upserted = Some(upserts.len() as u64);
-        }
-        let mut named: Vec<_> = operations.iter().map(|operation| operation.id().clone()).collect();
-        if let Some(patches) = &request.patches {
-            let before = operations.len();
-            for raw in patches {
-                let id = cast(&raw.id, id_type)?;
-                operations.extend(self.patch(&schema, &id, raw)?);
-                named.push(id);
-            }
-            outcome.patched = Some((operations.len() - before) as u64);
-        }
-        if let Some(deletes) = &request.deletes {
-            for raw in deletes {
-                let id = cast(raw, id_type)?;
-                named.push(id.clone());
-                operations.push(Operation::Delete(id));
-            }
-            outcome.deleted = Some(deletes.len() as u64);
-        }
-        named.sort_unstable();
-        if let Some(twice) = named.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(InvalidWrite::DuplicateId(twice[0].clone()).into());
-        }
-        assert!(operations.len() <= named.len(), "C2: every operation is on an id of the request");
-        outcome.logical_bytes = operations.iter().map(logical_bytes).sum();
+        let before = |id: &Id| self.document(id);
+        let mut effects = Effects::new(request, &self.schema, &schema, &before);
+        effects.apply(&self.known.matched)?;
+        let (operations, outcome) = effects.finish();
         self.accept(request, schema, operations, &outcome);
         Ok(outcome)
     }
@@ -162,10 +143,13 @@ impl Group<'_> {
         (self.at.since(record.at) <= self.retention).then_some(record)
     }
 
-    /// Whether the namespace is there or the request may create it.
+    /// Whether the namespace is there or the request may create it, and may be written to.
     fn may_write(&self, request: &WriteRequest) -> Result<(), WriteError> {
         let has_documents = request.upserts.as_ref().is_some_and(|upserts| !upserts.is_empty());
         match request.create {
+            _ if self.exists && self.read_only && request.changes_content() => {
+                Err(WriteError::ReadOnly)
+            }
             _ if self.exists => Ok(()),
             Create::WithDocuments | Create::Always if has_documents => Ok(()),
             Create::Always if request.id_type.is_some() => Ok(()),
@@ -174,41 +158,11 @@ impl Group<'_> {
         }
     }
 
-    /// A document with some attributes changed, if there is one.
-    fn patch(
-        &self,
-        schema: &Schema,
-        id: &Id,
-        raw: &RawDocument,
-    ) -> Result<Option<Operation>, WriteError> {
-        let is_vector = |(name, _): &&(_, _)| {
-            let attribute = schema.attributes.get(name);
-            attribute.is_some_and(|a| matches!(a.value_type, Type::Vector(_)))
-        };
-        if raw.attributes.iter().any(|pair| is_vector(&pair)) {
-            return Err(InvalidWrite::PatchedVector.into());
-        }
-        let changes = cast_attributes(schema, &raw.attributes)?;
-        let Some(before) = self.document(id) else { return Ok(None) };
-        let mut attributes: BTreeMap<_, _> = before.attributes.iter().cloned().collect();
-        for (attribute, value) in changes {
-            match value {
-                Some(value) => attributes.insert(attribute, value),
-                None => attributes.remove(&attribute),
-            };
-        }
-        let attributes = attributes.into_iter().collect();
-        fits(Document { id: id.clone(), attributes }).map(|document| Some(Operation::Put(document)))
-    }
-
     /// What is there under an id, the requests before this one applied.
     fn document(&self, id: &Id) -> Option<&Document> {
         let last = self.last.as_ref().filter(|_| !planted::is(Bug::GroupSeesStateBefore));
         if let Some(place) = last.and_then(|last| last.get(id)) {
-            return match &self.batch.operations[*place] {
-                Operation::Put(document) => Some(document),
-                Operation::Delete(_) => None,
-            };
+            return self.batch.operations[*place].document();
         }
         self.known.documents.get(id).and_then(Option::as_ref)
     }
@@ -223,6 +177,7 @@ impl Group<'_> {
     ) {
         self.exists = true;
         self.schema = schema;
+        self.read_only = request.read_only.unwrap_or(self.read_only);
         if let Some(last) = &mut self.last {
             let places = operations.iter().enumerate();
             let first = self.batch.operations.len();
@@ -240,38 +195,12 @@ impl Group<'_> {
     }
 }
 
-fn put(schema: &Schema, raw: &RawDocument) -> Result<Operation, WriteError> {
-    let id = cast(&raw.id, schema.id_type)?;
-    let values = cast_attributes(schema, &raw.attributes)?;
-    let present = values.into_iter().filter_map(|(attribute, value)| Some((attribute, value?)));
-    fits(Document { id, attributes: present.collect() }).map(Operation::Put)
-}
-
-fn cast(raw: &Raw, id_type: Option<IdType>) -> Result<Id, InvalidWrite> {
-    let id_type = id_type.expect("S2: whoever sends an id settles the kind of ids");
-    cast_id(raw, id_type)
-}
-
-fn fits(document: Document) -> Result<Document, WriteError> {
-    let most = limits::DOCUMENT_BYTES_MAX;
-    if document.logical_bytes() > most as u64 {
-        return Err(InvalidWrite::DocumentTooLarge { most }.into());
-    }
-    Ok(document)
-}
-
-fn logical_bytes(operation: &Operation) -> u64 {
-    match operation {
-        Operation::Put(document) => document.logical_bytes(),
-        Operation::Delete(_) => 8,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::name::AttributeName;
-    use crate::namespace::request::Idempotency;
+    use crate::base::value::{IdType, Raw};
+    use crate::namespace::request::{Idempotency, Operator, Predicate, RawDocument};
 
     const NOW: WallTime = WallTime(1_000_000);
     const KEPT: Duration = Duration::from_secs(10);
@@ -354,5 +283,126 @@ mod tests {
         assert!(!again.commits);
         known.records.get_mut("k").unwrap().at = WallTime(NOW.0 - 10_001);
         assert!(decided(&group[..1], &known).commits);
+    }
+
+    fn compare(attribute: &str, operator: Operator, operand: Raw) -> Predicate {
+        Predicate::Compare { attribute: attribute.into(), operator, operand }
+    }
+
+    /// Only if the document's `a` is smaller than the new one.
+    fn newer() -> Predicate {
+        let (attribute, new) = ("a".to_owned(), "a".to_owned());
+        Predicate::CompareNew { attribute, operator: Operator::Lt, new }
+    }
+
+    /// What a group comes to in a namespace that holds these documents.
+    fn over(documents: &[(i128, i128)], requests: &[WriteRequest]) -> Decision {
+        let given: Vec<_> = documents.iter().map(|(id, a)| document(*id, *a)).collect();
+        let first = WriteRequest { upserts: Some(given), ..WriteRequest::default() };
+        let first = decided(&[first], &Known::default());
+        let batch = first.batch.operations.iter();
+        let known = batch.map(|o| (o.id().clone(), o.document().cloned())).collect();
+        let live = live(first.schema);
+        let known = Known { documents: known, ..Known::default() };
+        decide(Some(&live), requests, &known, NOW, KEPT)
+    }
+
+    fn live(schema: Schema) -> Live {
+        let head = crate::format::head::Head::create(
+            None,
+            crate::base::id::Nonce(1),
+            crate::base::id::Incarnation(crate::base::id::Nonce(1)),
+            NOW,
+        );
+        Live { schema, ..head.live().unwrap().clone() }
+    }
+
+    #[test]
+    fn conditions_are_about_the_document_that_is_there() {
+        let conditional = WriteRequest {
+            upserts: Some(vec![document(1, 5), document(2, 5), document(3, 5)]),
+            upsert_condition: Some(newer()),
+            wants_ids: true,
+            ..WriteRequest::default()
+        };
+        let decision = over(&[(1, 4), (2, 5)], &[conditional]);
+        let outcome = decision.outcomes[0].as_ref().unwrap();
+        assert_eq!(outcome.upserted, Some(2), "3 is not there, so it is put");
+        assert_eq!(outcome.affected.as_ref().unwrap().upserted, [Id::Uint(1), Id::Uint(3)]);
+        let patches = WriteRequest { patch_condition: Some(newer()), ..patch(1, 5) };
+        let missing = WriteRequest { patch_condition: Some(newer()), ..patch(9, 5) };
+        let again = WriteRequest { patch_condition: Some(newer()), ..patch(1, 5) };
+        let decision = over(&[(1, 4)], &[patches, missing, again]);
+        let patched = decision.outcomes.iter().map(|o| o.as_ref().unwrap().patched);
+        assert_eq!(patched.collect::<Vec<_>>(), [Some(1), Some(0), Some(0)]);
+        let even = Some(compare("a", Operator::Eq, Raw::Integer(4)));
+        let deletes = WriteRequest {
+            deletes: Some(vec![Raw::Integer(1), Raw::Integer(2), Raw::Integer(3)]),
+            delete_condition: even,
+            ..WriteRequest::default()
+        };
+        let decision = over(&[(1, 4), (2, 5)], &[deletes]);
+        assert_eq!(decision.outcomes[0].as_ref().unwrap().deleted, Some(1));
+        assert_eq!(decision.batch.operations, [Operation::Delete(Id::Uint(1))]);
+    }
+
+    #[test]
+    fn insert_only_is_a_condition_that_no_document_satisfies() {
+        let condition = Some(compare("id", Operator::Eq, Raw::Null));
+        let request = WriteRequest {
+            upserts: Some(vec![document(1, 9), document(2, 9)]),
+            upsert_condition: condition,
+            ..WriteRequest::default()
+        };
+        let decision = over(&[(1, 1)], &[request.clone(), request]);
+        let upserted = decision.outcomes.iter().map(|o| o.as_ref().unwrap().upserted);
+        assert_eq!(upserted.collect::<Vec<_>>(), [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn a_condition_that_does_not_fit_refuses_the_request() {
+        for condition in [
+            compare("b", Operator::Eq, Raw::Integer(1)),
+            compare("a", Operator::Eq, Raw::Text("x".into())),
+            Predicate::CompareNew {
+                attribute: "b".into(),
+                operator: Operator::Eq,
+                new: "a".into(),
+            },
+        ] {
+            let request = WriteRequest { upsert_condition: Some(condition), ..upsert(7, 1) };
+            let decision = over(&[(1, 1)], &[request]);
+            assert!(matches!(decision.outcomes[0], Err(WriteError::Filter(_))), "{decision:?}");
+            assert!(!decision.commits);
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_to_a_read_only_namespace_but_that_it_is_not() {
+        let lock =
+            |read_only| WriteRequest { read_only: Some(read_only), ..WriteRequest::default() };
+        let group = [lock(true), upsert(1, 1), patch(1, 1), delete(1), lock(false), upsert(2, 2)];
+        let decision = over(&[(1, 1)], &group);
+        let refused: Vec<_> =
+            decision.outcomes.iter().map(|o| o == &Err(WriteError::ReadOnly)).collect();
+        assert_eq!(refused, [false, true, true, true, false, false]);
+        assert!(!decision.read_only && decision.batch.operations.len() == 1);
+        assert!(over(&[(1, 1)], &[lock(true)]).read_only);
+    }
+
+    #[test]
+    fn a_dropped_attribute_leaves_its_number_behind() {
+        let drop = WriteRequest {
+            drops: vec![AttributeName::parse("a").unwrap()],
+            ..WriteRequest::default()
+        };
+        let decision = over(&[(1, 1)], &[drop.clone(), drop, patch(1, 3)]);
+        assert!(decision.outcomes[0].is_ok());
+        let unknown = InvalidWrite::UnknownDrop(AttributeName::parse("a").unwrap());
+        assert_eq!(decision.outcomes[1], Err(unknown.into()));
+        let attribute = decision.schema.attributes.values().next().unwrap();
+        assert_eq!(attribute.id.0, 1, "a number is given once");
+        let patched = decision.batch.operations[0].document().unwrap();
+        assert_eq!(patched.attributes.len(), 1, "the old value is gone");
     }
 }

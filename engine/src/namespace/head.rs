@@ -39,6 +39,8 @@ pub struct NewEntry {
     pub payload: Payload,
     /// The schema in force from this commit on.
     pub schema: Schema,
+    /// Whether documents and schema may not be changed from this commit on.
+    pub read_only: bool,
 }
 
 /// Where batches lie that a head may still carry inline: log objects known to be there.
@@ -118,12 +120,14 @@ impl Head {
             created_at: at,
             written_at: at,
             schema: Schema::default(),
+            read_only: false,
             manifest: Manifest::default(),
             log: Log::default(),
             recent: Vec::new(),
             trash: Vec::new(),
         };
-        let floor = previous.map_or(Stamp(0), |p| p.floor);
+        let floor = previous.filter(|_| !planted::is(Bug::FloorFallsAtRebirth));
+        let floor = floor.map_or(Stamp(0), |p| p.floor);
         let again = previous.filter(|_| planted::is(Bug::IncarnationComesBack));
         let incarnation = again.map_or(incarnation, |p| p.incarnation);
         Self { nonce, step, floor, incarnation, state: State::Live(Box::new(live)) }
@@ -161,14 +165,18 @@ impl Head {
                 && self.floor <= name.stamp
             {
                 old.payload = Payload::Object { name: *name, start: *start };
+                if planted::is(Bug::SpilledBytesCountTwice) {
+                    live.log.bytes_committed += u64::from(old.bytes);
+                }
             }
         }
-        let NewEntry { commit, operations, bytes, payload, schema } = entry;
+        let NewEntry { commit, operations, bytes, payload, schema, read_only } = entry;
         let cursor = live.log.committed.next();
         live.log.entries.push(LogEntry { cursor, commit, operations, bytes, payload });
         live.log.committed = cursor;
         live.log.bytes_committed += u64::from(bytes);
         live.schema = schema;
+        live.read_only = read_only;
         live.written_at = at;
         live.recent.push((cursor, commit));
         let surplus = live.recent.len().saturating_sub(limits::RECENT_COMMITS_MAX);
@@ -259,7 +267,7 @@ impl Head {
         if live.recent.iter().any(is_ours) && !planted::is(Bug::OwnPutIsAnothers) {
             return CommitFate::Landed;
         }
-        let same = self.incarnation == attempt.incarnation;
+        let same = self.incarnation == attempt.incarnation || planted::is(Bug::RingOfAnotherLife);
         let covered = live.recent.first().is_some_and(|(first, _)| *first <= attempt.cursor);
         let not_reached = live.log.committed < attempt.cursor;
         let step_taken = self.step <= attempt.step || (!same && live.created <= attempt.step);
@@ -316,6 +324,9 @@ impl Log {
     fn absorb(&mut self, to: Cursor) {
         let absorbed = self.entries.iter().filter(|entry| entry.cursor <= to);
         self.bytes_indexed += absorbed.map(|entry| u64::from(entry.bytes)).sum::<u64>();
+        if planted::is(Bug::IndexedBytesJump) {
+            self.bytes_indexed = self.bytes_committed;
+        }
         self.entries.retain(|entry| to < entry.cursor);
         self.indexed = to;
     }

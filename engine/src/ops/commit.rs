@@ -4,8 +4,9 @@
 //!
 //! 1. **Refreshing** ([`Refresh`]): the newest head, if none is held; with the log and the
 //!    directories, if a request mentions documents or idempotency keys.
-//! 2. **Looking** ([`Lookup`], [`Records`]): the documents that patches change and the records of the
-//!    keys, at that head. Then *decide* what the requests come to.
+//! 2. **Looking** ([`Lookup`], [`Records`], [`Matching`]): the documents that patches and conditions
+//!    mention, the records of the keys, and what filters match, at that head. Then *decide* what the
+//!    requests come to.
 //!    - nothing to write and the head was read in this commit: done. Read before: refresh (1), for
 //!      what refuses a request must be true now.
 //! 3. **Creating** ([`Publish`]): an empty head, if there is none and the batch has to be staged: a put
@@ -33,10 +34,10 @@
 //! - **C6** Nobody is told that a write happened before the put of its head is known to have.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::blob::Blob;
+use crate::base::host::Host;
 use crate::base::id::{CommitId, Incarnation, Nonces, Stamp};
 use crate::base::limits;
 use crate::base::name::NamespaceName;
@@ -53,8 +54,10 @@ use crate::machine::{Machine, Round, Step};
 use crate::namespace::documents::{Known, decide, mentioned_ids, mentioned_keys};
 use crate::namespace::head::{Attempt, Blocked, CommitFate, NewEntry, Spilled};
 use crate::namespace::invariants;
-use crate::namespace::request::{WriteError, WriteRequest};
+use crate::namespace::matched::Matched;
+use crate::namespace::request::{InvalidWrite, QueryError, WriteError, WriteRequest};
 use crate::ops::lookup::Lookup;
+use crate::ops::matching::Matching;
 use crate::ops::publication::PAUSE;
 use crate::ops::read::ReadError;
 use crate::ops::records::Records;
@@ -73,6 +76,7 @@ enum State {
     Refreshing(Refresh),
     LookingUp(Held, Lookup),
     Remembering(Held, Known, Records),
+    Matching(Held, Known, Box<Matching>),
     Creating(Held, Decided, Arc<Head>, Publish),
     Staging(Held, Decided, Stage),
     Publishing(Attempted, Publish),
@@ -93,6 +97,8 @@ pub struct CommitPlan {
     pub nonces: Nonces,
     /// When to give up.
     pub deadline: Timestamp,
+    /// What the machine can do.
+    pub host: Host,
     /// Unindexed bytes above which writes are turned away.
     pub unindexed_bytes_max: u64,
     /// How long idempotency keys count.
@@ -109,12 +115,15 @@ struct Group {
     is_fresh: bool,
     /// The version that named an object which was not there.
     missed: Option<Tag>,
+    /// What the request's filters matched at an older head.
+    matched: Option<Matched>,
 }
 
 /// A decision, ready to be written.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Decided {
     schema: Schema,
+    read_only: bool,
     batch: Arc<Batch>,
     bytes: Blob,
     outcomes: Vec<Result<WriteOutcome, WriteError>>,
@@ -173,9 +182,10 @@ impl Commit {
     /// If there are no requests.
     pub fn start(now: Timestamp, plan: CommitPlan, held: Option<Held>) -> Step<Self> {
         assert!(!plan.requests.is_empty(), "a commit is of something");
-        let mentions = plan.requests.iter().any(|r| r.patches.is_some() || r.idempotency.is_some());
+        let mut requests = plan.requests.iter();
+        let mentions = requests.any(|r| r.reads_documents() || r.idempotency.is_some());
         let depth = if mentions { Depth::Snapshot } else { Depth::Head };
-        let group = Group { plan, depth, is_fresh: false, missed: None };
+        let group = Group { plan, depth, is_fresh: false, missed: None, matched: None };
         match held {
             Some(held) if group.is_enough(&held) => group.look_up(now, held),
             held => group.refresh(now, held),
@@ -196,6 +206,9 @@ impl Machine for Commit {
             State::Remembering(held, known, records) => {
                 group.remembering(now, held, known, records.step(now, replies))
             }
+            State::Matching(held, known, matching) => {
+                group.matching(now, held, known, matching.step(now, replies))
+            }
             State::Creating(held, decided, empty, publish) => {
                 group.creating(now, held, decided, empty, publish.step(now, replies))
             }
@@ -212,6 +225,7 @@ impl Machine for Commit {
     fn is_heavy(&self) -> bool {
         match self.state {
             State::Refreshing(_) | State::LookingUp(..) | State::Remembering(..) => true,
+            State::Matching(_, _, ref matching) => matching.is_heavy(),
             State::Creating(..) | State::Staging(..) | State::Publishing(..) => false,
         }
     }
@@ -266,7 +280,7 @@ impl Group {
         match step {
             Step::Wait(lookup, round) => self.wait(State::LookingUp(held, lookup), round),
             Step::Done(Ok(documents)) => {
-                let known = Known { documents, records: BTreeMap::new() };
+                let known = Known { documents, ..Known::default() };
                 self.remember(now, held, known)
             }
             Step::Done(Err(error)) => self.unread(now, held, &error),
@@ -281,7 +295,7 @@ impl Group {
                 let records = Records::start(snapshot, keys, self.plan.deadline);
                 self.remembering(now, held, known, records)
             }
-            _ => self.decide(now, held, &known),
+            _ => self.find_matches(now, held, known),
         }
     }
 
@@ -298,9 +312,60 @@ impl Group {
             }
             Step::Done(Ok(records)) => {
                 known.records = records;
-                self.decide(now, held, &known)
+                self.find_matches(now, held, known)
             }
             Step::Done(Err(error)) => self.unread(now, held, &error),
+        }
+    }
+
+    /// Finds what the filters of the request match at this very head (C7).
+    fn find_matches(mut self, now: Timestamp, held: Held, mut known: Known) -> Step<Commit> {
+        let request = self.plan.requests.iter().find(|request| request.is_by_filter()).cloned();
+        let (Some(request), Some(snapshot)) = (request, held.snapshot.clone()) else {
+            return self.decide(now, held, &known);
+        };
+        let before = self.matched.take();
+        if let Some(matched) = before.clone().filter(|_| planted::is(Bug::MatchesStayOld)) {
+            known.matched = matched;
+            return self.decide(now, held, &known);
+        }
+        if let Some(matched) = before.and_then(|matched| matched.advance(&request, &snapshot)) {
+            known.matched = matched;
+            return self.decide(now, held, &known);
+        }
+        let (host, deadline) = (self.plan.host, self.plan.deadline);
+        let matching = Matching::start(now, snapshot, &request, host, deadline);
+        self.matching(now, held, known, matching)
+    }
+
+    fn matching(
+        self,
+        now: Timestamp,
+        held: Held,
+        mut known: Known,
+        step: Step<Matching>,
+    ) -> Step<Commit> {
+        match step {
+            Step::Wait(matching, round) => {
+                self.wait(State::Matching(held, known, Box::new(matching)), round)
+            }
+            Step::Done(Ok(matched)) => {
+                known.matched = matched;
+                self.decide(now, held, &known)
+            }
+            Step::Done(Err(QueryError::Vanished(key))) => {
+                self.unread(now, held, &ReadError::Vanished { key })
+            }
+            Step::Done(Err(QueryError::Damaged(bad))) => self.fail(Some(held), &bad.into()),
+            // What does not fit the schema is refused at a fresh head only (D19).
+            Step::Done(Err(QueryError::Invalid(_))) => self.decide(now, held, &known),
+            Step::Done(Err(QueryError::TooLarge { most })) => {
+                self.fail(Some(held), &InvalidWrite::MatchesTooLarge { most }.into())
+            }
+            Step::Done(Err(QueryError::TooLong)) => self.fail(Some(held), &WriteError::TooMuch),
+            Step::Done(Err(QueryError::Unavailable | QueryError::NoNamespace)) => {
+                self.fail(None, &WriteError::Unavailable)
+            }
         }
     }
 
@@ -324,10 +389,13 @@ impl Group {
         }
     }
 
-    fn decide(self, now: Timestamp, held: Held, known: &Known) -> Step<Commit> {
+    fn decide(mut self, now: Timestamp, held: Held, known: &Known) -> Step<Commit> {
         let live = held.live().map(|(.., live)| live);
         let CommitPlan { requests, wall, idempotency_retention, .. } = &self.plan;
         let decision = decide(live, requests, known, *wall, *idempotency_retention);
+        if requests.iter().any(WriteRequest::is_by_filter) {
+            self.matched = Some(known.matched.clone());
+        }
         if !decision.commits {
             if !self.is_fresh && !planted::is(Bug::StaleRefusal) {
                 return self.refresh(now, Some(held));
@@ -346,18 +414,23 @@ impl Group {
         }
         assert_eq!(decision.outcomes.len(), requests.len(), "C6: every request has an outcome");
         let batch = Arc::new(decision.batch);
-        let (schema, outcomes) = (decision.schema, decision.outcomes);
-        let decided = Decided { schema, batch, bytes, outcomes };
+        let (schema, read_only, outcomes) =
+            (decision.schema, decision.read_only, decision.outcomes);
+        let decided = Decided { schema, read_only, batch, bytes, outcomes };
         self.place(now, held, decided)
     }
 
     /// Whether indexing is too far behind for another batch. A batch alone is never too much.
     fn behind(&self, held: &Held, bytes: u64) -> Option<WriteError> {
         let (.., live) = held.live()?;
+        if self.is_fresh && planted::is(Bug::LimitOfHeldHead) {
+            return None;
+        }
         let (unindexed_bytes, limit_bytes) =
             (live.log.unindexed_bytes(), self.plan.unindexed_bytes_max);
         let has_room = unindexed_bytes == 0 || planted::is(Bug::LimitIsIgnored);
-        let too_much = !has_room && unindexed_bytes + bytes > limit_bytes;
+        let ignored = self.plan.requests.iter().all(|request| request.ignores_backlog);
+        let too_much = !has_room && !ignored && unindexed_bytes + bytes > limit_bytes;
         let too_many = live.log.entries.len() >= limits::LOG_ENTRIES_MAX;
         (too_much || too_many).then_some(WriteError::Behind { unindexed_bytes, limit_bytes })
     }
@@ -503,7 +576,11 @@ impl Group {
             let step = Stamp(first.step.0 - 1);
             Head { step, ..first }
         };
-        let commit = CommitId(self.plan.nonces.draw());
+        let commit = if planted::is(Bug::CommitIdPerWriter) {
+            CommitId::default()
+        } else {
+            CommitId(self.plan.nonces.draw())
+        };
         let entry = NewEntry {
             commit,
             operations: decided.batch.operations.len() as u32,
@@ -513,6 +590,7 @@ impl Group {
                 None => Payload::Inline(decided.bytes.clone()),
             },
             schema: decided.schema.clone(),
+            read_only: decided.read_only,
         };
         let nonce = self.plan.nonces.draw();
         let next = match from.commit(nonce, entry, &self.plan.spilled, self.plan.wall) {
@@ -585,8 +663,14 @@ impl Group {
         let direct = held.version.as_ref().is_some_and(|(_, head)| *head == attempted.next);
         let base = attempted.base.version.as_ref().map(|(tag, _)| tag.clone());
         let (commit, batch) = (attempted.attempt.commit, attempted.decided.batch);
+        let mut outcomes = attempted.decided.outcomes;
+        if let Some(error) = outcomes.iter().find(|outcome| outcome.is_err()).cloned()
+            && planted::is(Bug::NeighbourGetsError)
+        {
+            outcomes.fill(error);
+        }
         Step::Done(Committed {
-            outcomes: attempted.decided.outcomes,
+            outcomes,
             landed: direct.then_some(Landed { base, commit, batch }),
             held: Some(held),
             spilled: self.plan.spilled,

@@ -319,7 +319,8 @@ impl Looking {
             }
             let row = directory.row_at(position);
             let dead = snapshot.directories.iter().any(|other| other.kills().contains(row));
-            if !dead {
+            let again = dead && planted::is(Bug::DeadRowsAreKilledAgain);
+            if (!dead || again) && !planted::is(Bug::FlushKillsNothing) {
                 self.kills.insert(row);
             }
         }
@@ -360,16 +361,13 @@ fn build(
     writer.finish(kills)
 }
 
-/// The attributes that one of the documents has, by ascending number, and their types.
-///
-/// # Panics
-///
-/// If the schema does not name one: a batch's schema change is in the head that commits it.
+/// The attributes that one of the documents has, by ascending number, and their types. Those that were
+/// dropped are left out.
 fn columns(schema: &Schema, documents: &[&Document]) -> Vec<(AttributeId, Type)> {
     let values = documents.iter().flat_map(|document| &document.attributes);
     let used: BTreeSet<AttributeId> = values.map(|(attribute, _)| *attribute).collect();
     let known = schema.attributes.values().map(|attribute| (attribute.id, attribute.value_type));
     let known: BTreeMap<AttributeId, Type> = known.collect();
-    let typed = |id| (id, *known.get(&id).expect("the schema names every attribute in use"));
-    used.into_iter().map(typed).collect()
+    let typed = |id| Some((id, *known.get(&id)?));
+    used.into_iter().filter_map(typed).collect()
 }

@@ -5,6 +5,7 @@
 //! | [`snapshot`]   | bring what a node holds of a namespace up to date               | 1; 2 from nothing   |
 //! | [`commit`]     | write a group of requests                                       | 1; 2 if staged      |
 //! | [`lookup`]     | read documents by their ids                                     | 2                   |
+//! | [`matching`]   | find what the filters of a write match                          | those of a query    |
 //! | [`records`]    | look up idempotency keys                                        | 1                   |
 //! | [`publication`]| make an edit to the newest head                                 | 1                   |
 //! | [`delete`]     | end a namespace                                                 | 2                   |
@@ -20,6 +21,7 @@ pub mod commit;
 pub mod delete;
 pub mod flush;
 pub mod lookup;
+pub mod matching;
 pub mod merge;
 pub mod publication;
 pub mod query;

@@ -21,7 +21,7 @@ use crate::format::log::{
     Batch, IdempotencyRecord, Log, LogEntry, Operation, Payload, WriteOutcome,
 };
 use crate::format::manifest::{Extent, Manifest};
-use crate::format::schema::{Attribute, Schema};
+use crate::format::schema::{Attribute, Metric, Schema};
 use crate::format::segment::Directory;
 use crate::machine::request::{Reply, Request, Tag};
 use crate::machine::{Machine, Step};
@@ -62,14 +62,17 @@ fn schema() -> Schema {
     let types = [
         ("number", NUMBER, Type::Scalar(ScalarType::Int)),
         ("tags", TAGS, Type::Array(ScalarType::String)),
-        ("vector", VECTOR, Type::Vector(3)),
+        ("vector", VECTOR, Type::vector(3)),
         ("text", TEXT, Type::Scalar(ScalarType::String)),
     ];
-    let attribute = |(name, id, value_type)| {
-        (AttributeName::parse(name).unwrap(), Attribute { id, value_type, filterable: true })
+    let attribute = |(name, id, value_type): (&str, AttributeId, Type)| {
+        let metric = value_type.is_vector().then_some(Metric::Cosine);
+        let attribute = Attribute { metric, ..Attribute::of(id, value_type) };
+        (AttributeName::parse(name).unwrap(), attribute)
     };
-    let attributes = types.into_iter().map(attribute).collect();
-    Schema { id_type: Some(IdType::Uint), metric: None, attributes }
+    let attributes: BTreeMap<_, _> = types.into_iter().map(attribute).collect();
+    let next_id = AttributeId(attributes.len() as u32);
+    Schema { id_type: Some(IdType::Uint), metric: None, attributes, next_id }
 }
 
 /// A document whose content follows from its id and `version`.
@@ -111,6 +114,7 @@ impl World {
             created_at: WallTime(0),
             written_at: WallTime(0),
             schema: schema(),
+            read_only: false,
             manifest: Manifest::default(),
             log: Log::default(),
             recent: Vec::new(),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::base::id::{Generation, Nonces, Stamp};
 use crate::base::name::NamespaceName;
+use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::head::Head;
 use crate::format::segment::Directory;
@@ -42,7 +43,7 @@ pub(super) struct Upkeep {
     is_collecting: bool,
     /// Whether orphans are being swept.
     is_sweeping: bool,
-    /// When orphans were last looked for, and the step of the head then.
+    /// When orphans, or a head where there was none, were last looked for, and the head's step then.
     swept: (Timestamp, Option<Stamp>),
     /// Whether somebody asked to have a look.
     is_asked: bool,
@@ -140,13 +141,13 @@ impl Upkeep {
         let merge = self.next_merge.1.as_ref().map(|_| now);
         let merge = merge.filter(|_| view.is_loaded() && self.merge == Build::Idle);
         let live = view.version().and_then(|(_, head)| head.live());
-        let trash = live.and_then(|live| live.trash.first()).map(|oldest| {
-            let age = wall.since(oldest.at);
-            (now + settings.trash_retention.saturating_sub(age)).max(self.collect_at)
-        });
-        let sweep = view.version().map(|_| self.swept.0 + settings.sweep_every);
+        // The oldest need not be the first: each was dated by the calendar of who unlinked it.
+        let ages = live.into_iter().flat_map(|live| &live.trash).map(|trash| wall.since(trash.at));
+        let trash = ages
+            .max()
+            .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.collect_at));
         let trash = trash.filter(|_| !self.is_collecting);
-        let sweep = sweep.filter(|_| !self.is_sweeping);
+        let sweep = (!self.is_sweeping).then_some(self.swept.0 + settings.sweep_every);
         let next = [flush, merge, trash, sweep].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }
@@ -164,7 +165,14 @@ impl Upkeep {
         nonces: &mut Nonces,
     ) -> Vec<Start> {
         self.notice(now, view);
-        let Some((tag, head)) = view.version().cloned() else { return Vec::new() };
+        let Some((tag, head)) = view.version().cloned() else {
+            // A write of unknown outcome may land late and begin the namespace.
+            if self.swept.0 + settings.sweep_every <= now {
+                self.swept.0 = now;
+                self.is_asked = true;
+            }
+            return Vec::new();
+        };
         let publication = self.publish(now, wall, name, (&tag, &head), is_free, nonces);
         let mut starts: Vec<_> = publication.into_iter().collect();
         if now < self.resume_at {
@@ -275,6 +283,7 @@ impl Upkeep {
         let snapshot = view.snapshot().filter(|_| view.is_loaded())?;
         let log = &snapshot.live().log;
         let old = self.unindexed_since.is_some_and(|since| since + settings.flush_after <= now);
+        let old = old && !planted::is(Bug::SmallLogsAreLeft);
         let large = log.unindexed_bytes() >= settings.flush_bytes;
         if self.flush != Build::Idle || log.entries.is_empty() || !(old || large) {
             return None;
@@ -334,7 +343,7 @@ impl Upkeep {
             }
             Output::Publication(outcome) => self.published(now, outcome),
             Output::Collect(collected) => {
-                self.is_collecting = false;
+                self.is_collecting = planted::is(Bug::CollectorRunsOnce);
                 // What could not be deleted is not tried again at once. Who was overtaken would be so
                 // again: the newest head is looked at first.
                 self.collect_at = now + PAUSE;

@@ -15,31 +15,26 @@
 //! - Time is what a machine sees of it: it passes where a machine sleeps or waits in vain. Each deed
 //!   begins at zero, for machines know no time but the distance to their deadline.
 
+pub mod memo;
 pub mod setup;
+pub mod turn;
 
-use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use sana_engine::base::name::NamespaceName;
-use sana_engine::base::time::Timestamp;
-use sana_engine::machine::request::{Reply, Request};
-use sana_engine::machine::{Machine, Round, Step};
-use sana_engine::namespace::head::Spilled;
-use sana_engine::ops::snapshot::Held;
-use sana_engine::service::task::{Start, Task};
 
+use crate::arena::memo::Memo;
+use crate::arena::turn::{Actor, Adrift, Fate, Move, Outcome};
 use crate::choices::{Choices, Site};
-use crate::deed::{Deed, Next, Stage};
+use crate::deed::Deed;
 use crate::digest::{Digest, Mixer, Shared};
 use crate::explore::{Story, World};
-use crate::guard::guarded;
 use crate::marks::Mark;
 use crate::oracles::Broken;
-use crate::oracles::linearizability::{OpId, creation_of};
+use crate::oracles::linearizability::OpId;
 use crate::oracles::witness::Witness;
 use crate::store::Store;
-use crate::words;
 
 /// What an exploration is about.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,50 +68,13 @@ pub struct Arena {
     setup: Arc<Setup>,
     store: Shared<Store>,
     actors: Vec<Shared<Actor>>,
-    /// Writes nobody waits for any more, that may land.
-    adrift: BTreeSet<Shared<Adrift>>,
-    /// Requests nobody will hear of, as long as something of them is adrift.
-    orphaned: BTreeSet<OpId>,
+    /// Writes nobody waits for any more, that may land; in the order of their fingerprints, each once.
+    adrift: Vec<Shared<Adrift>>,
+    /// Requests nobody will hear of, as long as something of them is adrift; in order, each once.
+    orphaned: Vec<OpId>,
     left: Mishaps,
-    witness: Witness,
+    witness: Shared<Witness>,
     marks: u64,
-}
-
-/// One process.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-struct Actor {
-    /// The deed it is at.
-    at: u32,
-    /// How often it tried it.
-    tries: u32,
-    /// How often it was started.
-    life: u32,
-    held: Option<Held>,
-    spilled: Spilled,
-    running: Option<Running>,
-}
-
-/// A machine in its round.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Running {
-    stage: Stage,
-    task: Task,
-    round: Round,
-    now: Timestamp,
-    /// Whether a put of the deed was refused.
-    refused: bool,
-    /// Whether a write of the deed was lost.
-    lost: bool,
-}
-
-/// A write nobody waits for.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Adrift {
-    request: Request,
-    /// The first of the client's requests it was to serve, if any, and how many.
-    ops: Vec<OpId>,
-    actor: usize,
-    life: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,20 +92,20 @@ impl Arena {
         Self {
             store: Shared::new(store),
             actors,
-            adrift: BTreeSet::new(),
-            orphaned: BTreeSet::new(),
+            adrift: Vec::new(),
+            orphaned: Vec::new(),
             left: setup.mishaps,
-            witness: Witness::new(setup.namespace.clone()),
+            witness: Shared::new(Witness::new(setup.namespace.clone())),
             marks: 0,
             setup: Arc::new(setup),
         }
     }
 
     fn events(&self) -> Vec<Event> {
-        let mut events = Vec::new();
+        let mut events = Vec::with_capacity(8);
         for (i, actor) in self.actors.iter().enumerate() {
             let waits = actor.running.as_ref().is_some_and(|r| !r.round.requests.is_empty());
-            if actor.running.is_some() || self.deed(i).is_some() {
+            if actor.running.is_some() || self.has_deed(i) {
                 events.push(Event::Go(i));
             }
             if waits && self.left.losses > 0 {
@@ -161,265 +119,112 @@ impl Arena {
         events
     }
 
-    fn deed(&self, i: usize) -> Option<&Deed> {
-        self.setup.scripts[i].get(self.actors[i].at as usize)
+    fn has_deed(&self, i: usize) -> bool {
+        (self.actors[i].at as usize) < self.setup.scripts[i].len()
     }
 
-    /// The clients' requests that the deed at hand serves.
-    fn ops(&self, i: usize) -> Vec<OpId> {
-        let Actor { at, tries, .. } = *self.actors[i];
-        let first = (i as u32 + 1) * 1_000 + at * 100 + tries * 10;
-        let count = self.deed(i).map_or(0, Deed::ops);
-        (first..first + count).collect()
-    }
-
-    fn mark(&mut self, mark: Mark) {
-        self.marks |= mark.bit();
-    }
-
-    fn go(&mut self, i: usize, choices: &mut Choices, story: &mut Story) -> Result<(), Broken> {
-        if self.actors[i].running.is_none() {
-            self.begin(i, story)?;
-        }
-        let Some(running) = self.actors[i].running.clone() else { return Ok(()) };
-        let Running { stage, task, round, mut now, mut refused, mut lost } = running;
-        let mut replies = Vec::new();
-        if round.requests.is_empty() {
-            now = now.max(round.until);
-            story.tell(|| format!("{} wakes up", self.name(i)));
-        }
-        for request in &round.requests {
-            let reply = if request.is_read() {
-                self.perform(request)?
-            } else {
-                self.decide(i, request, choices)?
-            };
-            refused |= reply == Reply::Refused;
-            lost |= reply == Reply::Lost;
-            story.tell(|| format!("{}: {}", self.name(i), words::exchange(request, &reply)));
-            replies.push(reply);
-        }
-        let last = replies.first().cloned();
-        let step = guarded(|| task.step(now, replies))?;
-        let frame = Frame { stage, now, refused, lost };
-        self.settle(i, frame, step, last.as_ref(), story)
-    }
-
-    /// What becomes of a write.
-    fn decide(
+    /// Lets something happen to actor `i`, unless it is known what comes of it.
+    fn turn(
         &mut self,
         i: usize,
-        request: &Request,
-        choices: &mut Choices,
-    ) -> Result<Reply, Broken> {
-        let (losses, throttles) = (self.left.losses > 0, self.left.throttles > 0);
-        let ways = 1 + usize::from(losses) + usize::from(throttles);
-        match choices.choose(Site::Fate, ways) {
-            0 => self.perform(request),
-            1 if losses => {
-                self.left.losses -= 1;
-                self.let_adrift(i, request);
-                Ok(Reply::Lost)
-            }
-            _ => {
-                self.left.throttles -= 1;
-                Ok(Reply::Throttled)
-            }
-        }
-    }
-
-    fn let_adrift(&mut self, i: usize, request: &Request) {
-        let (mut ops, life) = (self.ops(i), self.actors[i].life);
-        ops.extend(ops.clone().into_iter().map(creation_of));
-        let adrift = Adrift { request: request.clone(), ops, actor: i, life };
-        self.adrift.insert(Shared::new(adrift));
-    }
-
-    fn perform(&mut self, request: &Request) -> Result<Reply, Broken> {
-        let reply = if request.is_read() {
-            // Nothing changes, so nothing need be copied.
-            Store::clone(&self.store).perform(request)
-        } else {
-            self.store.change(|store| store.perform(request))
-        };
-        self.witness.saw(&self.store, request, &reply)?;
-        if let (Request::Put { .. }, Reply::Stored { .. }) = (request, &reply)
-            && request.is_visible()
-        {
-            self.marks |= Mark::of_head(self.witness.chain());
-        }
-        Ok(reply)
-    }
-
-    /// Begins the deed at hand.
-    fn begin(&mut self, i: usize, story: &mut Story) -> Result<(), Broken> {
-        let deed = self.deed(i).cloned().expect("only an actor with a deed goes");
-        let ops = self.ops(i);
-        story.tell(|| format!("{} begins to {deed}", self.name(i)));
-        deed.begin(&mut self.witness, &ops);
-        let actor = &self.actors[i];
-        let seed = (i as u128 + 1) << 64
-            | u128::from(actor.life) << 32
-            | u128::from(actor.at) << 16
-            | u128::from(actor.tries);
-        let (held, spilled) = (actor.held.clone(), actor.spilled.clone());
-        let (stage, start) = deed.start(&self.setup.namespace, held, spilled, seed);
-        let frame = Frame { stage, now: Timestamp(0), refused: false, lost: false };
-        let step = guarded(|| start.begin(Timestamp(0)))?;
-        self.settle(i, frame, step, None, story)
-    }
-
-    /// Takes a machine to its next round, or its deed to its next machine, or the actor to its next
-    /// deed.
-    fn settle(
-        &mut self,
-        i: usize,
-        mut frame: Frame,
-        mut step: Step<Task>,
-        last: Option<&Reply>,
+        what: Move<'_>,
         story: &mut Story,
+        memo: &mut Memo,
     ) -> Result<(), Broken> {
-        loop {
-            let output = match step {
-                Step::Wait(task, round) => {
-                    let Frame { stage, now, refused, lost } = frame;
-                    let running = Running { stage, task, round, now, refused, lost };
-                    self.actors[i].change(|actor| actor.running = Some(running));
-                    return Ok(());
-                }
-                Step::Done(output) => output,
-            };
-            let ops = self.ops(i);
-            self.marks |= Mark::of_output(&output, frame.refused, frame.lost, last);
-            story.tell(|| format!("{}: {}", self.name(i), words::output(&output)));
-            match frame.stage.next(output, &mut self.witness, &ops)? {
-                Next::Go(stage, start) => {
-                    let start: Start = *start;
-                    frame.stage = stage;
-                    step = guarded(|| start.begin(frame.now))?;
-                }
-                Next::Done { held, spilled } => {
-                    self.end(i, held, spilled, false);
-                    return Ok(());
-                }
-                Next::Unknown => {
-                    self.orphaned.extend(ops);
-                    self.end(i, None, None, true);
-                    return Ok(());
-                }
+        let (actor, store, witness) = (&self.actors[i], &self.store, &self.witness);
+        let take =
+            |story: &mut Story| turn::take(&self.setup, i, actor, store, witness, what, story);
+        let outcome = if story.is_told() {
+            Arc::new(take(story)?)
+        } else {
+            let mut mixer = Mixer::new();
+            (i, actor, witness, what).hash(&mut mixer);
+            if what.touches_store() {
+                store.hash(&mut mixer);
             }
-        }
-    }
-
-    fn end(&mut self, i: usize, held: Option<Held>, spilled: Option<Spilled>, unknown: bool) {
-        self.orphaned.extend(self.ops(i).into_iter().map(creation_of));
-        let again = unknown && self.deed(i).is_some_and(Deed::is_repeatable);
-        self.actors[i].change(|actor| {
-            actor.running = None;
-            if held.is_some() {
-                actor.held = held;
+            let key = mixer.digest();
+            match memo.turn(key) {
+                Some(outcome) => outcome,
+                None => memo.keep(key, take(story)?),
             }
-            if let Some(spilled) = spilled {
-                actor.spilled = spilled;
-            }
-            actor.next(again);
-        });
-    }
-
-    fn crash(&mut self, i: usize) {
-        self.left.crashes -= 1;
-        if let Some(running) = self.actors[i].running.clone() {
-            for request in running.round.requests.iter().filter(|request| !request.is_read()) {
-                self.let_adrift(i, request);
-            }
-            self.orphaned.extend(self.ops(i));
-            self.orphaned.extend(self.ops(i).into_iter().map(creation_of));
-        }
-        let again = self.deed(i).is_some_and(Deed::is_repeatable);
-        self.actors[i].change(|actor| {
-            let was_at_work = actor.running.is_some();
-            let (at, tries, life) = (actor.at, actor.tries, actor.life + 1);
-            *actor = Actor { at, tries, life, ..Actor::default() };
-            if was_at_work {
-                actor.next(again);
-            }
-        });
-    }
-
-    fn time_out(&mut self, i: usize, story: &mut Story) -> Result<(), Broken> {
-        self.left.losses -= 1;
-        let running = self.actors[i].running.clone().expect("only who waits waits in vain");
-        let Running { stage, task, round, refused, .. } = running;
-        for request in round.requests.iter().filter(|request| !request.is_read()) {
-            self.let_adrift(i, request);
-        }
-        let replies = vec![Reply::Lost; round.requests.len()];
-        let step = guarded(|| task.step(round.until, replies))?;
-        let frame = Frame { stage, now: round.until, refused, lost: true };
-        self.settle(i, frame, step, None, story)
-    }
-
-    fn land(&mut self, n: usize, story: &mut Story) -> Result<(), Broken> {
-        let adrift = self.adrift.iter().nth(n).cloned().expect("it was counted");
-        self.adrift.remove(&adrift);
-        let reply = self.perform(&adrift.request)?;
-        if adrift.request.is_visible() && matches!(reply, Reply::Stored { .. }) {
-            self.mark(Mark::LandedLate);
-            if adrift.life < self.actors[adrift.actor].life {
-                self.mark(Mark::LandedAfterCrash);
-            }
-        }
-        let exchange = || words::exchange(&adrift.request, &reply);
-        story.tell(|| format!("given up on by {}: {}", self.name(adrift.actor), exchange()));
+        };
+        self.apply(i, &outcome);
         Ok(())
     }
 
+    fn apply(&mut self, i: usize, outcome: &Outcome) {
+        let Outcome { actor, store, witness, adrift, orphaned, marks } = outcome;
+        self.actors[i] = actor.clone();
+        self.witness = witness.clone();
+        if let Some(store) = store {
+            self.store = store.clone();
+        }
+        adrift.iter().for_each(|write| add(&mut self.adrift, write.clone()));
+        orphaned.iter().for_each(|op| add(&mut self.orphaned, *op));
+        self.marks |= marks;
+    }
+
+    fn go(
+        &mut self,
+        i: usize,
+        choices: &mut Choices,
+        story: &mut Story,
+        memo: &mut Memo,
+    ) -> Result<(), Broken> {
+        if self.actors[i].running.is_none() {
+            self.turn(i, Move::Begin, story, memo)?;
+        }
+        let actor = self.actors[i].clone();
+        let Some(running) = &actor.running else { return Ok(()) };
+        let writes = running.round.requests.iter().filter(|request| !request.is_read()).count();
+        let fates: Vec<Fate> = (0..writes).map(|_| self.decide(choices)).collect();
+        self.turn(i, Move::Play(&fates), story, memo)
+    }
+
+    /// What becomes of a write.
+    fn decide(&mut self, choices: &mut Choices) -> Fate {
+        let (losses, throttles) = (self.left.losses > 0, self.left.throttles > 0);
+        let ways = 1 + usize::from(losses) + usize::from(throttles);
+        match choices.choose(Site::Fate, ways) {
+            0 => Fate::Performed,
+            1 if losses => {
+                self.left.losses -= 1;
+                Fate::Lost
+            }
+            _ => {
+                self.left.throttles -= 1;
+                Fate::Throttled
+            }
+        }
+    }
+
+    fn land(&mut self, n: usize, story: &mut Story, memo: &mut Memo) -> Result<(), Broken> {
+        let adrift = self.adrift.remove(n);
+        self.turn(adrift.actor, Move::Land(&adrift), story, memo)
+    }
+
     /// Forgets requests that nobody will hear of and that cannot take effect any more.
-    fn close(&mut self) {
-        let held: BTreeSet<OpId> = self.adrift.iter().flat_map(|a| a.ops.iter().copied()).collect();
-        let over: Vec<OpId> = self.orphaned.difference(&held).copied().collect();
-        for op in over {
-            self.orphaned.remove(&op);
-            self.witness.monitor.change(|monitor| {
-                monitor.close(op);
-                monitor.close_query(op);
-            });
-        }
-    }
-
-    fn name(&self, i: usize) -> String {
-        let script = &self.setup.scripts[i];
-        let who = script.first().map_or("actor", Deed::who);
-        match self.actors[i].life {
-            0 => format!("{who} {i}"),
-            life => format!("{who} {i} (life {})", life + 1),
+    fn close(&mut self, memo: &mut Memo) {
+        let adrift = &self.adrift;
+        let is_held = |op: &OpId| adrift.iter().any(|write| write.ops.contains(op));
+        let (held, over) = self.orphaned.iter().partition::<Vec<OpId>, _>(|op| is_held(op));
+        if !over.is_empty() {
+            self.orphaned = held;
+            self.witness = memo.without(&self.witness, &over);
         }
     }
 }
 
-/// What goes from round to round beside the machine.
-struct Frame {
-    stage: Stage,
-    now: Timestamp,
-    refused: bool,
-    lost: bool,
-}
-
-/// A deed is tried this often.
-const TRIES_MAX: u32 = 2;
-
-impl Actor {
-    fn next(&mut self, again: bool) {
-        if again && self.tries + 1 < TRIES_MAX {
-            self.tries += 1;
-        } else {
-            self.at += 1;
-            self.tries = 0;
-        }
+/// Adds something to a list in order in which everything is once.
+fn add<T: Ord>(all: &mut Vec<T>, one: T) {
+    if let Err(place) = all.binary_search(&one) {
+        all.insert(place, one);
     }
 }
 
 impl World for Arena {
+    type Memo = Memo;
+
     fn digest(&self) -> Digest {
         let mut mixer = Mixer::new();
         self.store.hash(&mut mixer);
@@ -431,25 +236,30 @@ impl World for Arena {
         mixer.digest()
     }
 
-    fn advance(&mut self, choices: &mut Choices, story: &mut Story) -> Result<bool, Broken> {
+    fn advance(
+        &mut self,
+        choices: &mut Choices,
+        story: &mut Story,
+        memo: &mut Memo,
+    ) -> Result<bool, Broken> {
         self.marks = 0;
         let events = self.events();
         if events.is_empty() {
             return Ok(false);
         }
         match events[choices.choose(Site::Event, events.len())] {
-            Event::Go(i) => self.go(i, choices, story)?,
+            Event::Go(i) => self.go(i, choices, story, memo)?,
             Event::TimeOut(i) => {
-                story.tell(|| format!("{} waits in vain", self.name(i)));
-                self.time_out(i, story)?;
+                self.left.losses -= 1;
+                self.turn(i, Move::TimeOut, story, memo)?;
             }
             Event::Crash(i) => {
-                story.tell(|| format!("{} crashes", self.name(i)));
-                self.crash(i);
+                self.left.crashes -= 1;
+                self.turn(i, Move::Crash, story, memo)?;
             }
-            Event::Land(n) => self.land(n, story)?,
+            Event::Land(n) => self.land(n, story, memo)?,
         }
-        self.close();
+        self.close(memo);
         Ok(true)
     }
 

@@ -9,20 +9,24 @@ use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::{Id, Raw, Scalar, Value};
 use sana_engine::namespace::request::{
     Aggregate, AnswerRow, Direction, Figure, Found, Include, Operator, OrderKey, Predicate,
-    QueryRequest, Rank, Want,
+    QueryRequest, Rank, RawDocument, Want,
 };
 
 use crate::model::{self, Attributes, Documents};
 
 /// What a query finds among these documents. Distances are left out: the model says only which rows
 /// there are and in which order.
+///
+/// # Panics
+///
+/// If the query asks for what no workload asks for.
 pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
     let counts = |id: &Id, attributes: &Attributes| {
         query.filter.as_ref().is_none_or(|filter| holds(filter, id, attributes))
     };
     let all = documents.iter().filter(|(id, attributes)| counts(id, attributes));
     match &query.want {
-        Want::Rows { rank, limit, include } => {
+        Want::Rows { rank, limit, include, .. } => {
             let mut rows: Vec<(&Id, &Attributes)> = all.map(|(id, a)| (id, &**a)).collect();
             rows.sort_by(|a, b| compare(rank, *a, *b).then(a.0.cmp(b.0)));
             if let Rank::Nearest { attribute, .. } = rank {
@@ -42,6 +46,7 @@ pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
             };
             Found::Aggregates(wanted.iter().map(figure).collect())
         }
+        other => panic!("the workload asks for nothing like {other:?}"),
     }
 }
 
@@ -72,7 +77,7 @@ fn row(id: &Id, attributes: &Attributes, include: &Include) -> AnswerRow {
     };
     let attributes = attributes.iter().filter(|(name, _)| shown(name));
     let attributes = attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
-    AnswerRow { id: id.clone(), distance: None, attributes }
+    AnswerRow { id: id.clone(), distance: None, attributes, computed: Vec::new() }
 }
 
 fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Ordering {
@@ -94,6 +99,7 @@ fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Orderin
             let far = |attributes: &Attributes| squared(attributes.get(attribute), to);
             far(a.1).total_cmp(&far(b.1))
         }
+        other @ Rank::Likest { .. } => panic!("the workload has no order like {other:?}"),
     }
 }
 
@@ -115,11 +121,40 @@ fn squared(value: Option<&Value>, to: &Raw) -> f32 {
     }
 }
 
-fn holds(filter: &Predicate, id: &Id, attributes: &Attributes) -> bool {
+/// Whether a document satisfies a filter that mentions no new values.
+///
+/// # Panics
+///
+/// If it mentions some, or anything that the workload does not ask.
+pub fn holds(filter: &Predicate, id: &Id, attributes: &Attributes) -> bool {
+    satisfies(filter, id, attributes, None)
+}
+
+/// Whether a document satisfies the condition of a write of these new values.
+///
+/// # Panics
+///
+/// If it mentions new values and there are none, or anything that the workload does not ask.
+pub fn satisfies(
+    filter: &Predicate,
+    id: &Id,
+    attributes: &Attributes,
+    new: Option<&RawDocument>,
+) -> bool {
     match filter {
-        Predicate::And(all) => all.iter().all(|one| holds(one, id, attributes)),
-        Predicate::Or(all) => all.iter().any(|one| holds(one, id, attributes)),
-        Predicate::Not(one) => !holds(one, id, attributes),
+        Predicate::And(all) => all.iter().all(|one| satisfies(one, id, attributes, new)),
+        Predicate::Or(all) => all.iter().any(|one| satisfies(one, id, attributes, new)),
+        Predicate::Not(one) => !satisfies(one, id, attributes, new),
+        Predicate::CompareNew { attribute, operator, new: name } => {
+            let new = new.expect("only writes of documents have new values");
+            let value = new.attributes.iter().find(|(attribute, _)| attribute.as_str() == name);
+            let operand = value.map_or(&Raw::Null, |(_, raw)| raw);
+            let orders =
+                matches!(operator, Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte);
+            let name = AttributeName::parse(attribute).expect("the workload's names are good");
+            let can_hold = !orders || *operand != Raw::Null;
+            can_hold && compares(attributes.get(&name), *operator, operand)
+        }
         Predicate::Compare { attribute, operator, operand } if attribute == "id" => {
             let among = |operand: &Raw| match operand {
                 Raw::List(all) => all.iter().any(|raw| model::id(raw) == *id),
@@ -142,7 +177,7 @@ fn compares(value: Option<&Value>, operator: Operator, operand: &Raw) -> bool {
     let elements = || match value {
         Some(Value::Array(elements)) => elements.to_vec(),
         Some(Value::Scalar(scalar)) => vec![scalar.clone()],
-        Some(Value::Vector(_)) | None => vec![],
+        _ => vec![],
     };
     let operands = || match operand {
         Raw::List(all) => all.iter().map(model::scalar).collect(),
@@ -200,7 +235,7 @@ mod tests {
             .map(|(id, x)| (Id::Uint(id), document(x)))
             .into();
         let rank = Rank::Nearest { attribute: name.clone(), to: raw(0.0) };
-        let want = Want::Rows { rank, limit: 3, include: Include::Nothing };
+        let want = Want::rows(rank, 3, Include::Nothing);
         let query = QueryRequest {
             filter: None,
             want,

@@ -43,7 +43,7 @@ pub struct Monitor {
     /// What can be recovered from the store.
     truth: Contents,
     /// What became of the requests that are over. Says which oracle is broken, and nothing else.
-    over: Arc<Vec<(Change, Ending)>>,
+    over: Arc<Vec<(OpId, Change, Ending)>>,
     /// Whether it is told whose requests each change of the store carries.
     is_guided: bool,
     /// Whether there were too many readings to go on.
@@ -72,6 +72,10 @@ struct Reading {
     /// change of the store.
     was: BTreeMap<OpId, BTreeSet<Shared<State>>>,
 }
+
+/// A request that takes effect, and what it comes to; none if an empty namespace begins. Then the
+/// state that is come to.
+type Happening = (Option<(OpId, Effect)>, Shared<State>);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ending {
@@ -133,29 +137,41 @@ impl Monitor {
         if self.is_lost {
             return Ok(());
         }
-        let before = self.clone();
         if self.is_guided {
             let change = self.open.get(&op);
-            self.readings.retain(|reading| {
+            let fits = |reading: &Reading| {
                 reading.explains(op, effect)
                     || change.is_some_and(|change| reading.changed_nothing(op, change, effect))
-            });
+            };
+            if !self.readings.iter().any(fits) {
+                return self.contradicted(op, effect);
+            }
+            self.readings.retain(fits);
         } else {
-            self.spread(Some((op, effect)));
-        }
-        if self.readings.is_empty() {
-            let change = before.open.get(&op);
-            let elsewhere = before.readings.iter().any(|reading| reading.done.contains_key(&op));
-            let happened = matches!(effect, Effect::Written(..) | Effect::Removed);
-            let oracle =
-                if happened && !elsewhere { Oracle::Recoverable } else { Oracle::Linearizable };
-            return oracle.broken(format!(
-                "request {op}, {change:?}, was answered {effect:?}, and the store says {:?}",
-                before.truth.as_deref()
-            ));
+            let Some(readings) = self.spread(&self.truth, Some((op, effect))) else {
+                self.is_lost = true;
+                return Ok(());
+            };
+            if readings.is_empty() {
+                return self.contradicted(op, effect);
+            }
+            self.readings = readings;
         }
         self.end(op, Some(Ending::Answered));
         Ok(())
+    }
+
+    /// Says which property an answer breaks.
+    fn contradicted(&self, op: OpId, effect: &Effect) -> Result<(), Broken> {
+        let elsewhere = self.readings.iter().any(|reading| reading.done.contains_key(&op));
+        let happened = matches!(effect, Effect::Written(..) | Effect::Removed);
+        let oracle =
+            if happened && !elsewhere { Oracle::Recoverable } else { Oracle::Linearizable };
+        oracle.broken(format!(
+            "request {op}, {:?}, was answered {effect:?}, and the store says {:?}",
+            self.open.get(&op),
+            self.truth.as_deref()
+        ))
     }
 
     /// A client is told that its change did not and will not take effect.
@@ -181,10 +197,18 @@ impl Monitor {
         self.end(op, None);
     }
 
+    /// Nobody will hear of this change, and it may still take effect.
+    pub fn unheard(&mut self, op: OpId) {
+        self.edit(|reading| {
+            reading.seen.remove(&op);
+            reading.was.remove(&op);
+        });
+    }
+
     fn end(&mut self, op: OpId, ending: Option<Ending>) {
         let Some(change) = self.open.remove(&op) else { return };
         if let Some(ending) = ending {
-            Arc::make_mut(&mut self.over).push((change, ending));
+            Arc::make_mut(&mut self.over).push((op, change, ending));
         }
         self.edit(|reading| {
             reading.done.remove(&op);
@@ -229,14 +253,16 @@ impl Monitor {
             (None, None) => true,
             _ => false,
         };
-        let before = self.readings.clone();
-        self.readings.retain(|reading| reading.seen[&op].iter().any(agrees));
-        if self.readings.is_empty() {
-            let seen: BTreeSet<&Contents> = before.iter().flat_map(|r| &r.seen[&op]).collect();
+        let fits = |reading: &Reading| reading.seen[&op].iter().any(agrees);
+        let readings = std::mem::take(&mut self.readings);
+        let (fit, unfit): (BTreeSet<_>, BTreeSet<_>) = readings.into_iter().partition(fits);
+        if fit.is_empty() {
+            let seen: BTreeSet<&Contents> = unfit.iter().flat_map(|r| &r.seen[&op]).collect();
             return Oracle::Linearizable.broken(format!(
                 "query {op}, {query:?}, was answered {answer:?}, and what it may have seen is one of {seen:?}"
             ));
         }
+        self.readings = fit;
         self.close_query(op);
         Ok(())
     }
@@ -257,10 +283,16 @@ impl Monitor {
         if self.is_lost || self.truth == *truth {
             return Ok(());
         }
-        let before = self.clone();
+        let Some(readings) = self.spread(truth, None) else {
+            self.is_lost = true;
+            return Ok(());
+        };
+        if readings.is_empty() {
+            return self.unexplained(truth);
+        }
+        self.readings = readings;
         self.truth.clone_from(truth);
-        self.spread(None);
-        if self.readings.is_empty() { before.unexplained(truth) } else { Ok(()) }
+        Ok(())
     }
 
     /// The store has changed: this is what can be recovered from it, and what the change carried.
@@ -278,28 +310,39 @@ impl Monitor {
         carried: Carried<'_>,
     ) -> Result<(), Broken> {
         assert!(self.is_guided, "only who is guided is told what a change carries");
-        let before = self.clone();
+        let reading = self.readings.first().expect("there is a reading");
+        let steps = reading.carrying(carried, &self.open);
+        let last = steps.last().map_or(&reading.state, |(_, state)| state);
+        if last.contents != *truth {
+            return self.unexplained(truth);
+        }
+        if let Carried::Requests(ops) = carried {
+            self.first_time(reading, ops)?;
+        }
         self.truth.clone_from(truth);
-        let open = std::mem::take(&mut self.open);
-        self.edit(|reading| match carried {
-            Carried::Requests(ops) => {
-                for op in ops {
-                    if let Some(change) = open.get(op)
-                        && !reading.done.contains_key(op)
-                    {
-                        *reading = reading.with(*op, change);
-                    }
+        if !steps.is_empty() {
+            self.edit(|reading| {
+                for (done, state) in &steps {
+                    reading.done.extend(done.clone());
+                    reading.enter(state.clone());
                 }
-            }
-            Carried::Creation => {
-                let (state, _) = reading.state.after(&Change::Create);
-                reading.enter(Shared::new(state));
-            }
-            Carried::Nothing => (),
-        });
-        self.open = open;
-        self.readings.retain(|reading| reading.state.contents == *truth);
-        if self.readings.is_empty() { before.unexplained(truth) } else { Ok(()) }
+            });
+        }
+        Ok(())
+    }
+
+    /// What a change carries has not happened before, seen or unseen, and nobody was told otherwise.
+    fn first_time(&self, reading: &Reading, ops: &[OpId]) -> Result<(), Broken> {
+        let new = |op: &OpId| self.open.contains_key(op) && !reading.done.contains_key(op);
+        let Some(op) = ops.iter().find(|op| !new(op)) else { return Ok(()) };
+        let refused =
+            self.over.iter().any(|(over, _, ending)| over == op && *ending == Ending::Refused);
+        let (oracle, what) = if refused {
+            (Oracle::Refused, "was refused")
+        } else {
+            (Oracle::Idempotent, "has had its effect")
+        };
+        oracle.broken(format!("request {op} takes effect and {what} before"))
     }
 
     /// Whether there were too many readings to follow them all.
@@ -320,9 +363,13 @@ impl Monitor {
         }));
     }
 
-    /// Lets open changes take effect in every order, and keeps the readings that end in the truth and
-    /// in which the change asked for came to what it was said to.
-    fn spread(&mut self, answered: Option<(OpId, &Effect)>) {
+    /// Lets open changes take effect in every order: the readings that end in this truth and in which
+    /// the change asked for came to what it was said to. `None` if there are too many to follow.
+    fn spread(
+        &self,
+        truth: &Contents,
+        answered: Option<(OpId, &Effect)>,
+    ) -> Option<BTreeSet<Reading>> {
         let mut all = self.readings.clone();
         let mut front: Vec<Reading> = all.iter().cloned().collect();
         while let Some(reading) = front.pop() {
@@ -336,16 +383,14 @@ impl Monitor {
                 }
             }
             if all.len() > READINGS_MAX {
-                self.is_lost = true;
-                return;
+                return None;
             }
         }
-        let truth = &self.truth;
         all.retain(|reading| {
             reading.state.contents == *truth
                 && answered.is_none_or(|(op, effect)| reading.explains(op, effect))
         });
-        self.readings = all;
+        Some(all)
     }
 
     /// Says which property it breaks that the store has come to this.
@@ -358,8 +403,8 @@ impl Monitor {
                 .over
                 .iter()
                 .rev()
-                .filter(|(change, e)| *e == ending && (keeps_keys || again(change)));
-            for (n, (change, _)) in over.take(4).enumerate() {
+                .filter(|(_, change, e)| *e == ending && (keeps_keys || again(change)));
+            for (n, (_, change, _)) in over.take(4).enumerate() {
                 other.open.insert(OpId::MAX - n as OpId, change.clone());
             }
             if !keeps_keys {
@@ -368,9 +413,7 @@ impl Monitor {
                     reading.state = Shared::new(State { contents, keys: BTreeMap::new() });
                 });
             }
-            other.truth.clone_from(truth);
-            other.spread(None);
-            !other.is_lost && !other.readings.is_empty()
+            other.spread(truth, None).is_some_and(|readings| !readings.is_empty())
         };
         let (from, to) = (self.truth.as_deref(), truth.as_deref());
         let change = format!("what can be recovered has changed from {from:?} to {to:?}");
@@ -409,6 +452,28 @@ impl Reading {
                 Some(states) => states.iter().any(same),
                 None => same(&self.state),
             }
+    }
+
+    /// What happens, one after the other, by a change of the store that carries this.
+    fn carrying(&self, carried: Carried<'_>, open: &BTreeMap<OpId, Change>) -> Vec<Happening> {
+        let mut steps: Vec<Happening> = Vec::new();
+        match carried {
+            Carried::Requests(ops) => {
+                for op in ops.iter().filter(|op| !self.done.contains_key(*op)) {
+                    let state = steps.last().map_or(&self.state, |(_, state)| state);
+                    if let Some(change) = open.get(op) {
+                        let (state, effect) = state.after(change);
+                        steps.push((Some((*op, effect)), Shared::new(state)));
+                    }
+                }
+            }
+            Carried::Creation => {
+                let (state, _) = self.state.after(&Change::Create);
+                steps.push((None, Shared::new(state)));
+            }
+            Carried::Nothing => (),
+        }
+        steps
     }
 
     fn with(&self, op: OpId, change: &Change) -> Self {
@@ -472,7 +537,7 @@ mod tests {
     const WRITTEN: Effect = Effect::Written(Some(1), None, None);
 
     fn query() -> QueryRequest {
-        let want = Want::Rows { rank: Rank::By(vec![]), limit: 9, include: Include::All };
+        let want = Want::rows(Rank::By(vec![]), 9, Include::All);
         QueryRequest {
             filter: None,
             want,

@@ -22,31 +22,27 @@ impl Deleted {
     ///
     /// [`Broken`] if the head names it, or a later one still might (H2): it is of the life that goes
     /// on, and not below the floor. Where there is no head, somebody may be creating it (H3).
-    pub fn push(
-        &mut self,
-        namespace: &NamespaceName,
-        head: Option<&Head>,
-        key: &Key,
-    ) -> Result<(), Broken> {
+    pub fn push(&mut self, head: Option<&Head>, key: &Key) -> Result<(), Broken> {
         self.keys.insert(key.clone());
         let Some(head) = head else {
             return Oracle::Reachable
                 .broken(format!("H3: {key} was deleted while there is no head"));
         };
-        let named = names(namespace, head).any(|name| name == *key);
-        Oracle::Reachable
-            .demand(!named, || format!("{key} was deleted while the head names it"))?;
-        let Some((place, _, name)) = layout::parse_object(key) else {
+        let Some((place, family, name)) = layout::parse_object(key) else {
             return Oracle::Reachable
                 .broken(format!("{key} was deleted, no object of a namespace"));
         };
         let goes_on = head.live().is_some() && place.incarnation == head.incarnation;
+        let named = goes_on && head.names().contains(&(family, name));
+        Oracle::Reachable
+            .demand(!named, || format!("{key} was deleted while the head names it"))?;
         Oracle::Reachable.demand(!goes_on || name.stamp < head.floor, || {
             format!("H2: {key} was deleted while the floor is {}", head.floor.0)
         })
     }
 
-    /// Checks a head that was just put.
+    /// Checks a head that was just put over another one. What that one named was there, and would have
+    /// been missed when it was deleted.
     ///
     /// # Errors
     ///
@@ -54,10 +50,15 @@ impl Deleted {
     pub fn check(
         &self,
         namespace: &NamespaceName,
+        before: Option<&Head>,
         head: &Head,
         store: &Store,
     ) -> Result<(), Broken> {
-        for key in names(namespace, head) {
+        let before = before.filter(|before| before.incarnation == head.incarnation);
+        let old = before.map(Head::names).unwrap_or_default();
+        let place = Place { namespace: namespace.clone(), incarnation: head.incarnation };
+        for (family, name) in head.names().difference(&old) {
+            let key = place.object(*family, *name);
             let is_there = store.get(&key).is_some();
             Oracle::Reachable.demand(is_there, || format!("the head names {key}, not there"))?;
             let was_deleted = self.keys.contains(&key);

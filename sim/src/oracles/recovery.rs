@@ -8,16 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sana_engine::base::blob::Blob;
-use sana_engine::base::id::Row;
+use sana_engine::base::id::{Incarnation, Row};
 use sana_engine::base::name::{Key, NamespaceName};
-use sana_engine::base::value::Document;
+use sana_engine::base::value::{Document, Id};
 use sana_engine::format::columns::{Column, ColumnPage};
 use sana_engine::format::frame::{BadObject, Damage};
 use sana_engine::format::head::{Head, Live};
-use sana_engine::format::layout::{self, Family, Place};
+use sana_engine::format::layout::{self, Family, ObjectName, Place};
 use sana_engine::format::log::{Batch, Operation, Payload};
 use sana_engine::format::manifest::{Extent, SegmentRef};
 use sana_engine::format::segment::Directory;
+use sana_engine::machine::request::Tag;
 
 use crate::digest::Shared;
 use crate::model::{Attributes, Contents, Documents};
@@ -35,36 +36,82 @@ pub fn head(store: &Store, namespace: &NamespaceName) -> Result<Option<Head>, Br
     Head::decode(&key, &object.body).map(Some).or_else(unreadable)
 }
 
-/// What a namespace holds whose head this is.
-///
-/// # Errors
-///
-/// [`Broken`] if it cannot be read, or is not what the head counts.
-pub fn contents(
-    store: &Store,
-    namespace: &NamespaceName,
-    head: Option<&Head>,
-) -> Result<Contents, Broken> {
-    let Some((head, live)) = head.and_then(|head| head.live().map(|live| (head, live))) else {
-        return Ok(None);
-    };
-    let place = Place { namespace: namespace.clone(), incarnation: head.incarnation };
-    let reader = Reader { store, place };
-    let mut documents = reader.indexed(live)?;
-    for entry in &live.log.entries {
-        let batch = reader.batch(&entry.payload, entry.bytes).or_else(unreadable)?;
-        for operation in &batch.operations {
-            match operation {
-                Operation::Put(document) => {
-                    documents.insert(document.id.clone(), named(live, document)?);
-                }
-                Operation::Delete(id) => {
-                    documents.remove(id);
-                }
-            }
+/// The segments that were read last: they are the same as long as their objects are.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(BTreeMap<(Incarnation, ObjectName), Known>);
+
+/// A segment, and the versions of the objects it was read from.
+#[derive(Clone, Debug)]
+struct Known {
+    from: Vec<(Key, Tag)>,
+    segment: Arc<Segment>,
+}
+
+/// What a segment says.
+#[derive(Debug)]
+struct Segment {
+    kills: Vec<Row>,
+    rows: Vec<(Row, Id, Arc<Attributes>)>,
+}
+
+impl Memory {
+    /// What a namespace holds whose head this is.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if it cannot be read, or is not what the head counts.
+    pub fn contents(
+        &mut self,
+        store: &Store,
+        namespace: &NamespaceName,
+        head: &Head,
+    ) -> Result<Contents, Broken> {
+        let Some(live) = head.live() else { return Ok(None) };
+        let place = Place { namespace: namespace.clone(), incarnation: head.incarnation };
+        let reader = Reader { store, place };
+        let mut known = BTreeMap::new();
+        let mut segments = Vec::new();
+        for reference in &live.manifest.segments {
+            let Some(first) = reference.parts.first() else {
+                return Oracle::Recoverable.broken("a segment is made of nothing");
+            };
+            let at = (head.incarnation, first.name);
+            let before = self.0.remove(&at).filter(|known| reader.has(&known.from));
+            let segment = match before {
+                Some(known) => known,
+                None => reader.segment(live, reference)?,
+            };
+            segments.push(Arc::clone(&segment.segment));
+            known.insert(at, segment);
         }
+        self.0 = known;
+        let documents = indexed(live, &segments)?;
+        reader.log(live, documents)
     }
-    Ok(Some(Shared::new(documents)))
+}
+
+/// The documents in the segments.
+fn indexed(live: &Live, segments: &[Arc<Segment>]) -> Result<Documents, Broken> {
+    let killed: BTreeSet<Row> =
+        segments.iter().flat_map(|segment| &segment.kills).copied().collect();
+    let mut seen = BTreeSet::new();
+    let mut lives = 0;
+    let mut documents = Documents::new();
+    for (row, id, attributes) in segments.iter().flat_map(|segment| &segment.rows) {
+        let is_new = seen.insert(*row);
+        Oracle::Conserved.demand(is_new, || format!("{row:?} is in two segments"))?;
+        if killed.contains(row) {
+            continue;
+        }
+        lives += 1;
+        let before = documents.insert(id.clone(), Arc::clone(attributes));
+        Oracle::Conserved
+            .demand(before.is_none(), || format!("document {id} lives in two rows"))?;
+    }
+    Oracle::Conserved.demand(live.manifest.live_rows == lives, || {
+        format!("{} rows are counted, {lives} live", live.manifest.live_rows)
+    })?;
+    Ok(documents)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `or_else`")]
@@ -108,31 +155,45 @@ impl Reader<'_> {
         stretch.ok_or_else(|| Damage::Length { found, expected: start + bytes }.of(key))
     }
 
-    /// The documents in the segments.
-    fn indexed(&self, live: &Live) -> Result<Documents, Broken> {
-        let mut killed: BTreeSet<Row> = BTreeSet::new();
-        let mut rows: BTreeMap<Row, Document> = BTreeMap::new();
-        for segment in &live.manifest.segments {
-            let directory = self.directory(segment).or_else(unreadable)?;
-            killed.extend(directory.kills().iter());
-            let found = self.rows(segment, &directory).or_else(unreadable)?;
-            for (row, document) in found {
-                let is_new = rows.insert(row, document).is_none();
-                Oracle::Conserved.demand(is_new, || format!("{row:?} is in two segments"))?;
+    /// Whether these versions of objects are there.
+    fn has(&self, from: &[(Key, Tag)]) -> bool {
+        let is_there = |(key, tag): &(Key, Tag)| self.store.get(key).is_some_and(|o| o.tag == *tag);
+        from.iter().all(is_there)
+    }
+
+    /// Reads a segment.
+    fn segment(&self, live: &Live, reference: &SegmentRef) -> Result<Known, Broken> {
+        let directory = self.directory(reference).or_else(unreadable)?;
+        let mut rows = Vec::new();
+        for (row, document) in self.rows(reference, &directory).or_else(unreadable)? {
+            let attributes = named(live, &document)?;
+            rows.push((row, document.id, attributes));
+        }
+        let keys = reference.parts.iter().map(|part| self.place.object(Family::Segment, part.name));
+        let from = keys.filter_map(|key| {
+            let tag = self.store.get(&key)?.tag.clone();
+            Some((key, tag))
+        });
+        let kills = directory.kills().iter().collect();
+        Ok(Known { from: from.collect(), segment: Arc::new(Segment { kills, rows }) })
+    }
+
+    /// The documents, with what the log says of them.
+    fn log(&self, live: &Live, mut documents: Documents) -> Result<Contents, Broken> {
+        for entry in &live.log.entries {
+            let batch = self.batch(&entry.payload, entry.bytes).or_else(unreadable)?;
+            for operation in &batch.operations {
+                match operation {
+                    Operation::Put(document) => {
+                        documents.insert(document.id.clone(), named(live, document)?);
+                    }
+                    Operation::Delete(id) => {
+                        documents.remove(id);
+                    }
+                }
             }
         }
-        rows.retain(|row, _| !killed.contains(row));
-        Oracle::Conserved.demand(live.manifest.live_rows == rows.len() as u64, || {
-            format!("{} rows are counted, {} live", live.manifest.live_rows, rows.len())
-        })?;
-        let mut documents = Documents::new();
-        for document in rows.values() {
-            let before = documents.insert(document.id.clone(), named(live, document)?);
-            Oracle::Conserved.demand(before.is_none(), || {
-                format!("document {} lives in two rows", document.id)
-            })?;
-        }
-        Ok(documents)
+        Ok(Some(Shared::new(documents)))
     }
 
     fn directory(&self, segment: &SegmentRef) -> Result<Directory, BadObject> {

@@ -13,6 +13,7 @@ use sana_engine::machine::request::{Reply, Request};
 use crate::digest::Shared;
 use crate::oracles::linearizability::{Carried, Monitor, OpId};
 use crate::oracles::reachability::Deleted;
+use crate::oracles::recovery::Memory;
 use crate::oracles::register::Chain;
 use crate::oracles::{Broken, recovery};
 use crate::store::Store;
@@ -25,6 +26,8 @@ pub struct Witness {
     pub monitor: Shared<Monitor>,
     chain: Shared<Chain>,
     deleted: Shared<Deleted>,
+    /// Decides nothing: it saves reading again what never changes.
+    memory: Memory,
 }
 
 impl Witness {
@@ -44,6 +47,7 @@ impl Witness {
             monitor: Shared::new(monitor),
             chain: Shared::new(Chain::default()),
             deleted: Shared::new(Deleted::default()),
+            memory: Memory::default(),
         }
     }
 
@@ -91,8 +95,8 @@ impl Witness {
                 if *key == layout::head(&self.namespace) =>
             {
                 let head = recovery::head(store, &self.namespace)?.expect("it was just put");
-                self.deleted.check(&self.namespace, &head, store)?;
-                let contents = recovery::contents(store, &self.namespace, Some(&head))?;
+                self.deleted.check(&self.namespace, self.chain.head(), &head, store)?;
+                let contents = self.memory.contents(store, &self.namespace, &head)?;
                 let carried = ops.map(|ops| carried(self.chain.head(), &head, ops));
                 self.chain.change(|chain| chain.push(head))?;
                 self.monitor.change(|monitor| match carried {
@@ -102,7 +106,7 @@ impl Witness {
             }
             (Request::Delete { key }, Reply::Deleted) => {
                 let head = self.chain.head();
-                self.deleted.change(|deleted| deleted.push(&self.namespace, head, key))
+                self.deleted.change(|deleted| deleted.push(head, key))
             }
             _ => Ok(()),
         }

@@ -73,24 +73,28 @@ impl World {
         let hosted = self.nodes[node].hosted.get_mut(&space).expect("it is up");
         let ticket = Ticket(op.into());
         hosted.tickets.insert(ticket, c);
-        let text = match &ask {
+        match &ask {
             Ask::Write(request) => {
                 monitor.change(|monitor| monitor.begin(op, Change::Write(Arc::clone(request))));
                 hosted.service.write(local, ticket, (**request).clone(), 100);
-                words::write(request)
             }
             Ask::Remove => {
                 monitor.change(|monitor| monitor.begin(op, Change::Remove));
                 hosted.service.delete(local, ticket);
-                "delete the namespace".into()
             }
             Ask::Query(query) => {
                 monitor.change(|monitor| monitor.begin_stale_query(op, &earlier));
                 hosted.service.query(local, ticket, (**query).clone());
-                format!("{query:?}")
             }
-        };
-        self.tell(|| format!("client {c} asks node {node} for ns{space}, request {op}: {text}"));
+        }
+        self.tell(|| {
+            let text = match &ask {
+                Ask::Write(request) => words::write(request),
+                Ask::Remove => "delete the namespace".into(),
+                Ask::Query(query) => format!("{query:?}"),
+            };
+            format!("client {c} asks node {node} for ns{space}, request {op}: {text}")
+        });
         self.clients[c].waiting = Some(Waiting { op, ask });
         self.pump(node, space)
     }
@@ -123,8 +127,10 @@ impl World {
             return Oracle::Sound.broken(format!("client {c} was told something twice: {word:?}"));
         };
         self.note(&word);
-        let text: String = format!("{word:?}").chars().take(300).collect();
-        self.tell(|| format!("client {c} is told of request {op}: {text}"));
+        self.tell(|| {
+            let text: String = format!("{word:?}").chars().take(300).collect();
+            format!("client {c} is told of request {op}: {text}")
+        });
         let witness = &mut self.spaces[space].witness;
         let mut unknown = false;
         let mut again = false;
@@ -171,6 +177,7 @@ impl World {
         let by = (node, self.nodes[node].life);
         if unknown {
             self.activations.count(Fault::Unknown);
+            self.spaces[space].witness.monitor.change(|monitor| monitor.unheard(op));
             self.spaces[space].orphaned.insert(op, by);
         }
         self.close(space);
@@ -181,8 +188,9 @@ impl World {
         Ok(())
     }
 
-    fn think(&mut self, c: usize) {
-        let most = self.profile.think;
+    /// A client takes its time before it asks.
+    pub(super) fn think(&mut self, c: usize) {
+        let most = self.profile.think * self.spaces[self.clients[c].space].calm;
         let think = self.choices.between(Site::Delay, 1, most);
         self.after(think, Event::Client(c));
     }
@@ -190,20 +198,16 @@ impl World {
     /// The node that a client had asked is no more.
     pub(super) fn abandon(&mut self, c: usize, space: usize, by: (usize, u32)) {
         let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else { return };
-        match &ask {
-            Ask::Query(_) => {
-                let monitor = &mut self.spaces[space].witness.monitor;
-                monitor.change(|monitor| monitor.close_query(op));
-            }
-            Ask::Write(request) => {
-                self.spaces[space].orphaned.insert(op, by);
-                if request.idempotency.is_some() {
-                    self.clients[c].again = Some(ask);
-                }
-            }
-            Ask::Remove => {
-                self.spaces[space].orphaned.insert(op, by);
-            }
+        let change = !matches!(ask, Ask::Query(_));
+        self.spaces[space]
+            .witness
+            .monitor
+            .change(|monitor| if change { monitor.unheard(op) } else { monitor.close_query(op) });
+        if change {
+            self.spaces[space].orphaned.insert(op, by);
+        }
+        if matches!(&ask, Ask::Write(request) if request.idempotency.is_some()) {
+            self.clients[c].again = Some(ask);
         }
         self.think(c);
     }

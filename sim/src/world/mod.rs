@@ -39,7 +39,7 @@ use crate::model::Contents;
 use crate::oracles::linearizability::OpId;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
-use crate::store::Store;
+use crate::store::{Kind, Store};
 use clients::Client;
 use clock::{Clock, Skew};
 use network::Parcel;
@@ -79,6 +79,8 @@ pub struct World {
 #[derive(Clone, Debug)]
 pub struct Space {
     name: NamespaceName,
+    /// How many times as long as elsewhere its clients think before they ask again.
+    calm: u64,
     witness: Witness,
     /// What could be recovered, since when.
     past: Vec<(u64, Contents)>,
@@ -102,7 +104,7 @@ enum Event {
     Start(usize),
 }
 
-/// How large a world is.
+/// How large a world is, and which store it has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Size {
     /// Nodes.
@@ -115,6 +117,8 @@ pub struct Size {
     pub clients_per_space: usize,
     /// How long clients go on asking, in milliseconds.
     pub busy: u64,
+    /// What the store keeps of its promises.
+    pub store: Kind,
 }
 
 /// What a run came to.
@@ -144,28 +148,16 @@ impl World {
     /// # Panics
     ///
     /// Never: the names of its namespaces are good.
-    pub fn new(seed: u64, size: Size, weak: bool, story: Story) -> Self {
+    pub fn new(seed: u64, size: Size, story: Story) -> Self {
         let mut choices = Choices::seeded(seed);
         let profile = Profile::draw(&mut choices);
-        let store = if weak { Store::weak(profile.tags) } else { Store::new(profile.tags) };
+        let store = Store::of_kind(size.store, profile.tags).with_pages_of(profile.page);
         let clocks: Vec<Clock> = (0..size.nodes).map(|_| draw_clock(&mut choices)).collect();
         let mut skew = Skew::default();
         clocks.iter().for_each(|clock| skew.set(clock.calendar_off));
         let nodes = clocks.into_iter().map(Node::new).collect();
-        let space = |n: usize| {
-            let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
-            let first = n * size.nodes / size.spaces.max(1);
-            let mut witness = Witness::guided(name.clone());
-            witness.limit(profile.settings.unindexed_bytes_max);
-            let nodes = 0..size.nodes_per_space.min(size.nodes);
-            Space {
-                witness,
-                name,
-                past: vec![(0, None)],
-                nodes: nodes.map(|k| (first + k) % size.nodes).collect(),
-                orphaned: BTreeMap::new(),
-            }
-        };
+        let spaces =
+            (0..size.spaces).map(|n| Space::draw(n, size, &profile, &mut choices)).collect();
         let clients = size.spaces * size.clients_per_space;
         let mut world = Self {
             profile,
@@ -174,9 +166,9 @@ impl World {
             caused: 0,
             happened: 0,
             requests: 0,
-            store: store.with_pages_of(profile.page),
+            store,
             nodes,
-            spaces: (0..size.spaces).map(space).collect(),
+            spaces,
             clients: (0..clients).map(|n| Client::new(n % size.spaces)).collect(),
             skew,
             flying: BTreeMap::new(),
@@ -191,8 +183,7 @@ impl World {
             world.after(0, Event::Start(node));
         }
         for client in 0..clients {
-            let think = world.choices.between(Site::Delay, 0, world.profile.think);
-            world.after(think + 1, Event::Client(client));
+            world.think(client);
         }
         world
     }
@@ -326,6 +317,25 @@ impl World {
 
     fn live_demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), Broken> {
         Oracle::Live.demand(holds, what)
+    }
+}
+
+impl Space {
+    /// The namespace of this number, somewhere among the nodes.
+    fn draw(n: usize, size: Size, profile: &Profile, choices: &mut Choices) -> Self {
+        let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
+        let first = n * size.nodes / size.spaces;
+        let mut witness = Witness::guided(name.clone());
+        witness.limit(profile.settings.unindexed_bytes_max);
+        let nodes = 0..size.nodes_per_space.min(size.nodes);
+        Self {
+            name,
+            calm: [1, 1, 10, 100][choices.choose(Site::Profile, 4)],
+            witness,
+            past: vec![(0, None)],
+            nodes: nodes.map(|k| (first + k) % size.nodes).collect(),
+            orphaned: BTreeMap::new(),
+        }
     }
 }
 

@@ -129,9 +129,8 @@ impl World {
     }
 
     fn tell_exchange(&mut self, parcel: &Parcel, what: &str) {
-        let node = parcel.node;
-        let request = parcel.request.clone();
-        self.tell(|| format!("node {node}: {} {what}", words::exchange(&request, &Reply::Lost)));
+        let Parcel { node, request, .. } = parcel;
+        self.tell(|| format!("node {node}: {} {what}", words::exchange(request, &Reply::Lost)));
     }
 
     /// A request reaches the store and is performed.
@@ -145,12 +144,11 @@ impl World {
         self.note(&reply);
         let (from, again) = (self.nodes[node].life, self.nodes[node].is_up);
         if !request.is_read() {
-            let told = words::exchange(request, &reply);
-            self.tell(|| format!("node {node} (life {life}): {told}"));
+            let exchange = || words::exchange(&parcel.request, &reply);
+            self.tell(|| format!("node {node} (life {life}): {}", exchange()));
         }
         if words::is_head(request) && !request.is_read() {
-            let count = self.flying.entry((node, life, space)).or_default();
-            *count -= 1;
+            self.flown((node, life, space));
             let is_late = !self.waits_for(&parcel);
             match reply {
                 Reply::Stored { .. } if life < from || !again => {
@@ -183,6 +181,14 @@ impl World {
             Answer::None | Answer::Reply(_) => {}
         }
         Ok(())
+    }
+
+    /// A put of a head has arrived.
+    fn flown(&mut self, by: (usize, u32, usize)) {
+        let count = self.flying.remove(&by).map_or(0, |count| count - 1);
+        if count > 0 {
+            self.flying.insert(by, count);
+        }
     }
 
     /// Whether the machine still waits that sent this.

@@ -76,7 +76,7 @@ impl Profile {
             unindexed_bytes_max: pick(&[2 << 30, 2 << 30, 1_000]),
             flush_after: Duration::from_millis(pick(&[100, 1_000, 5_000])),
             flush_bytes: pick(&[200, 2_000, 1 << 20]),
-            sweep_every: Duration::from_secs(pick(&[5, 30])),
+            sweep_every: Duration::from_secs(pick(&[5, 30, 300])),
             host: Host::default(),
             ..Settings::default()
         };

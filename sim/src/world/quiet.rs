@@ -15,6 +15,8 @@ use crate::world::World;
 /// may lie there for as long as calendars are apart (X3: a wrong calendar wastes, and never loses).
 /// That much longer it may take.
 const PATIENCE: u64 = 900_000;
+/// So often orphans may have to be looked for until all are gone.
+const SWEEPS: u64 = 4;
 /// How long it must then stay quiet, in milliseconds.
 const IDLE: u64 = 60_000;
 /// Requests that a service may make in that time: it sweeps every few seconds in these worlds.
@@ -24,7 +26,8 @@ const LOOK_EVERY: u64 = 5_000;
 
 impl World {
     pub(super) fn get_quiet(&mut self) -> Result<(), Broken> {
-        let until = self.now + PATIENCE + self.skew.most();
+        let sweep = self.profile.settings.sweep_every.as_millis() as u64;
+        let until = self.now + PATIENCE + SWEEPS * sweep + self.skew.most();
         let mut restless = String::from("nothing was looked at");
         while self.now < until {
             let look = self.now + LOOK_EVERY;
@@ -84,10 +87,7 @@ impl World {
         let named: BTreeSet<Key> =
             head.map(|head| reachability::names(&space.name, head).collect()).unwrap_or_default();
         let prefix = layout::namespace_data(&space.name);
-        let all = self.store.objects().map(|(key, _)| key);
-        let orphan = all
-            .filter(|key| key.as_str().starts_with(prefix.as_str()))
-            .find(|key| !named.contains(key));
+        let orphan = self.store.keys_below(&prefix).find(|key| !named.contains(key));
         orphan.map(|key| format!("ns{s}: nobody names {key}"))
     }
 }

@@ -12,10 +12,15 @@ use crate::index::predicate::{Operator, Predicate};
 fn schema() -> Schema {
     let types = [Type::Scalar(ScalarType::Int), Type::Array(ScalarType::String)];
     let attributes = ["n", "tags"].into_iter().zip(types).zip(0..).map(|((name, t), id)| {
-        let attribute = Attribute { id: AttributeId(id), value_type: t, filterable: true };
+        let attribute = Attribute::of(AttributeId(id), t);
         (AttributeName::parse(name).unwrap(), attribute)
     });
-    Schema { id_type: Some(IdType::Uint), metric: None, attributes: attributes.collect() }
+    Schema {
+        id_type: Some(IdType::Uint),
+        metric: None,
+        attributes: attributes.collect(),
+        ..Schema::default()
+    }
 }
 
 fn compare(attribute: &str, operator: Operator, operand: Raw) -> Predicate {

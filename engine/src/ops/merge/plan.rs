@@ -2,13 +2,14 @@
 
 use core::hash::{Hash, Hasher};
 use core::ops::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
 use crate::base::id::AttributeId;
 use crate::base::name::Key;
+use crate::base::planted::{self, Bug};
 use crate::base::value::{IdType, ScalarType, Type};
 use crate::format::columns::{Column, Page};
 use crate::format::frame::{BadObject, Damage};
@@ -106,7 +107,7 @@ impl Plan {
 
     /// Whether the row at a position of an input lives.
     pub(super) fn is_live(&self, input: usize, position: u32) -> bool {
-        !self.dead[input].contains(position)
+        !self.dead[input].contains(position) || planted::is(Bug::MergeKeepsDeadRows)
     }
 
     /// Where the row at a live position of an input stands in the output.
@@ -178,6 +179,10 @@ fn columns(
         }
         ids = ids.or(kind);
     }
+    // Columns of attributes that were dropped are left behind.
+    let known = snapshot.live().schema.attributes.values().map(|attribute| attribute.id);
+    let known: BTreeSet<_> = known.collect();
+    types.retain(|id, _| known.contains(id));
     let attributes = types.into_iter().map(|(id, t)| (Section::Attribute(id), t));
     let ids = ids.unwrap_or(Type::Scalar(ScalarType::Uint));
     Ok(attributes.chain([(Section::Ids, ids)]).collect())

@@ -1,0 +1,309 @@
+//! What one request does to documents, given what is there.
+//!
+//! # Story
+//!
+//! Within a request the order is: removed by a filter, changed by a filter, upserts, patches, deletes.
+//! No id stands twice in the lists, so their order is seen only behind the filters: a document that a
+//! filter removed can be put again, and not patched.
+//!
+//! # Invariants
+//!
+//! - **C2** of `namespace::documents`: the first mistake ends it, and then nothing of it is taken over.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::base::limits;
+use crate::base::name::AttributeName;
+use crate::base::planted::{self, Bug};
+use crate::base::value::{Document, Id, IdType, Raw, Type};
+use crate::format::log::{Affected, Operation, WriteOutcome};
+use crate::format::schema::Schema;
+use crate::index::filter::Filter;
+use crate::index::predicate::Predicate;
+use crate::namespace::matched::Matched;
+use crate::namespace::request::{InvalidWrite, RawDocument, WriteError, WriteRequest};
+use crate::namespace::schema::{cast_attributes, cast_id};
+
+/// A request on its way into a batch.
+pub(super) struct Effects<'a, F> {
+    request: &'a WriteRequest,
+    /// The schema before the request, and the one it makes.
+    old: &'a Schema,
+    schema: &'a Schema,
+    /// What was there before the request.
+    before: &'a F,
+    operations: Vec<Operation>,
+    /// Where filters changed a document.
+    by_filter: BTreeMap<Id, usize>,
+    /// Ids that the lists mention.
+    named: Vec<Id>,
+    affected: Affected,
+    outcome: WriteOutcome,
+}
+
+/// Ids of documents that have to be read to decide a request.
+pub(super) fn mentioned(request: &WriteRequest) -> impl Iterator<Item = &Raw> {
+    let upserts = request.upserts.iter().filter(|_| request.upsert_condition.is_some()).flatten();
+    let documents = upserts.chain(request.patches.iter().flatten()).map(|document| &document.id);
+    let deletes = request.deletes.iter().filter(|_| request.delete_condition.is_some()).flatten();
+    documents.chain(deletes)
+}
+
+impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
+    pub(super) fn new(
+        request: &'a WriteRequest,
+        old: &'a Schema,
+        schema: &'a Schema,
+        before: &'a F,
+    ) -> Self {
+        Self {
+            request,
+            old,
+            schema,
+            before,
+            operations: Vec::new(),
+            by_filter: BTreeMap::new(),
+            named: Vec::new(),
+            affected: Affected::default(),
+            outcome: WriteOutcome::default(),
+        }
+    }
+
+    /// Does all of it, in order.
+    pub(super) fn apply(&mut self, matched: &Matched) -> Result<(), WriteError> {
+        self.delete_matches(matched)?;
+        self.patch_matches(matched)?;
+        self.upsert()?;
+        self.patch()?;
+        self.delete()?;
+        self.named.sort_unstable();
+        match self.named.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => Err(InvalidWrite::DuplicateId(twice[0].clone()).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// What is to be written, and what the client is told.
+    pub(super) fn finish(self) -> (Vec<Operation>, WriteOutcome) {
+        let Self { operations, affected, mut outcome, request, .. } = self;
+        outcome.logical_bytes = operations.iter().map(logical_bytes).sum();
+        outcome.affected = request.wants_ids.then_some(affected);
+        (operations, outcome)
+    }
+
+    fn delete_matches(&mut self, matched: &Matched) -> Result<(), WriteError> {
+        let Some(by_filter) = &self.request.delete_by_filter else { return Ok(()) };
+        Filter::resolve(&by_filter.filter, self.old)?;
+        let more = matched.deletes.more;
+        if more && !by_filter.allows_partial {
+            let most = limits::DELETE_BY_FILTER_MAX;
+            return Err(InvalidWrite::TooManyMatches { field: "delete_by_filter", most }.into());
+        }
+        for id in matched.deletes.documents.keys() {
+            self.by_filter.insert(id.clone(), self.operations.len());
+            self.operations.push(Operation::Delete(id.clone()));
+            self.affected.deleted.push(id.clone());
+        }
+        *self.outcome.deleted.get_or_insert(0) += matched.deletes.documents.len() as u64;
+        *self.outcome.remaining.get_or_insert(false) |= more;
+        Ok(())
+    }
+
+    fn patch_matches(&mut self, matched: &Matched) -> Result<(), WriteError> {
+        let Some((by_filter, changes)) = &self.request.patch_by_filter else { return Ok(()) };
+        Filter::resolve(&by_filter.filter, self.old)?;
+        let more = matched.patches.more;
+        if more && !by_filter.allows_partial {
+            let most = limits::PATCH_BY_FILTER_MAX;
+            return Err(InvalidWrite::TooManyMatches { field: "patch_by_filter", most }.into());
+        }
+        self.names_no_vector(changes)?;
+        for (id, document) in &matched.patches.documents {
+            if self.by_filter.contains_key(id) {
+                continue;
+            }
+            let patched = self.changed(document, changes)?;
+            self.by_filter.insert(id.clone(), self.operations.len());
+            self.operations.push(Operation::Put(patched));
+            self.affected.patched.push(id.clone());
+        }
+        *self.outcome.patched.get_or_insert(0) += self.affected.patched.len() as u64;
+        *self.outcome.remaining.get_or_insert(false) |= more;
+        Ok(())
+    }
+
+    fn upsert(&mut self) -> Result<(), WriteError> {
+        let Some(upserts) = &self.request.upserts else { return Ok(()) };
+        let condition = Condition::new(self.request.upsert_condition.as_ref(), self.schema)?;
+        let before = self.operations.len();
+        for raw in upserts {
+            let document = self.document(raw)?;
+            let id = document.id.clone();
+            self.named.push(id.clone());
+            let given = condition.given(Some(raw))?;
+            if self.there(&id).is_none_or(|there| holds(&given, there)) {
+                self.operations.push(Operation::Put(document));
+                self.affected.upserted.push(id);
+            }
+        }
+        self.outcome.upserted = Some((self.operations.len() - before) as u64);
+        Ok(())
+    }
+
+    fn patch(&mut self) -> Result<(), WriteError> {
+        let Some(patches) = &self.request.patches else { return Ok(()) };
+        let condition = Condition::new(self.request.patch_condition.as_ref(), self.schema)?;
+        let before = self.operations.len();
+        for raw in patches {
+            let id = cast(&raw.id, self.schema.id_type)?;
+            self.names_no_vector(&raw.attributes)?;
+            // A patch of nothing must be sound as well.
+            cast_attributes(self.schema, &raw.attributes)?;
+            let given = condition.given(Some(raw))?;
+            self.named.push(id.clone());
+            let there = self.there(&id).filter(|there| holds(&given, there));
+            if let Some(there) = there {
+                let patched = self.changed(there, &raw.attributes)?;
+                self.operations.push(Operation::Put(patched));
+                self.affected.patched.push(id);
+            }
+        }
+        let patched = (self.operations.len() - before) as u64;
+        *self.outcome.patched.get_or_insert(0) += patched;
+        Ok(())
+    }
+
+    /// A delete without a condition is not looked up: it counts whether or not there was a document.
+    fn delete(&mut self) -> Result<(), WriteError> {
+        let Some(deletes) = &self.request.deletes else { return Ok(()) };
+        let condition = self.request.delete_condition.as_ref();
+        let looks = condition.is_some();
+        let condition = Condition::new(condition, self.schema)?;
+        let given = condition.given(None)?;
+        let before = self.operations.len();
+        for raw in deletes {
+            let id = cast(raw, self.schema.id_type)?;
+            self.named.push(id.clone());
+            if !looks || self.there(&id).is_some_and(|there| holds(&given, there)) {
+                self.operations.push(Operation::Delete(id.clone()));
+                self.affected.deleted.push(id);
+            }
+        }
+        let deleted = (self.operations.len() - before) as u64;
+        *self.outcome.deleted.get_or_insert(0) += deleted;
+        Ok(())
+    }
+
+    /// What is there under an id, the filters of the request applied.
+    fn there(&self, id: &Id) -> Option<&Document> {
+        match self.by_filter.get(id) {
+            Some(place) => self.operations[*place].document(),
+            None => (self.before)(id),
+        }
+    }
+
+    fn document(&self, raw: &RawDocument) -> Result<Document, WriteError> {
+        let id = cast(&raw.id, self.schema.id_type)?;
+        let values = cast_attributes(self.schema, &raw.attributes)?;
+        let present = values.into_iter().filter_map(|(attribute, value)| Some((attribute, value?)));
+        fits(Document { id, attributes: present.collect() })
+    }
+
+    /// A document with some attributes changed, and without those that were dropped.
+    fn changed(
+        &self,
+        document: &Document,
+        changes: &[(AttributeName, Raw)],
+    ) -> Result<Document, WriteError> {
+        let known = |id| self.schema.by_id(id).is_some();
+        let before = document.attributes.iter().filter(|(attribute, _)| known(*attribute));
+        let mut attributes: BTreeMap<_, _> = before.cloned().collect();
+        if planted::is(Bug::PatchForgetsTheRest) {
+            attributes.clear();
+        }
+        for (attribute, value) in cast_attributes(self.schema, changes)? {
+            match value {
+                Some(value) => attributes.insert(attribute, value),
+                None => attributes.remove(&attribute),
+            };
+        }
+        let attributes = attributes.into_iter().collect();
+        fits(Document { id: document.id.clone(), attributes })
+    }
+
+    fn names_no_vector(&self, changes: &[(AttributeName, Raw)]) -> Result<(), WriteError> {
+        let attributes = changes.iter().filter_map(|(name, _)| self.schema.attributes.get(name));
+        let mut types = attributes.map(|attribute| attribute.value_type);
+        if types.any(Type::is_vector) {
+            return Err(InvalidWrite::PatchedVector.into());
+        }
+        Ok(())
+    }
+}
+
+/// What the document that is there must satisfy.
+struct Condition<'a> {
+    schema: &'a Schema,
+    predicate: Option<&'a Predicate>,
+    /// Resolved, if it does not depend on what is written.
+    fixed: Option<Filter>,
+}
+
+/// A condition for one write; `None` is no condition.
+type Given<'a> = Option<Cow<'a, Filter>>;
+
+impl<'a> Condition<'a> {
+    /// # Errors
+    ///
+    /// If it does not fit the schema whatever is written.
+    fn new(predicate: Option<&'a Predicate>, schema: &'a Schema) -> Result<Self, WriteError> {
+        let predicate = predicate.filter(|_| !planted::is(Bug::ConditionIgnored));
+        let fixed = predicate.filter(|predicate| !predicate.mentions_new());
+        let fixed = fixed.map(|predicate| Filter::resolve(predicate, schema)).transpose()?;
+        Ok(Self { schema, predicate, fixed })
+    }
+
+    /// The condition for a document to be written; for a delete there is none.
+    fn given(&self, raw: Option<&RawDocument>) -> Result<Given<'_>, WriteError> {
+        let Some(predicate) = self.predicate else { return Ok(None) };
+        if let Some(fixed) = &self.fixed {
+            return Ok(Some(Cow::Borrowed(fixed)));
+        }
+        let new = |name: &str| raw.map_or(Raw::Null, |raw| new_value(raw, name));
+        Ok(Some(Cow::Owned(Filter::resolve(&predicate.with_new(&new), self.schema)?)))
+    }
+}
+
+fn holds(given: &Given<'_>, there: &Document) -> bool {
+    given.as_ref().is_none_or(|filter| filter.matches(there))
+}
+
+/// What a write is about to put under a name.
+fn new_value(raw: &RawDocument, name: &str) -> Raw {
+    if name == "id" {
+        return raw.id.clone();
+    }
+    let value = raw.attributes.iter().find(|(attribute, _)| attribute.as_str() == name);
+    value.map_or(Raw::Null, |(_, value)| value.clone())
+}
+
+fn cast(raw: &Raw, id_type: Option<IdType>) -> Result<Id, InvalidWrite> {
+    let id_type = id_type.expect("S2: whoever sends an id settles the kind of ids");
+    cast_id(raw, id_type)
+}
+
+fn fits(document: Document) -> Result<Document, WriteError> {
+    let most = limits::DOCUMENT_BYTES_MAX;
+    if document.logical_bytes() > most as u64 {
+        return Err(InvalidWrite::DocumentTooLarge { most }.into());
+    }
+    Ok(document)
+}
+
+fn logical_bytes(operation: &Operation) -> u64 {
+    match operation {
+        Operation::Put(document) => document.logical_bytes(),
+        Operation::Delete(_) => 8,
+    }
+}

@@ -1,0 +1,163 @@
+//! Finds the documents that the filters of a write match, at one snapshot.
+//!
+//! # Story
+//!
+//! 1. **Deletes** ([`Query`]): the ids that `delete_by_filter` matches, one more than may be removed.
+//! 2. **Patches** ([`Query`]): the documents that `patch_by_filter` matches, one more than may be
+//!    changed.
+//!
+//! A field that is not there is passed over. Nothing is changed; the rounds are those of the queries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::host::Host;
+use crate::base::limits;
+use crate::base::time::Timestamp;
+use crate::base::value::Document;
+use crate::index::predicate::Predicate;
+use crate::machine::request::Reply;
+use crate::machine::{Machine, Step};
+use crate::namespace::matched::{Matched, Matches};
+use crate::namespace::request::{
+    Answer, AnswerRow, Consistency, Found, Include, QueryError, QueryRequest, Rank, Want,
+    WriteRequest,
+};
+use crate::namespace::snapshot::Snapshot;
+use crate::ops::query::Query;
+
+/// What is matched, on its way. See the [module](self) for its story.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Matching {
+    find: Find,
+    state: State,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum State {
+    Deletes(Query),
+    Patches(Query),
+}
+
+/// What is known from beginning to end.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Find {
+    snapshot: Arc<Snapshot>,
+    /// The filter of the patches, if there is one.
+    patches: Option<Predicate>,
+    host: Host,
+    deadline: Timestamp,
+    matched: Matched,
+}
+
+impl Matching {
+    /// Begins to find what the filters of a request match.
+    pub fn start(
+        now: Timestamp,
+        snapshot: Arc<Snapshot>,
+        request: &WriteRequest,
+        host: Host,
+        deadline: Timestamp,
+    ) -> Step<Self> {
+        let at = (snapshot.head.incarnation, snapshot.live().log.committed);
+        let patches = request.patch_by_filter.as_ref().map(|(by_filter, _)| &by_filter.filter);
+        let matched = Matched { at, ..Matched::default() };
+        let find = Find { snapshot, patches: patches.cloned(), host, deadline, matched };
+        match &request.delete_by_filter {
+            Some(by_filter) => {
+                let most = limits::DELETE_BY_FILTER_MAX;
+                let query = find.query(now, &by_filter.filter, most, Include::Nothing);
+                find.deletes(now, query)
+            }
+            None => find.find_patches(now),
+        }
+    }
+}
+
+impl Find {
+    /// Asks for the documents that a filter matches, and for one more than there may be.
+    fn query(
+        &self,
+        now: Timestamp,
+        filter: &Predicate,
+        most: usize,
+        include: Include,
+    ) -> Step<Query> {
+        let want = Want::rows(Rank::By(Vec::new()), most + 1, include);
+        let filter = Some(filter.clone());
+        let request = QueryRequest { filter, want, consistency: Consistency::Strong };
+        Query::start(now, self.snapshot.clone(), &request, self.host, self.deadline)
+    }
+
+    fn deletes(mut self, now: Timestamp, step: Step<Query>) -> Step<Matching> {
+        match step {
+            Step::Wait(query, round) => {
+                Step::Wait(Matching { find: self, state: State::Deletes(query) }, round)
+            }
+            Step::Done(Ok(answer)) => {
+                self.matched.deletes = self.matches(answer, limits::DELETE_BY_FILTER_MAX);
+                self.find_patches(now)
+            }
+            Step::Done(Err(error)) => Step::Done(Err(error)),
+        }
+    }
+
+    fn find_patches(self, now: Timestamp) -> Step<Matching> {
+        let Some(filter) = &self.patches else { return Step::Done(Ok(self.matched)) };
+        let query = self.query(now, filter, limits::PATCH_BY_FILTER_MAX, Include::All);
+        self.patches(query)
+    }
+
+    fn patches(mut self, step: Step<Query>) -> Step<Matching> {
+        match step {
+            Step::Wait(query, round) => {
+                Step::Wait(Matching { find: self, state: State::Patches(query) }, round)
+            }
+            Step::Done(Ok(answer)) => {
+                self.matched.patches = self.matches(answer, limits::PATCH_BY_FILTER_MAX);
+                Step::Done(Ok(self.matched))
+            }
+            Step::Done(Err(error)) => Step::Done(Err(error)),
+        }
+    }
+
+    fn matches(&self, answer: Answer, most: usize) -> Matches {
+        let Found::Rows(mut rows) = answer.found else { unreachable!("rows were asked for") };
+        let more = rows.len() > most;
+        rows.truncate(most);
+        let documents = rows.into_iter().map(|row| self.document(row));
+        let documents: BTreeMap<_, _> = documents.map(|d| (d.id.clone(), d)).collect();
+        assert!(documents.len() <= most, "C7: no more than may be changed at once");
+        Matches { documents, more }
+    }
+
+    /// A row as a document: names are numbers again.
+    fn document(&self, row: AnswerRow) -> Document {
+        let attributes = &self.snapshot.live().schema.attributes;
+        let numbered = |(name, value)| {
+            let attribute =
+                attributes.get(&name).expect("an answer shows attributes of the schema");
+            (attribute.id, value)
+        };
+        let mut attributes: Vec<_> = row.attributes.into_iter().map(numbered).collect();
+        attributes.sort_unstable_by_key(|(attribute, _)| *attribute);
+        Document { id: row.id, attributes }
+    }
+}
+
+impl Machine for Matching {
+    type Output = Result<Matched, QueryError>;
+
+    fn step(self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
+        match self.state {
+            State::Deletes(query) => self.find.deletes(now, query.step(now, replies)),
+            State::Patches(query) => self.find.patches(query.step(now, replies)),
+        }
+    }
+
+    fn is_heavy(&self) -> bool {
+        match &self.state {
+            State::Deletes(query) | State::Patches(query) => query.is_heavy(),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What explorations and hunts print, and whether they went well.
+//!
+//! How many worlds an exploration has is on record in `arena/worlds.txt`. If it has another number, it
+//! explores something else than it did: that fails, until somebody has said why and put the new
+//! number on record.
+
+use sana_engine::base::planted::{self, Bug};
+
+use crate::arena::Setup;
+use crate::arena::setup;
+use crate::explore::{self, Bounds, Exploration, Failure};
+use crate::marks::Mark;
+use crate::mutants::{self, Catch, Effort, Hunt};
+use crate::stopwatch::Stopwatch;
+
+/// How an exploration is looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// With tighter bounds.
+    pub is_small: bool,
+    /// Up to this many worlds.
+    pub worlds: usize,
+    /// On so many threads.
+    pub threads: usize,
+    /// With this bug planted.
+    pub planted: Option<String>,
+}
+
+/// The worlds of each exploration.
+const ON_RECORD: &str = include_str!("arena/worlds.txt");
+/// Of an exploration that is longer than this, in seconds, one hears in between.
+const PATIENCE: f64 = 5.0;
+
+/// Explores the worlds of this name, or `all`. Whether nothing was wrong.
+pub fn explore(name: &str, look: &Look) -> bool {
+    let names = setup::NAMES.into_iter().filter(|one| name == "all" || name == *one);
+    let names: Vec<_> = names.collect();
+    if names.is_empty() {
+        println!("there is no exploration '{name}'; there are: {}", setup::NAMES.join(", "));
+        return false;
+    }
+    if !plant(look) {
+        return false;
+    }
+    let good: Vec<bool> = names.into_iter().map(|name| explore_one(name, look)).collect();
+    good.into_iter().all(|good| good)
+}
+
+/// Tells one way of an exploration. Whether nothing was wrong on it.
+pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
+    let Some(setup) = setup::named(name, look.is_small) else {
+        println!("there is no exploration '{name}'; there are: {}", setup::NAMES.join(", "));
+        return false;
+    };
+    if !plant(look) {
+        return false;
+    }
+    let (story, broken) = explore::replay(&setup.begin(), way);
+    for (n, line) in story.iter().enumerate() {
+        println!("{:>4} {line}", n + 1);
+    }
+    if let Some(broken) = &broken {
+        println!("{broken}");
+    }
+    broken.is_none()
+}
+
+/// Plants the bug that is to be planted. False if there is none of that name.
+fn plant(look: &Look) -> bool {
+    let Some(name) = &look.planted else { return true };
+    let bug = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == *name);
+    if bug.is_none() {
+        println!("there is no planted bug '{name}': `sana-sim mutants` names them all");
+    }
+    planted::choose(bug);
+    bug.is_some()
+}
+
+fn explore_one(name: &str, look: &Look) -> bool {
+    let setup = setup::named(name, look.is_small).expect("it is in the list of names");
+    // A bug is planted in one thread only.
+    let threads = if look.planted.is_some() { 1 } else { look.threads };
+    let bounds = Bounds { worlds: look.worlds, threads };
+    let watch = Stopwatch::start();
+    let mut told = 0.0;
+    let exploration = explore::explore(&setup.clone().begin(), bounds, |so_far, front| {
+        let seconds = watch.seconds();
+        if seconds > told + PATIENCE {
+            told = seconds;
+            let Exploration { states, depth, .. } = so_far;
+            let speed = *states as f64 / seconds;
+            eprintln!(
+                "  depth {depth}: {states} worlds, {front} at the front, {speed:.0} worlds/s, {seconds:.0} s"
+            );
+        }
+    });
+    let small = if look.is_small { " --small" } else { "" };
+    let Exploration { states, transitions, depth, ends, .. } = exploration;
+    let record =
+        format!("{name}{small}: {states} worlds, {transitions} events, {ends} ends, depth {depth}");
+    println!("{record}, {:.1} s", watch.seconds());
+    if let Some(Failure { way, .. }) = &exploration.failure {
+        tell(name, look, way);
+        let way = way.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let bug = look.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
+        println!("cargo run --release -p sana-sim -- explore {name}{small}{bug} --way {way}");
+        return false;
+    }
+    has_seen_enough(&setup, &exploration) && is_on_record(&record, look)
+}
+
+/// Whether it came to an end, and came across what it is about.
+fn has_seen_enough(setup: &Setup, exploration: &Exploration) -> bool {
+    let Exploration { marks, is_cut, .. } = *exploration;
+    println!("  came across: {:?}", Mark::of(marks));
+    let missed = setup.sometimes.iter().filter(|mark| marks & mark.bit() == 0);
+    let missed: Vec<&Mark> = missed.collect();
+    if !missed.is_empty() {
+        println!("  MISSED: {missed:?}: it proves nothing about them");
+    }
+    if is_cut {
+        println!("  NOT exhausted");
+    }
+    missed.is_empty() && !is_cut
+}
+
+/// Whether there are as many worlds as there were.
+fn is_on_record(record: &str, look: &Look) -> bool {
+    if look.planted.is_some() || ON_RECORD.lines().any(|line| line == record) {
+        return true;
+    }
+    let name = record.split(':').next().unwrap_or_default();
+    let before = ON_RECORD.lines().find(|line| line.split(':').next() == Some(name));
+    println!("  NOT ON RECORD: {record}");
+    println!("    the record is: {}", before.unwrap_or("none"));
+    println!("    if you know why it changed, say so and put the new line into arena/worlds.txt");
+    false
+}
+
+/// Hunts planted bugs whose names contain this. Whether each was found.
+pub fn hunt(name: &str, effort: Effort) -> bool {
+    let watch = Stopwatch::start();
+    let bugs = Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(name));
+    let bugs: Vec<Bug> = bugs.collect();
+    println!("|   # | bug | oracle | found by | events | worlds | seeds | seconds |");
+    println!("|----:|-----|--------|----------|-------:|-------:|------:|--------:|");
+    let mut missed = Vec::new();
+    mutants::hunt_all(&bugs, effort, |hunt| {
+        let Hunt { bug, catch, worlds, seeds, seconds } = hunt;
+        let (by, oracle, events) = match catch {
+            Some(Catch { by, oracle, events }) => {
+                let events = events.map_or(String::new(), |events| events.to_string());
+                (by.as_str(), oracle.number(), events)
+            }
+            None => ("**nobody**", "", String::new()),
+        };
+        println!(
+            "| {:>3} | {bug:?} | {oracle} | {by} | {events} | {worlds} | {seeds} | {seconds:.1} |",
+            *bug as u8
+        );
+        if catch.is_none() {
+            missed.push(*bug);
+        }
+    });
+    let found = bugs.len() - missed.len();
+    println!("{found} of {} found in {:.0} s", bugs.len(), watch.seconds());
+    if !missed.is_empty() {
+        println!("not found: {missed:?}");
+    }
+    missed.is_empty() && !bugs.is_empty()
+}

@@ -1,0 +1,103 @@
+//! A map from fingerprints: a table with open addressing, for a fingerprint is its own hash.
+
+use crate::digest::Digest;
+
+/// A map from fingerprints to values.
+#[derive(Clone, Debug)]
+pub struct Table<V> {
+    keys: Vec<Digest>,
+    values: Vec<V>,
+    count: usize,
+}
+
+impl<V: Default> Table<V> {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::with_slots(1 << 12)
+    }
+
+    fn with_slots(slots: usize) -> Self {
+        let values = std::iter::repeat_with(V::default).take(slots).collect();
+        Self { keys: vec![0; slots], values, count: 0 }
+    }
+
+    /// How many fingerprints it has.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it has none.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The value of a fingerprint, if it has one.
+    pub fn get(&self, key: Digest) -> Option<&V> {
+        let slot = self.slot(key.max(1));
+        (self.keys[slot] != 0).then(|| &self.values[slot])
+    }
+
+    /// The value of a fingerprint, a default one if it had none, and whether it had none.
+    pub fn entry(&mut self, key: Digest) -> (&mut V, bool) {
+        // Zero marks an empty slot. A fingerprint that is zero passes for the one beside it.
+        let key = key.max(1);
+        if self.count * 8 > self.keys.len() * 5 {
+            self.grow();
+        }
+        let slot = self.slot(key);
+        let is_new = self.keys[slot] == 0;
+        self.keys[slot] = key;
+        self.count += usize::from(is_new);
+        (&mut self.values[slot], is_new)
+    }
+
+    fn grow(&mut self) {
+        let bigger = Self::with_slots(self.keys.len() * 2);
+        let before = std::mem::replace(self, bigger);
+        self.count = before.count;
+        for (key, value) in before.keys.into_iter().zip(before.values) {
+            if key != 0 {
+                let slot = self.slot(key);
+                self.keys[slot] = key;
+                self.values[slot] = value;
+            }
+        }
+    }
+
+    /// Where this fingerprint is, or belongs.
+    fn slot(&self, key: Digest) -> usize {
+        let mask = self.keys.len() - 1;
+        let mut slot = key as usize & mask;
+        while self.keys[slot] != 0 && self.keys[slot] != key {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+}
+
+impl<V: Default> Default for Table<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest;
+
+    #[test]
+    fn what_was_put_in_is_found_again() {
+        let mut table = Table::<u64>::new();
+        for pass in 0..2 {
+            for n in 0_u64..200_000 {
+                let (value, is_new) = table.entry(digest::of(&n));
+                assert_eq!((is_new, *value), (pass == 0, n * pass));
+                *value = n;
+            }
+            assert_eq!(table.get(digest::of(&7_u64)), Some(&7));
+            assert_eq!(table.get(digest::of(&200_000_u64)), None);
+        }
+        assert_eq!(table.len(), 200_000);
+    }
+}
