@@ -39,26 +39,25 @@ const WAIT_MAX: Duration = Duration::from_millis(800);
 const AGGREGATION_SLOTS: u32 = 4;
 
 /// How many slots a query takes.
-pub(super) const fn weight(request: &QueryRequest) -> u32 {
-    match request.want {
-        Want::Aggregates(_) => AGGREGATION_SLOTS,
-        Want::Rows { .. } => 1,
+pub(super) fn weight(request: &QueryRequest) -> u32 {
+    let one = |want: &Want| match want {
+        Want::Aggregates(_) | Want::Groups { .. } => AGGREGATION_SLOTS,
+        Want::Rows { .. } | Want::Several { .. } => 1,
+    };
+    match &request.want {
+        Want::Several { searches, .. } => searches.iter().map(|search| one(&search.want)).sum(),
+        want => one(want),
     }
 }
 
 impl Slots {
-    /// Takes slots, once they are free.
+    /// Takes slots, once they are free. Who wants more than there are takes all.
     ///
     /// # Errors
     ///
-    /// 429 if they were not in time, or are more than there are.
+    /// 429 if they were not in time.
     pub(super) async fn take(&self, name: &NamespaceName, slots: u32) -> Result<Taken, Failure> {
-        if slots > SLOTS {
-            return Err(Failure::meaning(format!(
-                "💔 multi-query exceeds per-namespace concurrency budget: requires {slots} \
-                 permits, max is {SLOTS}"
-            )));
-        }
+        let slots = slots.min(SLOTS);
         let semaphore = {
             let mut namespaces = locked(&self.namespaces);
             let new = || Arc::new(Semaphore::new(SLOTS as usize));
@@ -126,7 +125,15 @@ mod tests {
         let a = name("a");
         let (taken, ()) = tokio::join!(slots.take(&a, 4), waiting);
         assert!(taken.is_ok(), "slots that become free in time are taken");
-        assert_eq!(slots.take(&name("a"), 17).await.unwrap_err().status.as_u16(), 400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_wants_more_slots_than_there_are_takes_all() {
+        let slots = Slots::default();
+        let all = slots.take(&name("a"), SLOTS * 4).await.unwrap();
+        assert!(slots.take(&name("a"), 1).await.is_err());
+        drop(all);
+        assert!(slots.take(&name("a"), 1).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
