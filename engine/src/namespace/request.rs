@@ -172,9 +172,7 @@ pub enum WriteError {
     #[error(transparent)]
     Filter(#[from] InvalidQuery),
     /// A filter took more time than a write may. Nothing was written; filter for less.
-    #[error(
-        "the filter takes more time than a write may; nothing was written, filter for less"
-    )]
+    #[error("the filter takes more time than a write may; nothing was written, filter for less")]
     TooMuch,
     /// Indexing is too far behind. Nothing was written; send the same again later.
     #[error(
