@@ -114,6 +114,10 @@ impl<T> Shared<T> {
 
 impl<T: Clone> Shared<T> {
     /// Changes the value for this holder only.
+    ///
+    /// # Panics
+    ///
+    /// Never: what is changed was just made its own.
     pub fn change<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
         if Arc::get_mut(&mut self.0).is_none() {
             *self = Self::new(self.0.value.clone());

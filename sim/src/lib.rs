@@ -21,6 +21,11 @@
 //! | [`table`]    | What is known of a fingerprint?                                          |
 //! | [`words`]    | How is it told?                                                          |
 
+#![expect(
+    clippy::mutable_key_type,
+    reason = "a shared value takes its fingerprint late, and it is the same whenever it is taken"
+)]
+
 pub mod arena;
 pub mod choices;
 pub mod deed;

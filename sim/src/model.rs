@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sana_engine::base::limits;
 use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::{Float, Id, Raw, Scalar, Value, Vector};
-use sana_engine::namespace::request::{Create, RawDocument, WriteRequest};
+use sana_engine::namespace::request::{ByFilter, Create, Predicate, WriteRequest};
 
 use crate::digest::Shared;
 
@@ -94,24 +94,7 @@ impl State {
             None if creates => Documents::new(),
             None => return (self.clone(), Effect::NoNamespace),
         };
-        let mut patched = 0;
-        for raw in request.upserts.iter().flatten() {
-            documents.insert(id(&raw.id), Arc::new(changed(&Attributes::new(), raw)));
-        }
-        for raw in request.patches.iter().flatten() {
-            if let Some(document) = documents.get_mut(&id(&raw.id)) {
-                *document = Arc::new(changed(document, raw));
-                patched += 1;
-            }
-        }
-        for raw in request.deletes.iter().flatten() {
-            documents.remove(&id(raw));
-        }
-        let effect = Effect::Written(
-            request.upserts.as_ref().map(|all| all.len() as u64),
-            request.patches.as_ref().map(|_| patched),
-            request.deletes.as_ref().map(|all| all.len() as u64),
-        );
+        let effect = written(&mut documents, request);
         let mut keys = self.keys.clone();
         if let Some(key) = &request.idempotency {
             keys.insert(key.key.clone(), (key.fingerprint, effect.clone()));
@@ -134,9 +117,68 @@ impl Change {
     }
 }
 
-fn changed(before: &Attributes, raw: &RawDocument) -> Attributes {
+/// Does what a request says to documents, and counts.
+fn written(documents: &mut Documents, request: &WriteRequest) -> Effect {
+    let (mut upserted, mut patched, mut deleted) = (0, 0, 0);
+    let before = documents.clone();
+    let matching = |by: &ByFilter| -> Vec<Id> {
+        let all = before.iter().filter(|(id, there)| search::holds(&by.filter, id, there));
+        all.map(|(id, _)| id.clone()).collect()
+    };
+    if let Some(by) = &request.delete_by_filter {
+        deleted += matching(by).iter().filter(|id| documents.remove(*id).is_some()).count();
+    }
+    if let Some((by, changes)) = &request.patch_by_filter {
+        for id in matching(by) {
+            if let Some(there) = documents.get_mut(&id) {
+                *there = Arc::new(changed(there, changes));
+                patched += 1;
+            }
+        }
+    }
+    let may = |condition: &Option<Predicate>, id: &Id, there: &Attributes, new| {
+        condition.as_ref().is_none_or(|condition| search::satisfies(condition, id, there, new))
+    };
+    for raw in request.upserts.iter().flatten() {
+        let id = id(&raw.id);
+        let there = documents.get(&id);
+        if there.is_none_or(|there| may(&request.upsert_condition, &id, there, Some(raw))) {
+            documents.insert(id, Arc::new(changed(&Attributes::new(), &raw.attributes)));
+            upserted += 1;
+        }
+    }
+    for raw in request.patches.iter().flatten() {
+        let id = id(&raw.id);
+        if let Some(there) = documents.get_mut(&id)
+            && may(&request.patch_condition, &id, there, Some(raw))
+        {
+            *there = Arc::new(changed(there, &raw.attributes));
+            patched += 1;
+        }
+    }
+    for raw in request.deletes.iter().flatten() {
+        // Without a condition nobody looks whether there is a document.
+        let id = id(raw);
+        let goes = match (&request.delete_condition, documents.get(&id)) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (condition, Some(there)) => may(condition, &id, there, None),
+        };
+        if goes {
+            documents.remove(&id);
+            deleted += 1;
+        }
+    }
+    Effect::Written(
+        request.upserts.as_ref().map(|_| upserted),
+        (request.patches.is_some() || request.patch_by_filter.is_some()).then_some(patched),
+        (request.deletes.is_some() || request.delete_by_filter.is_some()).then_some(deleted as u64),
+    )
+}
+
+fn changed(before: &Attributes, changes: &[(AttributeName, Raw)]) -> Attributes {
     let mut attributes = before.clone();
-    for (name, raw) in &raw.attributes {
+    for (name, raw) in changes {
         match value(raw) {
             Some(value) => attributes.insert(name.clone(), value),
             None => attributes.remove(name),
@@ -206,11 +248,50 @@ pub fn component(number: f32) -> Raw {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sana_engine::namespace::request::Idempotency;
+    use sana_engine::namespace::request::{Idempotency, Operator, RawDocument};
 
     fn upsert(id: i128, n: i128) -> RawDocument {
         let name = AttributeName::parse("n").unwrap();
         RawDocument { id: Raw::Integer(id), attributes: vec![(name, Raw::Integer(n))] }
+    }
+
+    #[test]
+    fn a_condition_looks_at_what_is_there_and_a_filter_at_what_was() {
+        let newer = Predicate::CompareNew {
+            attribute: "n".into(),
+            operator: Operator::Lt,
+            new: "n".into(),
+        };
+        let two = Predicate::Compare {
+            attribute: "n".into(),
+            operator: Operator::Eq,
+            operand: Raw::Integer(2),
+        };
+        let write =
+            |request: WriteRequest, state: &State| state.after(&Change::Write(Arc::new(request)));
+        let upserts = Some(vec![upsert(1, 2), upsert(2, 5)]);
+        let put = WriteRequest { upserts, ..WriteRequest::default() };
+        let (state, _) = write(put.clone(), &State::default());
+        let older = WriteRequest {
+            upserts: Some(vec![upsert(1, 1), upsert(2, 6), upsert(3, 1)]),
+            upsert_condition: Some(newer),
+            ..WriteRequest::default()
+        };
+        let (state, effect) = write(older, &state);
+        assert_eq!(effect, Effect::Written(Some(2), None, None));
+        let filter = ByFilter { filter: two, allows_partial: false };
+        let changes = upsert(1, 9).attributes;
+        let both = WriteRequest {
+            patch_by_filter: Some((filter.clone(), changes)),
+            patches: Some(vec![upsert(3, 2)]),
+            ..WriteRequest::default()
+        };
+        let (state, effect) = write(both, &state);
+        assert_eq!(effect, Effect::Written(None, Some(2), None));
+        let gone = WriteRequest { delete_by_filter: Some(filter), ..WriteRequest::default() };
+        let (state, effect) = write(gone, &state);
+        assert_eq!(effect, Effect::Written(None, None, Some(1)));
+        assert_eq!(state.contents.unwrap().len(), 2);
     }
 
     #[test]

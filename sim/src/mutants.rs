@@ -172,6 +172,7 @@ const fn likely(bug: Bug) -> Option<&'static str> {
         | Bug::FloorIsIgnored
         | Bug::SweepWithoutFloor => "collect",
         Bug::NotDecidedAgain => "retry",
+        Bug::ConditionIgnored | Bug::MatchesStayOld => "condition",
         Bug::DeadRowsAreFound
         | Bug::FlushForgetsKeys
         | Bug::KeysInLogOnly

@@ -9,7 +9,7 @@ use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::{Id, Raw, Scalar, Value};
 use sana_engine::namespace::request::{
     Aggregate, AnswerRow, Direction, Figure, Found, Include, Operator, OrderKey, Predicate,
-    QueryRequest, Rank, Want,
+    QueryRequest, Rank, RawDocument, Want,
 };
 
 use crate::model::{self, Attributes, Documents};
@@ -115,11 +115,40 @@ fn squared(value: Option<&Value>, to: &Raw) -> f32 {
     }
 }
 
-fn holds(filter: &Predicate, id: &Id, attributes: &Attributes) -> bool {
+/// Whether a document satisfies a filter that mentions no new values.
+///
+/// # Panics
+///
+/// If it mentions some, or anything that the workload does not ask.
+pub fn holds(filter: &Predicate, id: &Id, attributes: &Attributes) -> bool {
+    satisfies(filter, id, attributes, None)
+}
+
+/// Whether a document satisfies the condition of a write of these new values.
+///
+/// # Panics
+///
+/// If it mentions new values and there are none, or anything that the workload does not ask.
+pub fn satisfies(
+    filter: &Predicate,
+    id: &Id,
+    attributes: &Attributes,
+    new: Option<&RawDocument>,
+) -> bool {
     match filter {
-        Predicate::And(all) => all.iter().all(|one| holds(one, id, attributes)),
-        Predicate::Or(all) => all.iter().any(|one| holds(one, id, attributes)),
-        Predicate::Not(one) => !holds(one, id, attributes),
+        Predicate::And(all) => all.iter().all(|one| satisfies(one, id, attributes, new)),
+        Predicate::Or(all) => all.iter().any(|one| satisfies(one, id, attributes, new)),
+        Predicate::Not(one) => !satisfies(one, id, attributes, new),
+        Predicate::CompareNew { attribute, operator, new: name } => {
+            let new = new.expect("only writes of documents have new values");
+            let value = new.attributes.iter().find(|(attribute, _)| attribute.as_str() == name);
+            let operand = value.map_or(&Raw::Null, |(_, raw)| raw);
+            let orders =
+                matches!(operator, Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte);
+            let name = AttributeName::parse(attribute).expect("the workload's names are good");
+            let can_hold = !orders || *operand != Raw::Null;
+            can_hold && compares(attributes.get(&name), *operator, operand)
+        }
         Predicate::Compare { attribute, operator, operand } if attribute == "id" => {
             let among = |operand: &Raw| match operand {
                 Raw::List(all) => all.iter().any(|raw| model::id(raw) == *id),

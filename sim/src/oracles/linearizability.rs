@@ -73,6 +73,10 @@ struct Reading {
     was: BTreeMap<OpId, BTreeSet<Shared<State>>>,
 }
 
+/// A request that takes effect, and what it comes to; none if an empty namespace begins. Then the
+/// state that is come to.
+type Happening = (Option<(OpId, Effect)>, Shared<State>);
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ending {
     Answered,
@@ -451,12 +455,8 @@ impl Reading {
     }
 
     /// What happens, one after the other, by a change of the store that carries this.
-    fn carrying(
-        &self,
-        carried: Carried<'_>,
-        open: &BTreeMap<OpId, Change>,
-    ) -> Vec<(Option<(OpId, Effect)>, Shared<State>)> {
-        let mut steps: Vec<(Option<(OpId, Effect)>, Shared<State>)> = Vec::new();
+    fn carrying(&self, carried: Carried<'_>, open: &BTreeMap<OpId, Change>) -> Vec<Happening> {
+        let mut steps: Vec<Happening> = Vec::new();
         match carried {
             Carried::Requests(ops) => {
                 for op in ops.iter().filter(|op| !self.done.contains_key(*op)) {
