@@ -39,7 +39,11 @@ pub fn explore(name: &str, look: &Look) -> bool {
         println!("there is no exploration '{name}'; there are: {}", setup::NAMES.join(", "));
         return false;
     }
-    plant(look) && names.into_iter().fold(true, |good, name| explore_one(name, look) && good)
+    if !plant(look) {
+        return false;
+    }
+    let good: Vec<bool> = names.into_iter().map(|name| explore_one(name, look)).collect();
+    good.into_iter().all(|good| good)
 }
 
 /// Tells one way of an exploration. Whether nothing was wrong on it.

@@ -120,7 +120,8 @@ impl Band {
         }
     }
 
-    fn add(&mut self, other: Self) {
+    /// Adds those of another band.
+    pub fn add(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.activations.add(&other.activations);
         self.events += other.events;

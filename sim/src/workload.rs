@@ -9,8 +9,8 @@ use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::{Raw, ScalarType, Type};
 use sana_engine::format::schema::Metric;
 use sana_engine::namespace::request::{
-    Aggregate, AttributeRequest, Consistency, Create, Direction, Idempotency, Include, Operator,
-    OrderKey, Predicate, QueryRequest, Rank, RawDocument, Want, WriteRequest,
+    Aggregate, AttributeRequest, ByFilter, Consistency, Create, Direction, Idempotency, Include,
+    Operator, OrderKey, Predicate, QueryRequest, Rank, RawDocument, Want, WriteRequest,
 };
 
 use crate::choices::{Choices, Site};
@@ -40,6 +40,10 @@ pub struct Mix {
     pub removals: u32,
     /// Of a thousand writes, those under an idempotency key.
     pub keyed: u32,
+    /// Of a thousand writes, those under conditions.
+    pub conditional: u32,
+    /// Of a thousand writes, those of what a filter matches.
+    pub by_filter: u32,
     /// Of a thousand queries, those content with a stale answer.
     pub stale: u32,
     /// Of a thousand documents, those with a long text.
@@ -58,6 +62,8 @@ impl Mix {
             queries: pick(&[20, 60]),
             removals: pick(&[0, 0, 1, 4]),
             keyed: pick(&[0, 300, 1_000]),
+            conditional: pick(&[0, 0, 300]),
+            by_filter: pick(&[0, 0, 150]),
             stale: pick(&[0, 200]),
             large: pick(&[0, 0, 0, 100]),
             large_bytes: pick(&[70_000, 400_000]) as usize,
@@ -85,6 +91,10 @@ impl Mix {
         ids.dedup();
         let mut request = WriteRequest { schema: schema(), ..WriteRequest::default() };
         request.metric = Some(Metric::EuclideanSquared);
+        if choices.chance(Site::Workload, self.by_filter) {
+            self.write_by_filter(choices, unique, &mut request);
+            ids.clear();
+        }
         for id in ids {
             let raw = Raw::Integer(id.into());
             match choices.choose(Site::Workload, 10) {
@@ -101,6 +111,11 @@ impl Mix {
                 _ => request.deletes.get_or_insert_default().push(raw),
             }
         }
+        if choices.chance(Site::Workload, self.conditional) {
+            request.upsert_condition = Some(self.condition(choices));
+            request.patch_condition = Some(self.condition(choices));
+            request.delete_condition = Some(self.filter(choices, 1));
+        }
         if choices.chance(Site::Workload, 20) {
             request.create = Create::Never;
         }
@@ -111,6 +126,33 @@ impl Mix {
             request.idempotency = Some(Idempotency { key, fingerprint: unique.into() });
         }
         request
+    }
+
+    /// Removes or changes what a filter matches, or both.
+    fn write_by_filter(&self, choices: &mut Choices, unique: u64, request: &mut WriteRequest) {
+        let by = |choices: &mut Choices| {
+            let filter = self.filter(choices, 1);
+            ByFilter { filter, allows_partial: choices.chance(Site::Workload, 500) }
+        };
+        let which = choices.choose(Site::Workload, 5);
+        if which != 0 {
+            let changes = self.attributes(choices, unique, false);
+            request.patch_by_filter = Some((by(choices), changes));
+        }
+        if which < 2 {
+            request.delete_by_filter = Some(by(choices));
+        }
+    }
+
+    /// What the document that is there must satisfy: now and then that it is older.
+    fn condition(&self, choices: &mut Choices) -> Predicate {
+        if choices.chance(Site::Workload, 500) {
+            return self.filter(choices, 1);
+        }
+        let operators = [Operator::Lt, Operator::Lt, Operator::Gte, Operator::NotEq];
+        let operator = operators[choices.choose(Site::Workload, operators.len())];
+        let attribute = if operator == Operator::NotEq { "text" } else { "n" };
+        Predicate::CompareNew { attribute: attribute.into(), operator, new: attribute.into() }
     }
 
     fn attributes(

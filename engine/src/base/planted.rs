@@ -55,6 +55,8 @@ pub enum Bug {
     DeadRowsAreFound = 45,
     /// Orphans are deleted though work in flight may still publish them.
     OrphansAboveFloor = 51,
+    /// A node that has collected trash once does not do so again.
+    CollectorRunsOnce = 55,
     /// Orphans are looked for on the first page of a listing.
     OnePageOfGarbage = 56,
     /// A patch looks at the index and not at the overlay.
@@ -93,8 +95,8 @@ pub enum Bug {
     KeysInLogOnly = 116,
     /// What a held, outdated head refuses is refused without looking.
     StaleRefusal = 122,
-    /// The limit of unindexed bytes is kept at the head held, not at the one that is replaced.
-    LimitOfHeldHead = 123,
+    /// A log that stays small is never flushed, however old.
+    SmallLogsAreLeft = 123,
     /// H2: orphans are deleted before the floor is raised.
     SweepWithoutFloor = 124,
     /// H8: idempotency keys do not survive a merge.
@@ -129,11 +131,13 @@ pub enum Bug {
     UnknownDeletionIsDone = 139,
     /// A deletion that was overtaken deletes what came after.
     DeletionGoesIntoNextLife = 140,
+    /// The limit of unindexed bytes is kept at the head held, not at the one that is replaced.
+    LimitOfHeldHead = 141,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 63] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -158,6 +162,7 @@ impl Bug {
         Self::IndexedBytesJump,
         Self::DeadRowsAreFound,
         Self::OrphansAboveFloor,
+        Self::CollectorRunsOnce,
         Self::OnePageOfGarbage,
         Self::OverlayIsNotLookedUp,
         Self::NotDecidedAgain,
@@ -177,7 +182,7 @@ impl Bug {
         Self::UnknownIsMissed,
         Self::KeysInLogOnly,
         Self::StaleRefusal,
-        Self::LimitOfHeldHead,
+        Self::SmallLogsAreLeft,
         Self::SweepWithoutFloor,
         Self::MergeForgetsKeys,
         Self::FloorFallsAtRebirth,
@@ -195,6 +200,7 @@ impl Bug {
         Self::AbsorbForgetsNewer,
         Self::UnknownDeletionIsDone,
         Self::DeletionGoesIntoNextLife,
+        Self::LimitOfHeldHead,
     ];
 }
 

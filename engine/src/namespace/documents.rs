@@ -290,9 +290,9 @@ mod tests {
     }
 
     /// Only if the document's `a` is smaller than the new one.
-    fn newer() -> Option<Predicate> {
+    fn newer() -> Predicate {
         let (attribute, new) = ("a".to_owned(), "a".to_owned());
-        Some(Predicate::CompareNew { attribute, operator: Operator::Lt, new })
+        Predicate::CompareNew { attribute, operator: Operator::Lt, new }
     }
 
     /// What a group comes to in a namespace that holds these documents.
@@ -321,7 +321,7 @@ mod tests {
     fn conditions_are_about_the_document_that_is_there() {
         let conditional = WriteRequest {
             upserts: Some(vec![document(1, 5), document(2, 5), document(3, 5)]),
-            upsert_condition: newer(),
+            upsert_condition: Some(newer()),
             wants_ids: true,
             ..WriteRequest::default()
         };
@@ -329,9 +329,9 @@ mod tests {
         let outcome = decision.outcomes[0].as_ref().unwrap();
         assert_eq!(outcome.upserted, Some(2), "3 is not there, so it is put");
         assert_eq!(outcome.affected.as_ref().unwrap().upserted, [Id::Uint(1), Id::Uint(3)]);
-        let patches = WriteRequest { patch_condition: newer(), ..patch(1, 5) };
-        let missing = WriteRequest { patch_condition: newer(), ..patch(9, 5) };
-        let again = WriteRequest { patch_condition: newer(), ..patch(1, 5) };
+        let patches = WriteRequest { patch_condition: Some(newer()), ..patch(1, 5) };
+        let missing = WriteRequest { patch_condition: Some(newer()), ..patch(9, 5) };
+        let again = WriteRequest { patch_condition: Some(newer()), ..patch(1, 5) };
         let decision = over(&[(1, 4)], &[patches, missing, again]);
         let patched = decision.outcomes.iter().map(|o| o.as_ref().unwrap().patched);
         assert_eq!(patched.collect::<Vec<_>>(), [Some(1), Some(0), Some(0)]);

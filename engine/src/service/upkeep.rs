@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::base::id::{Generation, Nonces, Stamp};
 use crate::base::name::NamespaceName;
+use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::head::Head;
 use crate::format::segment::Directory;
@@ -268,6 +269,7 @@ impl Upkeep {
         let snapshot = view.snapshot().filter(|_| view.is_loaded())?;
         let log = &snapshot.live().log;
         let old = self.unindexed_since.is_some_and(|since| since + settings.flush_after <= now);
+        let old = old && !planted::is(Bug::SmallLogsAreLeft);
         let large = log.unindexed_bytes() >= settings.flush_bytes;
         if self.flush != Build::Idle || log.entries.is_empty() || !(old || large) {
             return None;
@@ -327,7 +329,7 @@ impl Upkeep {
             }
             Output::Publication(outcome) => self.published(now, outcome),
             Output::Collect(collected) => {
-                self.is_collecting = false;
+                self.is_collecting = planted::is(Bug::CollectorRunsOnce);
                 // What could not be deleted is not tried again at once. Who was overtaken would be so
                 // again: the newest head is looked at first.
                 self.collect_at = now + PAUSE;

@@ -199,10 +199,10 @@ impl World {
     pub(super) fn abandon(&mut self, c: usize, space: usize, by: (usize, u32)) {
         let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else { return };
         let change = !matches!(ask, Ask::Query(_));
-        self.spaces[space].witness.monitor.change(|monitor| match change {
-            true => monitor.unheard(op),
-            false => monitor.close_query(op),
-        });
+        self.spaces[space]
+            .witness
+            .monitor
+            .change(|monitor| if change { monitor.unheard(op) } else { monitor.close_query(op) });
         if change {
             self.spaces[space].orphaned.insert(op, by);
         }

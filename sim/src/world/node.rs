@@ -76,13 +76,12 @@ impl Hosted {
 
     /// Takes the machine to its next round.
     pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight) {
-        let running = match self.tasks.remove(&id) {
-            Some(before) => Running { task, flight, round: before.round + 1, ..before },
-            None => {
-                let tickets = self.service.tickets(id).into_iter();
-                let ops = tickets.map(|ticket| ticket.0 as OpId).collect();
-                Running { task, flight, round: 0, ops, has_lost: false, was_refused: false }
-            }
+        let running = if let Some(before) = self.tasks.remove(&id) {
+            Running { task, flight, round: before.round + 1, ..before }
+        } else {
+            let tickets = self.service.tickets(id).into_iter();
+            let ops = tickets.map(|ticket| ticket.0 as OpId).collect();
+            Running { task, flight, round: 0, ops, has_lost: false, was_refused: false }
         };
         self.tasks.insert(id, running);
     }

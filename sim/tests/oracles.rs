@@ -1,0 +1,33 @@
+//! Every oracle of the large world is shown red by a planted bug, so none is an empty promise.
+//!
+//! One process has one bug at a time, so this is one test.
+
+use sana_engine::base::planted::{self, Bug};
+use sana_sim::oracles::Oracle;
+use sana_sim::swarm;
+
+/// A bug, the oracle that sees it, and seeds among which one does.
+const BUGS: [(Bug, Oracle); 10] = [
+    (Bug::DeadRowsAnswer, Oracle::Linearizable),
+    (Bug::EarlierCheckServes, Oracle::Linearizable),
+    (Bug::LostIsSuccess, Oracle::Recoverable),
+    (Bug::UnknownIsFailure, Oracle::Refused),
+    (Bug::FlushForgetsKeys, Oracle::Idempotent),
+    (Bug::RebaseKeepsItsHead, Oracle::Chain),
+    (Bug::LimitIsIgnored, Oracle::Conserved),
+    (Bug::TrashWithoutFloor, Oracle::Reachable),
+    (Bug::SmallLogsAreLeft, Oracle::Live),
+    (Bug::CollectorRunsOnce, Oracle::Live),
+];
+
+#[test]
+fn every_oracle_is_shown_red_by_a_planted_bug() {
+    for (bug, oracle) in BUGS {
+        planted::choose(Some(bug));
+        let mut runs = (0..60).map(|seed| swarm::run(seed, swarm::size(3, 20)));
+        let found = runs.find_map(|run| run.broken);
+        planted::choose(None);
+        let seen = found.as_ref().map(|broken| broken.oracle);
+        assert_eq!(seen, Some(oracle), "{bug:?}: {found:?}");
+    }
+}
