@@ -161,7 +161,9 @@ const fn likely(bug: Bug) -> Option<&'static str> {
         | Bug::UnknownIsMissed
         | Bug::UnknownDeletionIsDone
         | Bug::DeletionGoesIntoNextLife => "delete",
-        Bug::FloorFallsAtRebirth | Bug::BatchesOfAnotherLife => "rebirth",
+        Bug::FloorFallsAtRebirth | Bug::BatchesOfAnotherLife | Bug::FlushGoesIntoNextLife => {
+            "rebirth"
+        }
         Bug::UnstoredIsNamed | Bug::OffsetIsForgotten | Bug::SpilledBytesCountTwice => "spill",
         Bug::FirstWordCounts
         | Bug::MergeDropsKills
