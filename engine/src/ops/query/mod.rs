@@ -163,7 +163,8 @@ impl Query {
             let (flying, replaced) = (BTreeSet::new(), Vec::new());
             Ok(Searching { plan, stage: Stage::Planning, flying, replaced })
         };
-        let searches = searches.iter().map(plan).collect::<Result<_, _>>()?;
+        let searches: Vec<Searching> = searches.iter().map(plan).collect::<Result<_, _>>()?;
+        assert!(searches.len() <= most, "searches are counted before they are planned");
         Ok(Self { source, searches, several, fuse, flying: Vec::new() })
     }
 
@@ -212,6 +213,8 @@ impl Machine for Query {
 
     fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
         let flying = core::mem::take(&mut self.flying);
+        let mut shares = self.searches.iter().flat_map(|search| &search.flying);
+        assert!(shares.all(|read| flying.binary_search(read).is_ok()), "Q2: a share of no round");
         let arrived = match self.source.arrived(flying, replies) {
             Ok(arrived) => arrived,
             Err(error) => return Step::Done(Err(error)),

@@ -66,6 +66,10 @@ impl Rows {
                 panic!("only attributes are fetched, not {read:?}")
             };
             let page = source.open(&read, &arrived[&read])?;
+            assert!(
+                documents.iter().all(|(_, row)| *row < page.rows()),
+                "a row stands on its page"
+            );
             for (document, row) in documents {
                 if let Some(value) = page.value(row) {
                     self.bytes += value.logical_bytes() as usize;
