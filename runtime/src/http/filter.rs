@@ -114,7 +114,6 @@ mod tests {
             json!(["a", "Eq"]),
             json!(["And", ["a", "Eq", 1]]),
             json!(["a", "Equals", 1]),
-            json!(["a", "Eq", {"$ref_new": "a"}]),
             json!(["a", "Eq", 1, {}]),
             json!([1, "Eq", 1]),
         ] {

@@ -250,7 +250,6 @@ mod tests {
         assert_eq!(route(&Method::POST, "/v1/namespaces"), Err(405));
         let later = [
             (Method::POST, "/v2/namespaces/a/explain_query"),
-            (Method::PATCH, "/v1/namespaces/a/metadata"),
             (Method::POST, "/v2/namespaces/a/async"),
             (Method::GET, "/v1/namespaces/a"),
         ];

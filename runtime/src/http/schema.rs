@@ -319,7 +319,6 @@ mod tests {
         refused(&json!({"$a": "int"}), 400, "must not start with `$`");
         let text = json!({"a": {"type": "string", "full_text_search": {"stemming": true}}});
         refused(&text, 400, "full_text_search (attribute 'a') is not supported");
-        refused(&json!({"a": {"drop": true}}), 400, "drop");
         let off =
             json!({"a": {"type": "string", "full_text_search": false, "regex": null, "new": 1}});
         assert!(said(&off).is_ok());
