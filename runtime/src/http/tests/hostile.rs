@@ -155,7 +155,7 @@ async fn a_body_larger_than_allowed_is_refused_before_it_is_read() {
     let head =
         format!("POST {NAMESPACE} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
-    let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+    let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
     let mut sent = 0;
     while sent < 64 && stream.write_all(&chunk).await.is_ok() {
         sent += 1;
