@@ -235,7 +235,7 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
     fn names_no_vector(&self, changes: &[(AttributeName, Raw)]) -> Result<(), WriteError> {
         let attributes = changes.iter().filter_map(|(name, _)| self.schema.attributes.get(name));
         let mut types = attributes.map(|attribute| attribute.value_type);
-        if types.any(|value_type| matches!(value_type, Type::Vector(_))) {
+        if types.any(Type::is_vector) {
             return Err(InvalidWrite::PatchedVector.into());
         }
         Ok(())

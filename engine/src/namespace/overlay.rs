@@ -88,6 +88,13 @@ impl Overlay {
         self.latest.iter().map(|(id, at)| (id, self.word(*at)))
     }
 
+    /// The ids on which an entry after this one has the last word, ascending.
+    pub fn ids_after(&self, cursor: Cursor) -> impl Iterator<Item = &Id> {
+        let some = self.entries.last().is_some_and(|last| cursor < last.cursor);
+        let latest = some.then_some(&self.latest).into_iter().flatten();
+        latest.filter(move |(_, (at, _))| cursor < *at).map(|(id, _)| id)
+    }
+
     /// How many ids have a word here.
     pub fn len(&self) -> usize {
         self.latest.len()

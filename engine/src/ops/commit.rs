@@ -55,7 +55,7 @@ use crate::namespace::documents::{Known, decide, mentioned_ids, mentioned_keys};
 use crate::namespace::head::{Attempt, Blocked, CommitFate, NewEntry, Spilled};
 use crate::namespace::invariants;
 use crate::namespace::matched::Matched;
-use crate::namespace::request::{QueryError, WriteError, WriteRequest};
+use crate::namespace::request::{InvalidWrite, QueryError, WriteError, WriteRequest};
 use crate::ops::lookup::Lookup;
 use crate::ops::matching::Matching;
 use crate::ops::publication::PAUSE;
@@ -359,7 +359,10 @@ impl Group {
             Step::Done(Err(QueryError::Damaged(bad))) => self.fail(Some(held), &bad.into()),
             // What does not fit the schema is refused at a fresh head only (D19).
             Step::Done(Err(QueryError::Invalid(_))) => self.decide(now, held, &known),
-            Step::Done(Err(QueryError::TooLong)) => self.fail(Some(held), &WriteError::TooLong),
+            Step::Done(Err(QueryError::TooLarge { most })) => {
+                self.fail(Some(held), &InvalidWrite::MatchesTooLarge { most }.into())
+            }
+            Step::Done(Err(QueryError::TooLong)) => self.fail(Some(held), &WriteError::TooMuch),
             Step::Done(Err(QueryError::Unavailable | QueryError::NoNamespace)) => {
                 self.fail(None, &WriteError::Unavailable)
             }

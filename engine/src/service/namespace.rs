@@ -57,6 +57,8 @@ pub struct Settings {
     pub trash_retention: Duration,
     /// Whether the node flushes, merges and collects.
     pub indexes: bool,
+    /// Whether it merges until nothing is left to merge, not only what is worth it.
+    pub compacts: bool,
     /// A log this old is flushed, however small.
     pub flush_after: Duration,
     /// A log this large is flushed, however young.
@@ -77,6 +79,7 @@ impl Default for Settings {
             idempotency_retention: limits::IDEMPOTENCY_RETENTION,
             trash_retention: limits::TRASH_RETENTION,
             indexes: true,
+            compacts: false,
             flush_after: Duration::from_secs(1),
             flush_bytes: 16 << 20,
             sweep_every: Duration::from_hours(1),
@@ -226,6 +229,14 @@ impl NamespaceService {
         let live = self.head().and_then(|head| head.live());
         let done = live.is_none_or(|live| live.log.entries.is_empty() && live.trash.is_empty());
         quiet && self.upkeep.is_idle() && (done || !self.settings.indexes)
+    }
+
+    /// Whether, as of the newest version known, nothing is left to flush or to merge. To know of what
+    /// others did, [`look`](Self::look) first.
+    pub fn is_settled(&self) -> bool {
+        let live = self.head().and_then(|head| head.live());
+        let flushed = live.is_none_or(|live| live.log.entries.is_empty());
+        flushed && self.upkeep.is_settled(&self.view)
     }
 
     /// Whose requests an operation under way works for.
@@ -512,8 +523,14 @@ impl NamespaceService {
     fn answered(
         &mut self,
         mut ask: Ask,
-        outcome: Result<Answer, QueryError>,
+        mut outcome: Result<Answer, QueryError>,
     ) -> Vec<(Ticket, Word)> {
+        if let Ok(answer) = &mut outcome
+            && let Some(learned) = answer.learned.take()
+            && let Some((tag, snapshot)) = self.view.loaded.take()
+        {
+            self.view.loaded = Some((tag, snapshot.learn(&learned)));
+        }
         if matches!(outcome, Err(QueryError::Vanished(_))) && ask.restarts < RESTARTS_MAX {
             ask.restarts += 1;
             self.view.checked_at = None;

@@ -11,7 +11,7 @@ use crate::base::blob::Blob;
 use crate::base::id::AttributeId;
 use crate::base::value::{Document, Id};
 use crate::namespace::request::QueryError;
-use crate::ops::query::reads::{Place, Read, Source, window};
+use crate::ops::query::reads::{Place, Read, Source};
 use crate::ops::query::rows::Rows;
 
 /// Ids being looked up.
@@ -44,8 +44,9 @@ impl Lookup {
     ) -> Self {
         let overlay = &source.snapshot.overlay;
         let held = ids.iter().filter_map(|id| overlay.get(id)?.cloned()).collect();
-        let unsaid = ids.iter().filter(|id| overlay.get(id).is_none());
-        let pending = source.probes(unsaid).into_iter().collect();
+        let unsaid = || ids.iter().filter(|id| overlay.get(id).is_none());
+        let segments = 0..source.directories().count();
+        let pending = segments.flat_map(|segment| source.probes(segment, unsaid())).collect();
         let (flying, found) = (BTreeMap::new(), BTreeMap::new());
         Self { held, attributes, state: State::Finding { pending, flying, found } }
     }
@@ -53,7 +54,8 @@ impl Lookup {
     /// What to read next; nothing if all documents are there.
     pub(super) fn wanted(&mut self, source: &Source) -> Vec<Read> {
         if let State::Finding { pending, flying, found } = &mut self.state {
-            *flying = window(pending, |(read, _)| source.bytes(read)).into_iter().collect();
+            let taken = source.window(pending, |(read, _)| source.bytes(read));
+            *flying = taken.into_iter().collect();
             if !flying.is_empty() {
                 return flying.keys().copied().collect();
             }
