@@ -165,7 +165,6 @@ impl Stage {
             host: Host::default(),
             unindexed_bytes_max: limits::UNINDEXED_BYTES_MAX,
             idempotency_retention: limits::IDEMPOTENCY_RETENTION,
-            host: Host::default(),
         };
         Start::Commit(Box::new(plan), self.held.clone())
     }

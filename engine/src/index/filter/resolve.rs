@@ -60,7 +60,6 @@ fn count_patterns(
             *patterns += usize::from(operator.pattern().is_some());
             Ok(())
         }
-        Predicate::CompareNew { attribute, .. } => Err(InvalidQuery::NewValue(attribute.clone())),
     }
 }
 
