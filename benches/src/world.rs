@@ -13,7 +13,7 @@ use sana_engine::format::head::{Head, Live, State};
 use sana_engine::format::layout::Place;
 use sana_engine::format::log::{Batch, Log, LogEntry, Operation, Payload};
 use sana_engine::format::manifest::{Manifest, SegmentRef};
-use sana_engine::format::schema::{Attribute, Schema};
+use sana_engine::format::schema::{Attribute, Metric, Schema};
 use sana_engine::format::segment::Directory;
 use sana_engine::machine::request::{Reply, Request, Tag};
 use sana_engine::machine::{Machine, Step};
@@ -46,14 +46,19 @@ impl World {
         let mut schema = Schema { id_type: Some(IdType::Uint), ..Schema::default() };
         for (at, &(name, value_type)) in attributes.iter().enumerate() {
             let name = AttributeName::parse(name).expect("a good name");
-            let attribute = Attribute { id: AttributeId(at as u32), value_type, filterable: true };
+            let attribute = Attribute {
+                metric: matches!(value_type, Type::Vector(_)).then_some(Metric::Cosine),
+                ..Attribute::of(AttributeId(at as u32), value_type)
+            };
             schema.attributes.insert(name, attribute);
         }
+        schema.next_id = AttributeId(attributes.len() as u32);
         let live = Live {
             created: Stamp(1),
             created_at: WallTime(0),
             written_at: WallTime(0),
             schema,
+            read_only: false,
             manifest: Manifest::default(),
             log: Log::default(),
             recent: Vec::new(),

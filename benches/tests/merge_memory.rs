@@ -34,7 +34,7 @@ fn documents(from: u64, count: u64) -> Vec<Document> {
 /// was taken at some moment than its parts need, which stay in memory here.
 fn merge(each: u64) -> (usize, usize) {
     let attributes =
-        [("vector", Type::Vector(DIMENSIONS)), ("text", Type::Scalar(ScalarType::String))];
+        [("vector", Type::vector(DIMENSIONS)), ("text", Type::Scalar(ScalarType::String))];
     let mut world = World::new(&attributes);
     for segment in 0..8 {
         world.commit(documents(segment * each, each));

@@ -192,7 +192,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rank = Rank::Nearest { attribute: AttributeName::parse("vector")?, to };
     let query = QueryRequest {
         filter: None,
-        want: Want::Rows { rank, limit: 2, include: Include::All },
+        want: Want::rows(rank, 2, Include::All),
         consistency: Consistency::Strong,
     };
     node.service.borrow_mut().query(node.clock.now(), Ticket(2), query);

@@ -5,7 +5,7 @@
 
 use sana_engine::base::blob::Blob;
 use sana_engine::base::id::{Nonce, Row, Stamp};
-use sana_engine::base::value::{Id, ScalarType, Type};
+use sana_engine::base::value::{Element, Id, ScalarType, Type, VectorType};
 use sana_engine::format::blocks::BlockRef;
 use sana_engine::format::columns::{ColumnPage, Page};
 use sana_engine::format::frame::Kind;
@@ -29,11 +29,16 @@ fn number(bytes: &[u8]) -> u32 {
 /// Any bytes as a page, of the type that the first byte chooses.
 pub fn page(bytes: &[u8]) {
     let Some((choice, bytes)) = bytes.split_first() else { return };
-    let scalar = ScalarType::ALL[usize::from(choice / 3) % ScalarType::ALL.len()];
-    let value_type = match choice % 3 {
+    let scalar = ScalarType::ALL[usize::from(choice / 4) % ScalarType::ALL.len()];
+    let value_type = match choice % 4 {
         0 => Type::Scalar(scalar),
         1 => Type::Array(scalar),
-        _ => Type::Vector(u32::from(choice / 3)),
+        2 => {
+            let element = Element::ALL[usize::from(choice / 4) % Element::ALL.len()];
+            Type::Vector(VectorType { dimensions: u32::from(choice / 12), element })
+        }
+        _ if choice / 4 % 2 == 0 => Type::Sparse,
+        _ => Type::Bytes,
     };
     let blob = Blob::from(bytes.to_vec());
     let (rows, present) = (number(bytes), number(bytes.get(4..).unwrap_or_default()));

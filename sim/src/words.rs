@@ -144,7 +144,7 @@ pub fn told(
         Err(WriteError::Unknown { .. }) => Ok(true),
         Err(WriteError::NoNamespace) => monitor.answer(op, &Effect::NoNamespace).map(|()| false),
         Err(WriteError::KeyReused) => monitor.answer(op, &Effect::KeyReused).map(|()| false),
-        Err(WriteError::Behind { .. } | WriteError::Unavailable | WriteError::TooLong) => {
+        Err(WriteError::Behind { .. } | WriteError::Unavailable | WriteError::TooMuch) => {
             monitor.refuse(op).map(|()| false)
         }
         Err(error) => Oracle::Linearizable.broken(format!("a write failed: {error}")),

@@ -188,7 +188,7 @@ impl Mix {
         let want = match choices.choose(Site::Workload, 10) {
             0..3 => {
                 let (rank, limit) = (Rank::By(Vec::new()), 10_000);
-                Want::Rows { rank, limit, include: Include::All }
+                Want::rows(rank, limit, Include::All)
             }
             3..5 => {
                 let direction = if choices.chance(Site::Workload, 500) {
@@ -199,12 +199,12 @@ impl Mix {
                 let attribute = if choices.chance(Site::Workload, 500) { "n" } else { "text" };
                 let rank = Rank::By(vec![(OrderKey::Attribute(name(attribute)), direction)]);
                 let limit = 1 + choices.choose(Site::Workload, 5);
-                Want::Rows { rank, limit, include: Include::These(vec![name("n")]) }
+                Want::rows(rank, limit, Include::These(vec![name("n")]))
             }
             5..8 => {
                 let rank = Rank::Nearest { attribute: name("v"), to: vector(choices) };
                 let limit = 1 + choices.choose(Site::Workload, 5);
-                Want::Rows { rank, limit, include: Include::AllBut(vec![name("body")]) }
+                Want::rows(rank, limit, Include::AllBut(vec![name("body")]))
             }
             _ => Want::Aggregates(vec![
                 ("count".into(), Aggregate::Count),
@@ -274,12 +274,12 @@ pub fn schema() -> Vec<(AttributeName, AttributeRequest)> {
         ("n", Type::Scalar(ScalarType::Int)),
         ("tags", Type::Array(ScalarType::String)),
         ("text", Type::Scalar(ScalarType::String)),
-        ("v", Type::Vector(2)),
+        ("v", Type::vector(2)),
     ];
     let attribute = |(n, value_type)| {
         // A long text may not be filtered by.
         let filterable = (n == "body").then_some(false);
-        (name(n), AttributeRequest { value_type, filterable })
+        (name(n), AttributeRequest { filterable, ..AttributeRequest::of(value_type) })
     };
     types.into_iter().map(attribute).collect()
 }

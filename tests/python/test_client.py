@@ -261,6 +261,90 @@ def test_both_consistencies_answer(films, consistency):
     assert len(films.query(rank_by=("id", "asc"), top_k=9, consistency=consistency).rows) == 4
 
 
+def test_deleting_what_is_not_there_is_counted(films):
+    assert films.write(deletes=[77, 78]).rows_deleted == 2
+
+
+def test_vectors_of_every_kind_are_kept_and_ranked(namespace):
+    namespace.write(
+        schema={"h": {"type": "[2]f16", "ann": True},
+                "q": {"type": "[2]i8", "ann": {"distance_metric": "euclidean_squared"}},
+                "w": {"type": "{}f16", "sparse_knn": {"distance_metric": "dot_product"}},
+                "raw": "bytes"},
+        distance_metric="cosine_distance",
+        upsert_rows=[{"id": 1, "h": [0.5, 0.25], "q": [127, -128], "w": {"7": 0.5, "70000": 2.0}, "raw": "AP8="},
+                     {"id": 2, "h": [-1.0, 0.0], "q": [1, 2], "w": {"7": 1.5}}],
+    )
+    rows = namespace.query(rank_by=("id", "asc"), top_k=9, include_attributes=True).rows
+    assert (rows[0].h, rows[0].q, rows[0].w, rows[0].raw) == (
+        [0.5, 0.25], [127.0, -128.0], {"7": 0.5, "70000": 2.0}, "AP8=")
+    near = namespace.query(rank_by=("q", "ANN", [1.0, 1.0]), top_k=9).rows
+    assert [(row.id, row["$dist"]) for row in near] == [(2, 1.0), (1, 126.0**2 + 129.0**2)]
+    assert ids(namespace.query(rank_by=("h", "ANN", [-1.0, 0.1]), top_k=9)) == [2, 1]
+    like = namespace.query(rank_by=("w", "SparseKNN", {"7": 2.0, "1": 9.0}), top_k=9).rows
+    assert [(row.id, row["$dist"]) for row in like] == [(2, 3.0), (1, 1.0)]
+    schema = namespace.metadata().schema_
+    assert schema["h"].ann.distance_metric == "cosine_distance"
+    assert schema["q"].ann.distance_metric == "euclidean_squared"
+    assert schema["w"].type == "{}f16"
+
+
+def test_patterns_match_texts(films):
+    assert where(films, ("title", "Glob", "R*")) == [2, 4]
+    assert where(films, ("title", "NotGlob", "R*")) == [1, 3]
+    assert where(films, ("title", "IGlob", "the {third,second} m?n")) == [1]
+    assert where(films, ("tags", "Glob", "[n-v]*")) == [1]
+    films.update_schema(schema={"title": {"type": "string", "regex": True}})
+    assert where(films, ("title", "Regex", "^R.*n$")) == [2, 4]
+    assert where(films, ("title", "Regex", "(?i)STALK|third")) == [1, 3]
+
+
+def test_groups_have_figures(films):
+    films.write(patch_rows=[{"id": 2, "tags": ["court", "noir"]}], schema={"noir": "bool"})
+    films.write(patch_rows=[{"id": 1, "noir": True}, {"id": 2, "noir": True}, {"id": 4, "noir": False}])
+    groups = films.query(aggregate_by={"n": ("Count",), "years": ("Sum", "year")}, group_by=["noir"]).aggregation_groups
+    assert [dict(group) for group in groups] == [
+        {"noir": None, "n": 1, "years": 1979}, {"noir": False, "n": 1, "years": 1985},
+        {"noir": True, "n": 2, "years": 3899}]
+    tags = films.query(aggregate_by={"n": ("Count",)}, group_by=[{"tag": ("ForEachUnique", "tags")}],
+                       limit={"total": 2}).aggregation_groups
+    assert [dict(group) for group in tags] == [{"tag": "court", "n": 1}, {"tag": "noir", "n": 2}]
+
+
+def test_rows_that_are_alike_are_limited(films):
+    films.write(patch_rows=[{"id": 1, "land": "uk"}, {"id": 2, "land": "jp"}, {"id": 4, "land": "jp"}])
+    per = {"attributes": ["land"], "limit": 1}
+    assert ids(films.query(rank_by=("year", "desc"), limit={"total": 9, "per": per})) == [4, 3, 1]
+    near = films.query(rank_by=("vector", "ANN", [1.0, 0.0]), limit={"total": 2, "per": per})
+    assert ids(near) == [1, 2]
+    assert ids(films.query(rank_by=("year", "desc"), limit={"total": 2, "per": per}, offset=1)) == [3, 1]
+
+
+def test_attributes_are_computed(films):
+    rows = films.query(
+        rank_by=("id", "asc"), top_k=2, include_attributes=["year"],
+        compute_attributes={"far": ("vector", "VectorDist", [0.9, 0.1]), "old": ("year", "Lt", 1950)}).rows
+    assert [row.old for row in rows] == [True, False]
+    assert abs(rows[0].far) < 1e-6 < rows[1].far
+
+
+def test_several_queries_see_one_moment(films):
+    near = {"rank_by": ("vector", "ANN", [1.0, 0.0]), "limit": 3, "include_attributes": ["title"]}
+    late = {"rank_by": ("year", "desc"), "limit": 2}
+    count = {"aggregate_by": {"n": ("Count",)}}
+    results = films.multi_query(queries=[near, late, count]).results
+    assert [row.id for row in results[0].rows] == [1, 2, 4]
+    assert [row.id for row in results[1].rows] == [4, 3]
+    assert results[2].aggregations["n"] == 4
+    fused = films.multi_query(queries=[near, late], rerank_by=("RRF",), limit=2).results
+    assert len(fused) == 1
+    assert [row.id for row in fused[0].rows] == [4, 1]
+    assert abs(fused[0].rows[0]["$dist"] - (1 / 63 + 1 / 61)) < 1e-6
+    assert fused[0].rows[0].title == "Ran"
+    weighted = films.multi_query(queries=[near, late], rerank_by=("RRF", {"weights": [90, 1]}), limit=1).results
+    assert [row.id for row in weighted[0].rows] == [1]
+
+
 # Namespaces
 
 

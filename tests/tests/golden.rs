@@ -18,7 +18,7 @@ use sana_engine::base::value::{
 use sana_engine::format::head::{Head, Live, State, Trash};
 use sana_engine::format::layout::{Family, ObjectName, Place};
 use sana_engine::format::log::{
-    Batch, IdempotencyRecord, Log, LogEntry, Operation, Payload, WriteOutcome,
+    Affected, Batch, IdempotencyRecord, Log, LogEntry, Operation, Payload, WriteOutcome,
 };
 use sana_engine::format::manifest::{Extent, Manifest, Part, SegmentRef};
 use sana_engine::format::schema::{Attribute, Metric, Schema};
@@ -69,6 +69,8 @@ fn batch() -> Batch {
             patched: None,
             deleted: Some(1),
             logical_bytes: 300,
+            remaining: Some(true),
+            affected: Some(Affected { upserted: vec![Id::Uint(7)], ..Affected::default() }),
         },
     };
     let ids = [Id::Uint(7), Id::Uuid(1 << 100), Id::String("seven".into())];
@@ -84,12 +86,13 @@ fn schema() -> Schema {
         ..Schema::default()
     };
     let scalars = ScalarType::ALL.map(Type::Scalar).into_iter();
-    let types = scalars.chain([Type::Array(ScalarType::String), Type::Vector(2)]);
+    let types = scalars.chain([Type::Array(ScalarType::String), Type::vector(2)]);
     for (at, value_type) in types.enumerate() {
         let name = AttributeName::parse(&format!("a{at}")).expect("a good name");
-        let filterable = !matches!(value_type, Type::Vector(_));
-        let attribute = Attribute { id: AttributeId(at as u32), value_type, filterable };
+        let metric = matches!(value_type, Type::Vector(_)).then_some(Metric::Cosine);
+        let attribute = Attribute { metric, ..Attribute::of(AttributeId(at as u32), value_type) };
         schema.attributes.insert(name, attribute);
+        schema.next_id = AttributeId(at as u32 + 1);
     }
     schema
 }
@@ -139,6 +142,7 @@ fn live() -> Live {
         created_at: WallTime(1_600_000_000_000),
         written_at: WallTime(1_700_000_000_003),
         schema: schema(),
+        read_only: true,
         manifest,
         log,
         recent: (1..=4).map(|n| (Cursor(n), CommitId(Nonce(u128::from(n))))).collect(),
@@ -174,6 +178,7 @@ fn a_head_has_the_bytes_that_are_kept() {
         created_at: WallTime(0),
         written_at: WallTime(0),
         schema: Schema::default(),
+        read_only: false,
         manifest: Manifest::default(),
         log: Log::default(),
         recent: Vec::new(),

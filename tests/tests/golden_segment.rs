@@ -8,7 +8,9 @@ use sana_engine::base::blob::Blob;
 use sana_engine::base::id::{AttributeId, Incarnation, Nonce, Row, Stamp};
 use sana_engine::base::name::NamespaceName;
 use sana_engine::base::time::WallTime;
-use sana_engine::base::value::{Float, Id, Scalar, ScalarType, Type, Value, Vector};
+use sana_engine::base::value::{
+    Element, Float, Half, Id, Scalar, ScalarType, Sparse, Type, Value, Vector, VectorType,
+};
 use sana_engine::format::columns::ColumnPage;
 use sana_engine::format::idempotency::RecordBlock;
 use sana_engine::format::ids::IdBlock;
@@ -40,7 +42,9 @@ fn place() -> Place {
 /// Every type, each as one column.
 fn columns() -> Vec<Type> {
     let scalars = ScalarType::ALL.map(Type::Scalar).into_iter();
-    scalars.chain(ScalarType::ALL.map(Type::Array)).chain([Type::Vector(2)]).collect()
+    let vectors = Element::ALL.map(|element| Type::Vector(VectorType { dimensions: 2, element }));
+    let all = scalars.chain(ScalarType::ALL.map(Type::Array)).chain(vectors);
+    all.chain([Type::Sparse, Type::Bytes]).collect()
 }
 
 /// A value of a type that follows from `n`; null now and then.
@@ -57,7 +61,16 @@ fn value(value_type: Type, n: u64) -> Option<Value> {
     let value = match value_type {
         Type::Scalar(t) => Value::Scalar(scalar(t, n)),
         Type::Array(t) => Value::Array((0..n % 3).map(|n| scalar(t, n)).collect()),
-        Type::Vector(_) => Value::Vector(Vector::new(vec![n as f32, 0.5]).expect("finite")),
+        Type::Vector(VectorType { element, .. }) => {
+            let held = [n as f32, 0.5].map(|x| element.hold(x).unwrap_or(3.0));
+            Value::Vector(Vector::new(held.to_vec()).expect("finite"))
+        }
+        Type::Sparse => {
+            let weight = |x| Half::nearest(x).expect("in range");
+            let weights = vec![(n as u32, weight(0.5)), (1 << 30, weight(n as f32))];
+            Value::Sparse(Sparse::new(weights).expect("ascending"))
+        }
+        Type::Bytes => Value::Bytes(vec![n as u8; n as usize].into()),
     };
     (n % 4 != 3).then_some(value)
 }
@@ -100,9 +113,15 @@ fn segment(rows: &[u64], id: fn(u64) -> Id) -> (SegmentRef, Blob) {
 fn chosen(value_type: Type, page: &Blob) -> Vec<u8> {
     let place = |t| ScalarType::ALL.iter().position(|scalar| *scalar == t).expect("it is one");
     let choice = match value_type {
-        Type::Scalar(t) => 3 * place(t),
-        Type::Array(t) => 3 * place(t) + 1,
-        Type::Vector(dimensions) => 3 * dimensions as usize + 2,
+        Type::Scalar(t) => 4 * place(t),
+        Type::Array(t) => 4 * place(t) + 1,
+        Type::Vector(VectorType { dimensions, element }) => {
+            let kind = Element::ALL.iter().position(|other| *other == element);
+            // The fuzzer tells both from one number: how many dozens, and what is left over.
+            12 * dimensions as usize + 4 * kind.expect("it is one") + 2
+        }
+        Type::Sparse => 3,
+        Type::Bytes => 7,
     };
     [&[choice as u8], page.as_slice()].concat()
 }

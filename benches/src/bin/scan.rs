@@ -16,7 +16,7 @@ use sana_engine::base::id::{AttributeId, Cursor, Generation, Incarnation, Nonce,
 use sana_engine::base::name::{AttributeName, Key, NamespaceName};
 use sana_engine::base::time::{Timestamp, WallTime};
 use sana_engine::base::value::{Float, Id, IdType, Raw, Scalar, ScalarType, Type, Value, Vector};
-use sana_engine::format::columns::Column;
+use sana_engine::format::columns::{Column, Components};
 use sana_engine::format::head::{Head, Live, State};
 use sana_engine::format::layout::{ObjectName, Place};
 use sana_engine::format::log::Log;
@@ -54,7 +54,7 @@ fn main() {
             let probe = Probe::new(metric, &vectors[..DIMENSIONS], simd);
             let mut distances = vec![0.0; ROWS];
             let rates = best_rates(bytes.len(), memory, || {
-                probe.distances(black_box(bytes.as_chunks().0), &mut distances);
+                probe.distances(black_box(Components::F32(bytes.as_chunks().0)), &mut distances);
                 black_box(distances[ROWS / 2]);
             });
             print("kernel", metric, simd, rates);
@@ -99,7 +99,7 @@ impl Namespace {
         let values = vectors.chunks(DIMENSIONS).map(|components| {
             Value::Vector(Vector::new(components.to_vec()).expect("vectors are finite"))
         });
-        Self::new(Type::Vector(DIMENSIONS as u32), Some(metric), values)
+        Self::new(Type::vector(DIMENSIONS as u32), Some(metric), values)
     }
 
     fn of_numbers() -> Self {
@@ -138,7 +138,7 @@ impl Namespace {
         let columns = directory.columns().iter().map(|(_, column)| column);
         let pages = columns.chain([directory.ids()]).flat_map(Column::pages);
         let cache = pages.map(|page| stretch(&page.extent)).collect();
-        let attribute = Attribute { id: AttributeId(0), value_type, filterable: metric.is_none() };
+        let attribute = Attribute { metric, ..Attribute::of(AttributeId(0), value_type) };
         let live = Live {
             created: Stamp(1),
             created_at: WallTime(0),
@@ -147,7 +147,9 @@ impl Namespace {
                 id_type: Some(IdType::Uint),
                 metric,
                 attributes: [(attribute_name(), attribute)].into(),
+                next_id: AttributeId(1),
             },
+            read_only: false,
             manifest: Manifest {
                 generation: Generation(1),
                 next_row: Row(rows),
@@ -201,7 +203,7 @@ fn nearest(to: &[f32]) -> QueryRequest {
     let number = |x: &f32| Raw::Number(Float::new(f64::from(*x)).expect("vectors are finite"));
     let to = Raw::List(to.iter().map(number).collect());
     let rank = Rank::Nearest { attribute: attribute_name(), to };
-    let want = Want::Rows { rank, limit: 10, include: Include::Nothing };
+    let want = Want::rows(rank, 10, Include::Nothing);
     QueryRequest { filter: None, want, consistency: Consistency::Strong }
 }
 

@@ -31,7 +31,7 @@ const ATTRIBUTES: [(&str, Type); 10] = [
     ("prerelease", Type::Scalar(ScalarType::Bool)),
     ("rank", Type::Scalar(ScalarType::Int)),
     ("topics", Type::Array(ScalarType::String)),
-    ("vector", Type::Vector(DIMENSIONS as u32)),
+    ("vector", Type::vector(DIMENSIONS as u32)),
 ];
 
 fn main() {
@@ -165,7 +165,7 @@ fn value(json: &Json, value_type: Type) -> Option<Value> {
             let all: Option<Vec<_>> = json.as_array()?.iter().map(|e| scalar(e, t)).collect();
             Some(Value::Array(all?.into()))
         }
-        Type::Vector(_) => None,
+        _ => None,
     }
 }
 

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::base::value::{Float, Raw, Scalar, ScalarType, Uuid, Vector};
+use crate::base::limits;
+use crate::base::value::{Float, Half, Raw, Scalar, ScalarType, Sparse, Type, Uuid, Value, Vector};
 
 /// Why something is no value of a type.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
@@ -34,6 +35,12 @@ pub enum CastProblem {
         expected: u32,
         /// Its length.
         got: usize,
+    },
+    /// A sparse vector names more dimensions than it may, or one of them twice.
+    #[error("a sparse vector names at most {most} dimensions, each once")]
+    Weights {
+        /// The most it may name.
+        most: usize,
     },
     /// A number is outside the range of its type.
     #[error("it is out of the range of type {expected}")]
@@ -94,13 +101,69 @@ pub fn cast_array(raw: &Raw, to: ScalarType) -> Result<Arc<[Scalar]>, CastProble
     elements.iter().map(cast).collect()
 }
 
-/// The vector that `raw` stands for: a list of numbers, or base64 of little-endian 32-bit floats.
+/// The value of type `to` that `raw` stands for.
+///
+/// # Errors
+///
+/// If there is none.
+pub fn cast(raw: &Raw, to: Type) -> Result<Value, CastProblem> {
+    match to {
+        Type::Scalar(scalar) => cast_scalar(raw, scalar).map(Value::Scalar),
+        Type::Array(element) => cast_array(raw, element).map(Value::Array),
+        Type::Vector(vector) => {
+            let held = cast_vector(raw, vector.dimensions)?;
+            let held = held.components().iter().map(|x| vector.element.hold(*x));
+            let held = held.collect::<Option<Vec<f32>>>().and_then(Vector::new);
+            held.map(Value::Vector).ok_or_else(|| CastProblem::Range { expected: to.to_string() })
+        }
+        Type::Sparse => {
+            let weights = cast_weights(raw)?.into_iter();
+            let weights = weights.map(|(dimension, weight)| {
+                // Zero has one sign.
+                Some((dimension, Half::nearest(weight + 0.0)?))
+            });
+            let held = weights.collect::<Option<Vec<_>>>().and_then(Sparse::new);
+            held.map(Value::Sparse).ok_or_else(|| CastProblem::Range { expected: to.to_string() })
+        }
+        Type::Bytes => {
+            let Raw::Text(text) = raw else {
+                return Err(CastProblem::Type { expected: to.to_string(), got: raw.kind() });
+            };
+            let bytes = decode_base64(text).ok_or_else(|| misspelt("base64 of bytes", text))?;
+            Ok(Value::Bytes(bytes.into()))
+        }
+    }
+}
+
+/// The weights that `raw` names, by ascending dimensions, in 32 bits.
+///
+/// # Errors
+///
+/// If it is something else, names a dimension twice or too many, or a weight that is not finite in 32
+/// bits.
+pub fn cast_weights(raw: &Raw) -> Result<Vec<(u32, f32)>, CastProblem> {
+    let expected = || Type::Sparse.to_string();
+    let Raw::Weights(weights) = raw else {
+        return Err(CastProblem::Type { expected: expected(), got: raw.kind() });
+    };
+    let weights = weights.iter().map(|(dimension, weight)| (*dimension, weight.number() as f32));
+    let mut weights: Vec<_> = weights.collect();
+    weights.sort_unstable_by_key(|(dimension, _)| *dimension);
+    let most = limits::SPARSE_DIMENSIONS_MAX;
+    if weights.len() > most || !weights.is_sorted_by(|a, b| a.0 < b.0) {
+        return Err(CastProblem::Weights { most });
+    }
+    let finite = weights.iter().all(|(_, weight)| weight.is_finite());
+    finite.then_some(weights).ok_or_else(|| CastProblem::Range { expected: expected() })
+}
+
+/// The 32-bit floats that `raw` stands for: a list of numbers, or base64 of them, little-endian.
 ///
 /// # Errors
 ///
 /// If it is neither, has another number of dimensions, or a component that is not finite in 32 bits.
 pub fn cast_vector(raw: &Raw, dimensions: u32) -> Result<Vector, CastProblem> {
-    let expected = || format!("[{dimensions}]f32");
+    let expected = || Type::vector(dimensions).to_string();
     let components = match raw {
         Raw::List(elements) => elements
             .iter()
@@ -356,6 +419,49 @@ mod tests {
         }
         assert!(cast_vector(&Raw::List(vec![Raw::Null]), 1).is_err());
         assert!(cast_vector(&Raw::Bool(true), 1).is_err());
+    }
+
+    #[test]
+    fn a_column_holds_the_nearest_it_can_of_a_vector() {
+        let numbers = |all: &[f64]| {
+            Raw::List(all.iter().map(|x| Raw::Number(Float::new(*x).unwrap())).collect())
+        };
+        let as_type = |all: &[f64], text: &str| cast(&numbers(all), Type::parse(text).unwrap());
+        let vector = |all: Vec<f32>| Ok(Value::Vector(Vector::new(all).unwrap()));
+        assert_eq!(as_type(&[0.1, -3.0], "[2]f16"), vector(vec![0.099_975_586, -3.0]));
+        assert_eq!(as_type(&[127.0, -128.0], "[2]i8"), vector(vec![127.0, -128.0]));
+        for (all, text) in [([1e5, 0.0], "[2]f16"), ([128.0, 0.0], "[2]i8"), ([0.5, 0.0], "[2]i8")]
+        {
+            assert_eq!(as_type(&all, text), Err(CastProblem::Range { expected: text.into() }));
+        }
+    }
+
+    #[test]
+    fn a_sparse_vector_names_each_dimension_once() {
+        let weights = |all: &[(u32, f64)]| {
+            Raw::Weights(all.iter().map(|(at, x)| (*at, Float::new(*x).unwrap())).collect())
+        };
+        let one = Half::nearest(1.0).unwrap();
+        let half = Half::nearest(0.5).unwrap();
+        let expected = Sparse::new(vec![(3, half), (9, one)]).map(Value::Sparse);
+        assert_eq!(cast(&weights(&[(9, 1.0), (3, 0.5)]), Type::Sparse).ok(), expected);
+        let most = limits::SPARSE_DIMENSIONS_MAX;
+        let many: Vec<_> = (0..=most as u32).map(|at| (at, 1.0)).collect();
+        for bad in [weights(&[(1, 1.0), (1, 2.0)]), weights(&many)] {
+            assert_eq!(cast(&bad, Type::Sparse), Err(CastProblem::Weights { most }));
+        }
+        assert!(matches!(
+            cast(&weights(&[(1, 7e4)]), Type::Sparse),
+            Err(CastProblem::Range { .. })
+        ));
+        assert!(cast(&Raw::List(vec![]), Type::Sparse).is_err());
+    }
+
+    #[test]
+    fn bytes_are_spelled_in_base64() {
+        assert_eq!(cast(&text("AP8="), Type::Bytes), Ok(Value::Bytes([0, 255].into())));
+        assert!(cast(&text("A"), Type::Bytes).is_err());
+        assert!(cast(&Raw::Integer(1), Type::Bytes).is_err());
     }
 
     #[test]

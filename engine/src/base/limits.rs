@@ -18,6 +18,8 @@ pub const ATTRIBUTES_MAX: usize = 1024;
 pub const VECTOR_ATTRIBUTES_MAX: usize = 8;
 /// Dimensions of a dense vector.
 pub const DIMENSIONS_MAX: u32 = 10_752;
+/// Dimensions that one sparse vector names.
+pub const SPARSE_DIMENSIONS_MAX: usize = 1_024;
 /// Length of a document's id, in bytes.
 pub const ID_BYTES_MAX: usize = 64;
 /// Size of one attribute value, in bytes.
@@ -30,6 +32,24 @@ pub const DOCUMENT_BYTES_MAX: usize = 64 * MIB;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 /// Rows a query may return, offset included.
 pub const QUERY_ROWS_MAX: usize = 10_000;
+/// Keys of an order, attributes of a `limit.per`, and keys of a group.
+pub const ORDER_KEYS_MAX: usize = 8;
+/// Groups an aggregation may return.
+pub const GROUPS_MAX: usize = 10_000;
+/// Figures of an aggregation. Ours: each group has all of them.
+pub const AGGREGATES_MAX: usize = 64;
+/// Computed attributes of a query.
+pub const COMPUTED_MAX: usize = 256;
+/// Searches of one request.
+pub const SEARCHES_MAX: usize = 16;
+/// Ids that a query looks up one by one. Ours: with more it scans.
+pub const LOOKUP_IDS_MAX: usize = 10_000;
+/// Patterns in one filter. Ours, for each is compiled.
+pub const PATTERNS_MAX: usize = 64;
+/// Size of one compiled pattern, in bytes. Ours: what repeats counted repeats can be tiny to write.
+pub const PATTERN_BYTES_MAX: usize = MIB;
+/// Memory that what a query found so far may take, and its answer, in bytes. Ours.
+pub const FOUND_BYTES_MAX: usize = 256 * MIB;
 /// Depth of a filter. Keeps recursion off the end of the stack.
 pub const FILTER_DEPTH_MAX: usize = 64;
 

@@ -21,3 +21,4 @@ pub mod name;
 pub mod planted;
 pub mod time;
 pub mod value;
+pub mod vector;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::id::AttributeId;
+pub use crate::base::vector::{Element, Half, Sparse, Vector, VectorType};
 
 /// What names a document. All ids of a namespace are of one kind.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -160,58 +161,6 @@ impl<'de> Deserialize<'de> for Float {
     }
 }
 
-/// A dense vector of finite 32-bit floats, shared, compared and hashed by its bits.
-#[derive(Clone, Debug)]
-pub struct Vector(Arc<[f32]>);
-
-impl Vector {
-    /// Takes the components; `None` if one is not finite.
-    pub fn new(components: impl Into<Arc<[f32]>>) -> Option<Self> {
-        let components = components.into();
-        components.iter().all(|x| x.is_finite()).then_some(Self(components))
-    }
-
-    /// The components.
-    pub fn components(&self) -> &[f32] {
-        &self.0
-    }
-}
-
-impl PartialEq for Vector {
-    fn eq(&self, other: &Self) -> bool {
-        let bits = |v: &Self| v.0.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.len() == other.0.len() && bits(self) == bits(other))
-    }
-}
-
-impl Eq for Vector {}
-
-impl Hash for Vector {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.len().hash(state);
-        self.0.iter().for_each(|x| x.to_bits().hash(state));
-    }
-}
-
-impl Serialize for Vector {
-    /// As little-endian bytes, so that a batch of vectors is written at the speed of memory.
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|x| x.to_le_bytes()).collect();
-        to.serialize_bytes(&bytes)
-    }
-}
-
-impl<'de> Deserialize<'de> for Vector {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let bytes = <&[u8]>::deserialize(from)?;
-        let (words, rest) = bytes.as_chunks::<4>();
-        let vector = Self::new(words.iter().map(|w| f32::from_le_bytes(*w)).collect::<Vec<_>>());
-        let whole = rest.is_empty();
-        vector.filter(|_| whole).ok_or_else(|| serde::de::Error::custom("not a vector"))
-    }
-}
-
 /// One value that is not made of others.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Scalar {
@@ -303,6 +252,10 @@ pub enum Value {
     Array(Arc<[Scalar]>),
     /// A dense vector.
     Vector(Vector),
+    /// A sparse vector.
+    Sparse(Sparse),
+    /// Bytes that mean nothing here.
+    Bytes(Arc<[u8]>),
 }
 
 impl Value {
@@ -312,6 +265,8 @@ impl Value {
             Self::Scalar(scalar) => scalar.logical_bytes(),
             Self::Array(elements) => elements.iter().map(Scalar::logical_bytes).sum(),
             Self::Vector(vector) => 4 * vector.components().len() as u64,
+            Self::Sparse(sparse) => 6 * sparse.weights().len() as u64,
+            Self::Bytes(bytes) => bytes.len() as u64,
         }
     }
 }
@@ -323,32 +278,62 @@ pub enum Type {
     Scalar(ScalarType),
     /// An array of scalars.
     Array(ScalarType),
-    /// A dense vector of 32-bit floats with this many components.
-    Vector(u32),
+    /// A dense vector.
+    Vector(VectorType),
+    /// A sparse vector of 16-bit floats.
+    Sparse,
+    /// Bytes.
+    Bytes,
 }
 
 impl fmt::Display for Type {
-    /// As on the wire: `string`, `[]int`, `[384]f32`.
+    /// As on the wire: `string`, `[]int`, `[384]f32`, `{}f16`, `bytes`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scalar(scalar) => f.write_str(scalar.name()),
             Self::Array(element) => write!(f, "[]{}", element.name()),
-            Self::Vector(dimensions) => write!(f, "[{dimensions}]f32"),
+            Self::Vector(VectorType { dimensions, element }) => {
+                write!(f, "[{dimensions}]{}", element.name())
+            }
+            Self::Sparse => f.write_str("{}f16"),
+            Self::Bytes => f.write_str("bytes"),
         }
     }
 }
 
 impl Type {
+    /// Dense vectors of 32-bit floats.
+    pub const fn vector(dimensions: u32) -> Self {
+        Self::Vector(VectorType { dimensions, element: Element::F32 })
+    }
+
+    /// Whether filters, orders and groups can look at such values: scalars, and arrays of them.
+    pub const fn is_comparable(self) -> bool {
+        matches!(self, Self::Scalar(_) | Self::Array(_))
+    }
+
+    /// Whether these are vectors, dense or sparse.
+    pub const fn is_vector(self) -> bool {
+        matches!(self, Self::Vector(_) | Self::Sparse)
+    }
+
     /// Reads the spelling of the wire; `None` if it is none.
     pub fn parse(text: &str) -> Option<Self> {
         let scalar = |name: &str| ScalarType::ALL.into_iter().find(|t| t.name() == name);
         if let Some(element) = text.strip_prefix("[]") {
             scalar(element).map(Self::Array)
         } else if let Some(rest) = text.strip_prefix('[') {
-            let dimensions = rest.strip_suffix("]f32")?.parse().ok()?;
-            Some(Self::Vector(dimensions))
+            let (dimensions, element) = rest.split_once(']')?;
+            let element = Element::ALL.into_iter().find(|e| e.name() == element)?;
+            // A sign is no digit, though numbers are read with one.
+            let dimensions = Some(dimensions).filter(|d| !d.starts_with('+'))?.parse().ok()?;
+            Some(Self::Vector(VectorType { dimensions, element }))
         } else {
-            scalar(text).map(Self::Scalar)
+            match text {
+                "{}f16" => Some(Self::Sparse),
+                "bytes" => Some(Self::Bytes),
+                text => scalar(text).map(Self::Scalar),
+            }
         }
     }
 
@@ -357,7 +342,12 @@ impl Type {
         match (self, value) {
             (Self::Scalar(t), Value::Scalar(scalar)) => scalar.scalar_type() == t,
             (Self::Array(t), Value::Array(all)) => all.iter().all(|e| e.scalar_type() == t),
-            (Self::Vector(n), Value::Vector(vector)) => vector.components().len() == n as usize,
+            (Self::Vector(t), Value::Vector(vector)) => {
+                let components = vector.components();
+                components.len() == t.dimensions as usize
+                    && components.iter().all(|x| t.element.hold(*x) == Some(*x))
+            }
+            (Self::Sparse, Value::Sparse(_)) | (Self::Bytes, Value::Bytes(_)) => true,
             _ => false,
         }
     }
@@ -401,6 +391,8 @@ pub enum Raw {
     Text(Arc<str>),
     /// Several of these.
     List(Vec<Self>),
+    /// Weights of dimensions, in the order sent.
+    Weights(Vec<(u32, Float)>),
 }
 
 impl Raw {
@@ -420,7 +412,9 @@ impl Raw {
                 Some(Self::Number(_)) => "[]float",
                 Some(Self::Text(_)) => "[]string",
                 Some(Self::List(_)) => "[][]",
+                Some(Self::Weights(_)) => "[]{}f16",
             },
+            Self::Weights(_) => "{}f16",
         }
     }
 }
@@ -448,12 +442,17 @@ mod tests {
 
     #[test]
     fn a_type_is_read_as_it_is_written() {
-        let vector = [Type::Vector(384)];
+        let vector =
+            Element::ALL.map(|element| Type::Vector(VectorType { dimensions: 384, element }));
+        let vector = vector.into_iter().chain([Type::Sparse, Type::Bytes]);
         let scalars = ScalarType::ALL.into_iter().flat_map(|t| [Type::Scalar(t), Type::Array(t)]);
         for t in scalars.chain(vector) {
             assert_eq!(Type::parse(&t.to_string()), Some(t));
         }
-        for bad in ["", "[]", "[x]f32", "[3]f64", "strings", "[-1]f32"] {
+        for bad in [
+            "", "[]", "[x]f32", "[3]f64", "strings", "[-1]f32", "[+1]f32", "[2]i16", "{}f32",
+            "[]bytes",
+        ] {
             assert_eq!(Type::parse(bad), None, "{bad}");
         }
     }

@@ -4,6 +4,7 @@
 //!
 //! - **S1** An attribute's number is never reused and its type never changes, so segments need no
 //!   schema of their own.
+//! - **S3** An attribute of dense vectors has a metric, and no other attribute has one.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use crate::base::value::{IdType, Type};
 pub struct Schema {
     /// The kind of ids, once there is one.
     pub id_type: Option<IdType>,
-    /// How vectors are compared, once there are any.
+    /// How vectors are compared where an attribute does not say otherwise.
     pub metric: Option<Metric>,
     /// The attributes by name.
     pub attributes: BTreeMap<AttributeName, Attribute>,
@@ -35,8 +36,22 @@ pub struct Attribute {
     pub id: AttributeId,
     /// Its type.
     pub value_type: Type,
-    /// Whether filters and orders may use it.
+    /// Whether filters, orders and groups may use it.
     pub filterable: bool,
+    /// Whether filters may match it with globs though it is not filterable.
+    pub glob: bool,
+    /// Whether filters may match it with regular expressions.
+    pub regex: bool,
+    /// How its vectors are compared; of dense vectors alone.
+    pub metric: Option<Metric>,
+}
+
+impl Attribute {
+    /// As a client gets it who says nothing but its type.
+    pub const fn of(id: AttributeId, value_type: Type) -> Self {
+        let filterable = value_type.is_comparable();
+        Self { id, value_type, filterable, glob: false, regex: false, metric: None }
+    }
 }
 
 /// How vectors are compared: smaller is nearer.

@@ -108,6 +108,14 @@ impl Tally {
         }
     }
 
+    /// About how much memory it takes, in bytes.
+    pub const fn bytes(&self) -> usize {
+        match self {
+            Self::Count(_) | Self::Integers(..) => size_of::<Self>(),
+            Self::Numbers(..) => size_of::<Self>() + Sum::BYTES,
+        }
+    }
+
     /// What it came to.
     pub fn figure(&self) -> Figure {
         match self {

@@ -1,6 +1,7 @@
 //! What can be wrong with a query.
 
 use crate::base::name::AttributeName;
+use crate::index::filter::pattern::BadPattern;
 
 /// What is wrong with a query.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
@@ -14,6 +15,25 @@ pub enum InvalidQuery {
     /// A filter that is no condition of a write compares with a new value.
     #[error("filter error in key `{0}`: $ref_new is only for conditions of writes")]
     NewValue(String),
+    /// A filter matches an attribute with an expression, and nobody said that it may.
+    #[error("filter error in key `{0}`: Regex needs `regex: true` in the schema of the attribute")]
+    NotMatched(String),
+    /// A pattern is none.
+    #[error("filter error in key `{attribute}`: invalid {operator} pattern: {problem}")]
+    Pattern {
+        /// The attribute.
+        attribute: String,
+        /// The operator, as on the wire.
+        operator: &'static str,
+        /// What is wrong with the pattern.
+        problem: BadPattern,
+    },
+    /// There are too many patterns.
+    #[error("a filter has at most {most} patterns")]
+    Patterns {
+        /// The most there may be.
+        most: usize,
+    },
     /// An operand is of the wrong type.
     #[error(
         "filter error in key `{attribute}`: type mismatch, {operator} expects {expected}, but got {got}"
@@ -58,6 +78,29 @@ pub enum InvalidQuery {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A label of the answer stands for two things.
+    #[error(
+        "💔 \"{0}\" cannot be used as a label: it is the id, begins with `$`, or is used already"
+    )]
+    Label(String),
+    /// There is more of something than there may be.
+    #[error("💔 a query has at most {most} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The most there may be.
+        most: usize,
+    },
+    /// Only rows can be fused, and several searches cannot be one of several.
+    #[error(
+        "💔 only queries for rows can be re-ranked, and a query of several cannot hold another"
+    )]
+    NotFused,
+    /// A weight is no positive number, or there is not one for each search.
+    #[error(
+        "💔 RRF takes one positive weight for each sub-query, and a rank_constant of at least 0"
+    )]
+    Weights,
     /// A query vector does not fit its attribute.
     #[error("💔 the query vector for attribute \"{attribute}\" {problem}")]
     QueryVector {

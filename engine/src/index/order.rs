@@ -7,6 +7,7 @@
 use core::cmp::Reverse;
 
 use crate::base::id::AttributeId;
+use crate::base::limits::ORDER_KEYS_MAX;
 use crate::base::name::AttributeName;
 use crate::base::value::{Document, Scalar, Type, Value};
 use crate::format::schema::Schema;
@@ -54,30 +55,62 @@ impl Order {
     ///
     /// If an attribute does not exist, has no order, or is not filterable.
     pub fn resolve(keys: &[(OrderKey, Direction)], schema: &Schema) -> Result<Self, InvalidQuery> {
-        let resolve = |(key, direction): &(OrderKey, Direction)| {
-            let attribute = match key {
-                OrderKey::Id => None,
-                OrderKey::Attribute(name) => Some(ordered(name, schema)?),
-            };
-            Ok((attribute, *direction))
-        };
+        let most = ORDER_KEYS_MAX;
+        if keys.len() > most {
+            return Err(InvalidQuery::TooMany { what: "keys to order by", most });
+        }
+        let resolve =
+            |(key, direction): &(OrderKey, Direction)| Ok((key.resolve(schema)?, *direction));
         Ok(Self { keys: keys.iter().map(resolve).collect::<Result<_, _>>()? })
     }
 
     /// What a document is compared by.
     pub fn keys_of(&self, document: &Document) -> Vec<SortKey> {
         let key = |(attribute, direction): &(Option<AttributeId>, Direction)| {
-            let scalar = match attribute {
-                None => Some(id_scalar(&document.id)),
-                Some(attribute) => match document.value(*attribute) {
-                    Some(Value::Scalar(scalar)) => Some(scalar.clone()),
-                    _ => None,
-                },
-            };
-            direction.key(scalar)
+            direction.key(scalar_of(document, *attribute))
         };
         self.keys.iter().map(key).collect()
     }
+}
+
+impl OrderKey {
+    /// The attribute; `None` is the id.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist, has no order, or is not filterable.
+    pub fn resolve(&self, schema: &Schema) -> Result<Option<AttributeId>, InvalidQuery> {
+        match self {
+            Self::Id => Ok(None),
+            Self::Attribute(name) => ordered(name, schema).map(Some),
+        }
+    }
+}
+
+/// The scalar that a document has of an attribute, or its id.
+pub fn scalar_of(document: &Document, attribute: Option<AttributeId>) -> Option<Scalar> {
+    let Some(attribute) = attribute else { return Some(id_scalar(&document.id)) };
+    match document.value(attribute) {
+        Some(Value::Scalar(scalar)) => Some(scalar.clone()),
+        _ => None,
+    }
+}
+
+impl SortKey {
+    /// About how much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let (Self::Ascending(scalar) | Self::Descending(Reverse(scalar))) = self;
+        scalar_bytes(scalar.as_ref())
+    }
+}
+
+/// About how much memory a scalar takes, in bytes.
+pub fn scalar_bytes(scalar: Option<&Scalar>) -> usize {
+    let text = match scalar {
+        Some(Scalar::String(text)) => text.len(),
+        _ => 0,
+    };
+    size_of::<Scalar>() + text
 }
 
 impl Direction {
@@ -99,7 +132,7 @@ fn ordered(name: &AttributeName, schema: &Schema) -> Result<AttributeId, Invalid
     match attribute.value_type {
         Type::Scalar(_) if attribute.filterable => Ok(attribute.id),
         Type::Scalar(_) => Err(wrong("is not filterable, so it cannot be ordered by")),
-        Type::Array(_) | Type::Vector(_) => Err(wrong("has no order: it is not a single value")),
+        _ => Err(wrong("has no order: it is not a single value")),
     }
 }
 

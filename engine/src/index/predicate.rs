@@ -33,8 +33,7 @@ pub enum Predicate {
 }
 
 impl Predicate {
-    /// The condition for one write, whose new values `new` tells. Nothing is smaller or larger than a
-    /// value that is not there.
+    /// The condition for one write, whose new values `new` tells; a value that is not there is null.
     #[must_use]
     pub fn with_new(&self, new: &impl Fn(&str) -> Raw) -> Self {
         let all = |parts: &[Self]| parts.iter().map(|part| part.with_new(new)).collect();
@@ -44,14 +43,8 @@ impl Predicate {
             Self::Not(part) => Self::Not(Box::new(part.with_new(new))),
             Self::Compare { .. } => self.clone(),
             Self::CompareNew { attribute, operator, new: name } => {
-                let operand = new(name);
-                let ordered =
-                    matches!(operator, Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte);
-                if ordered && operand == Raw::Null {
-                    return Self::Or(Vec::new());
-                }
                 let (attribute, operator) = (attribute.clone(), *operator);
-                Self::Compare { attribute, operator, operand }
+                Self::Compare { attribute, operator, operand: new(name) }
             }
         }
     }
@@ -103,6 +96,24 @@ pub enum Operator {
     AnyGt,
     /// Is an array with a larger or equal element.
     AnyGte,
+    /// Is matched, whole, by a glob; of an array: has an element that is.
+    Glob,
+    /// The complement of [`Operator::Glob`].
+    NotGlob,
+    /// As [`Operator::Glob`], in upper or lower case.
+    IGlob,
+    /// The complement of [`Operator::IGlob`].
+    NotIGlob,
+    /// Is matched somewhere by a regular expression.
+    Regex,
+}
+
+impl Predicate {
+    /// That both hold.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::And(vec![self, other])
+    }
 }
 
 impl Operator {
@@ -125,11 +136,16 @@ impl Operator {
             Self::AnyLte => "AnyLte",
             Self::AnyGt => "AnyGt",
             Self::AnyGte => "AnyGte",
+            Self::Glob => "Glob",
+            Self::NotGlob => "NotGlob",
+            Self::IGlob => "IGlob",
+            Self::NotIGlob => "NotIGlob",
+            Self::Regex => "Regex",
         }
     }
 
     /// Every operator.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Eq,
         Self::NotEq,
         Self::In,
@@ -146,6 +162,11 @@ impl Operator {
         Self::AnyLte,
         Self::AnyGt,
         Self::AnyGte,
+        Self::Glob,
+        Self::NotGlob,
+        Self::IGlob,
+        Self::NotIGlob,
+        Self::Regex,
     ];
 
     /// The operator of this name on the wire, if it is one.

@@ -26,6 +26,9 @@ impl Default for Sum {
 }
 
 impl Sum {
+    /// Memory it takes beside itself, in bytes.
+    pub const BYTES: usize = DIGITS * size_of::<i64>();
+
     /// Adds a number.
     pub fn add(&mut self, number: Float) {
         let bits = number.number().to_bits();

@@ -37,6 +37,11 @@ impl<T: Ord + Clone> Top<T> {
         }
     }
 
+    /// What is held now: the least so far, and some more.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.held.iter()
+    }
+
     /// The least, ascending.
     pub fn into_sorted(mut self) -> Vec<T> {
         self.held.sort_unstable();

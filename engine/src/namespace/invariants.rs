@@ -2,6 +2,7 @@
 
 use crate::base::id::{Cursor, Row};
 use crate::base::limits;
+use crate::base::value::Type;
 use crate::format::frame::Damage;
 use crate::format::head::{Head, Live};
 use crate::format::log::Log;
@@ -35,7 +36,12 @@ fn check_live(head: &Head, live: &Live) -> Result<(), Damage> {
     numbers.sort_unstable();
     let below = numbers.last().is_none_or(|last| *last < live.schema.next_id);
     hold(below, "S1: an attribute has a number that was not given yet")?;
-    hold(numbers.windows(2).all(|pair| pair[0] < pair[1]), "S1: two attributes have one number")
+    let distinct = numbers.windows(2).all(|pair| pair[0] < pair[1]);
+    hold(distinct, "S1: two attributes have one number")?;
+    let measured = live.schema.attributes.values().all(|attribute| {
+        matches!(attribute.value_type, Type::Vector(_)) == attribute.metric.is_some()
+    });
+    hold(measured, "S3: an attribute of vectors has a metric, and no other")
 }
 
 fn check_log(log: &Log) -> Result<(), Damage> {

@@ -6,7 +6,8 @@
 //! | [`invariants`] | What does every head satisfy?                                          |
 //! | [`segments`]   | What do flushes and merges change, and what is merged next?            |
 //! | [`overlay`]    | What is committed and not indexed, and what does it say of an id?      |
-//! | [`request`]    | What do clients ask, and what are they told?                           |
+//! | [`request`]    | What do clients write, and what are they told?                         |
+//! | [`question`]   | What do clients ask, and what are they told?                           |
 //! | [`documents`]  | What does a group of requests write?                                   |
 //! | [`effects`]    | What does one request do to documents?                                 |
 //! | [`matched`]    | Which documents do the filters of a write match?                       |
@@ -19,6 +20,7 @@ pub mod head;
 pub mod invariants;
 pub mod matched;
 pub mod overlay;
+pub mod question;
 pub mod request;
 pub mod schema;
 pub mod segments;

@@ -1,22 +1,17 @@
-//! What clients ask of a namespace and what they are told, in the words of the engine.
+//! What clients write to a namespace and what they are told, in the words of the engine. What they
+//! ask is in [`question`](crate::namespace::question).
 //!
 //! Whoever speaks a wire protocol translates into these types and back. Nothing here was checked
 //! against a schema yet: names may be unknown and values of the wrong type.
 
-use core::time::Duration;
-
 use crate::base::cast::CastProblem;
 use crate::base::id::CommitId;
-use crate::base::name::{AttributeName, BadName, Key};
-use crate::base::value::{Id, IdType, Raw, Type, Value};
+use crate::base::name::{AttributeName, BadName};
+use crate::base::value::{Id, IdType, Raw, Type};
 use crate::format::frame::BadObject;
 pub use crate::format::log::WriteOutcome;
 use crate::format::schema::Metric;
-pub use crate::index::aggregate::{Aggregate, Figure};
-pub use crate::index::invalid::InvalidQuery;
-pub use crate::index::order::{Direction, OrderKey};
-pub use crate::index::predicate::{Operator, Predicate};
-pub use crate::index::top::Distance;
+pub use crate::namespace::question::*;
 
 /// Documents to write, and how. One request is applied whole or not at all.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -119,8 +114,22 @@ pub struct RawDocument {
 pub struct AttributeRequest {
     /// Its type.
     pub value_type: Type,
-    /// Whether filters and orders may use it; by default they may.
+    /// Whether filters, orders and groups may use it. By default they may, unless it can be matched
+    /// with patterns.
     pub filterable: Option<bool>,
+    /// Whether filters may match it with globs; by default only if it is filterable.
+    pub glob: Option<bool>,
+    /// Whether filters may match it with regular expressions; by default they may not.
+    pub regex: Option<bool>,
+    /// How its vectors are compared; by default as those of the namespace are.
+    pub metric: Option<Metric>,
+}
+
+impl AttributeRequest {
+    /// Says nothing but the type.
+    pub const fn of(value_type: Type) -> Self {
+        Self { value_type, filterable: None, glob: None, regex: None, metric: None }
+    }
 }
 
 /// A key that a client chose for a request, and the digest of what it asked.
@@ -162,9 +171,11 @@ pub enum WriteError {
     /// help.
     #[error(transparent)]
     Filter(#[from] InvalidQuery),
-    /// A filter took longer to evaluate than a write may. Nothing was written; filter for less.
-    #[error("the filter took longer than a write may; nothing was written, filter for less")]
-    TooLong,
+    /// A filter took more time or memory than a write may. Nothing was written; filter for less.
+    #[error(
+        "the filter takes more time or memory than a write may; nothing was written, filter for less"
+    )]
+    TooMuch,
     /// Indexing is too far behind. Nothing was written; send the same again later.
     #[error(
         "{unindexed_bytes} bytes wait to be indexed, more than the limit of {limit_bytes}; send the request again later"
@@ -291,136 +302,16 @@ pub enum InvalidWrite {
     /// A namespace is to be created empty, without saying what its ids are.
     #[error("💔 creating an empty namespace needs the type of `id` in the schema")]
     NoIdType,
-    /// A vector cannot be filtered by.
-    #[error("💔 vector attribute '{0}' cannot be filterable")]
-    FilterableVector(AttributeName),
-}
-
-/// What to look for in a namespace.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct QueryRequest {
-    /// Which documents count; all if `None`.
-    pub filter: Option<Predicate>,
-    /// What to make of them.
-    pub want: Want,
-    /// Whether writes that ended before the query began must be seen.
-    pub consistency: Consistency,
-}
-
-/// How fresh an answer must be.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Consistency {
-    /// Every write that ended before the query began is seen.
-    #[default]
-    Strong,
-    /// A snapshot not older than this may be used.
-    Eventual(Duration),
-}
-
-/// What a query makes of the documents that count.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Want {
-    /// The first of them in some order.
-    Rows {
-        /// The order.
-        rank: Rank,
-        /// How many.
-        limit: usize,
-        /// What to say of each.
-        include: Include,
+    /// A type has no use for an option.
+    #[error("💔 attribute '{name}' of type {value_type} cannot be {option}")]
+    Option {
+        /// The attribute.
+        name: AttributeName,
+        /// Its type.
+        value_type: Type,
+        /// What it cannot be.
+        option: &'static str,
     },
-    /// Figures over all of them, each under a label.
-    Aggregates(Vec<(String, Aggregate)>),
-}
-
-/// The order of rows.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Rank {
-    /// By keys, the first first; ties by ascending id. No keys: by ascending id.
-    By(Vec<(OrderKey, Direction)>),
-    /// By distance from a vector, nearest first; ties by ascending id.
-    Nearest {
-        /// The vector attribute.
-        attribute: AttributeName,
-        /// The vector: numbers, or base64 of little-endian 32-bit floats.
-        to: Raw,
-    },
-}
-
-/// Which attributes an answer shows. The id is always shown.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Include {
-    /// None.
-    #[default]
-    Nothing,
-    /// All.
-    All,
-    /// These; an unknown name is an error.
-    These(Vec<AttributeName>),
-    /// All but these; an unknown name is passed over.
-    AllBut(Vec<AttributeName>),
-}
-
-/// What a query came to.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Answer {
-    /// What was found.
-    pub found: Found,
-    /// What it was found in.
-    pub statistics: Statistics,
-}
-
-/// What a query found.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Found {
-    /// Rows, in order.
-    Rows(Vec<AnswerRow>),
-    /// A figure for each label, in the order of the request.
-    Aggregates(Vec<(String, Figure)>),
-}
-
-/// One row of an answer.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct AnswerRow {
-    /// Its id.
-    pub id: Id,
-    /// Its distance, of a query by distance.
-    pub distance: Option<Distance>,
-    /// What was asked for of its attributes, without nulls, by name.
-    pub attributes: Vec<(AttributeName, Value)>,
-}
-
-/// What a query was answered from.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Statistics {
-    /// Document versions committed and not indexed, all of them searched.
-    pub unindexed_rows: u64,
-    /// Documents of the namespace: those indexed and alive, and those not indexed.
-    pub namespace_rows: u64,
-}
-
-/// Why a query was not answered.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
-pub enum QueryError {
-    /// There is no such namespace.
-    #[error("namespace was not found")]
-    NoNamespace,
-    /// The request does not fit the schema; sending it again will not help.
-    #[error(transparent)]
-    Invalid(#[from] InvalidQuery),
-    /// The store did not answer in time; ask again.
-    #[error("the store does not answer; ask again")]
-    Unavailable,
-    /// The query took longer than it may; ask for less or later.
-    #[error("the query took longer than it may; ask for less, or again later")]
-    TooLong,
-    /// An object the query needs cannot be read; an operator has to look.
-    #[error(transparent)]
-    Damaged(#[from] BadObject),
-    /// An object that an old snapshot named is gone: whoever asked starts over from a fresh one. A
-    /// client sees this only if it happens again and again.
-    #[error("the index changed under the query again and again; ask again (last missed: {0})")]
-    Vanished(Key),
 }
 
 /// A name that a client sent is none.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::cast::{cast_array, cast_scalar, cast_vector};
+use crate::base::cast::cast;
 use crate::base::id::AttributeId;
 use crate::base::limits;
 use crate::base::name::AttributeName;
@@ -34,19 +34,22 @@ pub fn extend(schema: &Schema, request: &WriteRequest) -> Result<Schema, Invalid
     let values = documents.flat_map(|document| &document.attributes);
     let by_filter = request.patch_by_filter.iter().flat_map(|(_, changes)| changes);
     for (name, inferred) in infer(&next, values.chain(by_filter))? {
-        let wanted = AttributeRequest { value_type: inferred, filterable: None };
-        declare(&mut next, &name, wanted)?;
+        declare(&mut next, &name, AttributeRequest::of(inferred))?;
     }
     extend_ids(&mut next, request)?;
-    let vectors = next.attributes.values().filter(|a| matches!(a.value_type, Type::Vector(_)));
-    let vectors = vectors.count();
     match (next.metric, request.metric) {
         (Some(expected), Some(sent)) if expected != sent => {
             return Err(InvalidWrite::MetricChange { expected, sent });
         }
-        (None, None) if vectors > 0 => return Err(InvalidWrite::NoMetric),
-        (None, sent) => next.metric = sent,
-        (Some(_), _) => {}
+        (known, sent) => next.metric = known.or(sent),
+    }
+    let mut vectors = 0;
+    for attribute in next.attributes.values_mut() {
+        if let Type::Vector(_) = attribute.value_type {
+            vectors += 1;
+            let metric = attribute.metric.or(next.metric).ok_or(InvalidWrite::NoMetric)?;
+            attribute.metric = Some(metric);
+        }
     }
     for (vectors, count, most) in [
         (false, next.attributes.len(), limits::ATTRIBUTES_MAX),
@@ -65,35 +68,58 @@ fn declare(
     name: &AttributeName,
     wanted: AttributeRequest,
 ) -> Result<(), InvalidWrite> {
-    let is_vector = match wanted.value_type {
-        Type::Vector(dimensions) => {
-            let most = limits::DIMENSIONS_MAX;
-            if dimensions == 0 || dimensions > most {
-                return Err(InvalidWrite::Dimensions { most });
-            }
-            true
-        }
-        Type::Scalar(_) | Type::Array(_) => false,
-    };
-    if is_vector && wanted.filterable == Some(true) {
-        return Err(InvalidWrite::FilterableVector(name.clone()));
-    }
+    check(name, wanted)?;
     let next_id = schema.next_id;
     if let Some(known) = schema.attributes.get_mut(name) {
         if known.value_type != wanted.value_type {
             let (name, from, to) = (name.clone(), known.value_type, wanted.value_type);
             return Err(InvalidWrite::TypeChange { name, from, to });
         }
+        if let (Some(expected), Some(sent)) = (known.metric, wanted.metric)
+            && expected != sent
+        {
+            return Err(InvalidWrite::MetricChange { expected, sent });
+        }
         known.filterable = wanted.filterable.unwrap_or(known.filterable);
+        known.glob = wanted.glob.unwrap_or(known.glob);
+        known.regex = wanted.regex.unwrap_or(known.regex);
         return Ok(());
     }
-    let filterable = wanted.filterable.unwrap_or(!is_vector);
-    let attribute = Attribute { id: next_id, value_type: wanted.value_type, filterable };
+    let (glob, regex) = (wanted.glob == Some(true), wanted.regex == Some(true));
+    let by_default = wanted.value_type.is_comparable() && !glob && !regex;
+    let filterable = wanted.filterable.unwrap_or(by_default);
+    let value_type = wanted.value_type;
+    let metric = wanted.metric.filter(|_| matches!(value_type, Type::Vector(_)));
+    let attribute = Attribute { id: next_id, value_type, filterable, glob, regex, metric };
     schema.attributes.insert(name.clone(), attribute);
     let most = limits::ATTRIBUTES_MAX;
     let after = next_id.0.checked_add(1);
     let after = after.ok_or(InvalidWrite::TooManyAttributes { most, vectors: false })?;
     schema.next_id = AttributeId(after);
+    Ok(())
+}
+
+/// That a type goes with what is asked of it.
+fn check(name: &AttributeName, wanted: AttributeRequest) -> Result<(), InvalidWrite> {
+    let value_type = wanted.value_type;
+    if let Type::Vector(vector) = value_type {
+        let most = limits::DIMENSIONS_MAX;
+        if vector.dimensions == 0 || vector.dimensions > most {
+            return Err(InvalidWrite::Dimensions { most });
+        }
+    }
+    let text = Type::Scalar(ScalarType::String);
+    let texts = [text, Type::Array(ScalarType::String)].contains(&value_type);
+    let options = [
+        ("filterable", wanted.filterable, value_type.is_comparable()),
+        ("matched with globs", wanted.glob, texts),
+        ("matched with regular expressions", wanted.regex, value_type == text),
+    ];
+    for (option, asked, fits) in options {
+        if asked == Some(true) && !fits {
+            return Err(InvalidWrite::Option { name: name.clone(), value_type, option });
+        }
+    }
     Ok(())
 }
 
@@ -124,7 +150,7 @@ fn infer<'a>(
 
 /// The type that a value alone suggests.
 fn type_of(name: &AttributeName, raw: &Raw) -> Option<Type> {
-    let vector = |dimensions: usize| Some(Type::Vector(u32::try_from(dimensions).ok()?));
+    let vector = |dimensions: usize| Some(Type::vector(u32::try_from(dimensions).ok()?));
     if name.as_str() == VECTOR {
         return match raw {
             Raw::List(components) => vector(components.len()),
@@ -155,7 +181,7 @@ const fn scalar_type_of(raw: &Raw) -> Option<ScalarType> {
         Raw::Integer(_) => Some(ScalarType::Int),
         Raw::Number(_) => Some(ScalarType::Float),
         Raw::Text(_) => Some(ScalarType::String),
-        Raw::Null | Raw::List(_) => None,
+        Raw::Null | Raw::List(_) | Raw::Weights(_) => None,
     }
 }
 
@@ -252,12 +278,7 @@ pub fn cast_attributes(
 }
 
 fn cast_value(name: &AttributeName, attribute: &Attribute, raw: &Raw) -> Result<Value, WriteError> {
-    let value = match attribute.value_type {
-        Type::Scalar(scalar) => cast_scalar(raw, scalar).map(Value::Scalar),
-        Type::Array(element) => cast_array(raw, element).map(Value::Array),
-        Type::Vector(dimensions) => cast_vector(raw, dimensions).map(Value::Vector),
-    };
-    let value = value.map_err(|problem| {
+    let value = cast(raw, attribute.value_type).map_err(|problem| {
         let attribute = name.to_string();
         WriteError::Rejected { attribute, problem }
     })?;
@@ -267,7 +288,7 @@ fn cast_value(name: &AttributeName, attribute: &Attribute, raw: &Raw) -> Result<
         Value::Array(elements) => {
             (elements.iter().map(Scalar::logical_bytes).max().unwrap_or(0), elements.len() as u64)
         }
-        Value::Vector(_) => (0, 1),
+        Value::Vector(_) | Value::Sparse(_) | Value::Bytes(_) => (0, 1),
     };
     let too_large = |most: usize, filterable: bool| {
         let attribute = name.clone();
@@ -337,10 +358,58 @@ mod tests {
     }
 
     #[test]
+    fn each_vector_attribute_may_have_a_metric_of_its_own() {
+        let vector = |metric| AttributeRequest { metric, ..AttributeRequest::of(Type::vector(2)) };
+        let said = |all: &[(&str, AttributeRequest)], metric| WriteRequest {
+            schema: all.iter().map(|(n, wanted)| (name(n), *wanted)).collect(),
+            metric,
+            ..WriteRequest::default()
+        };
+        let (dot, cosine) = (Some(Metric::Dot), Some(Metric::Cosine));
+        let two = said(&[("a", vector(dot)), ("b", vector(None))], cosine);
+        let schema = extend(&Schema::default(), &two).unwrap();
+        let metrics: Vec<_> = schema.attributes.values().map(|a| a.metric).collect();
+        assert_eq!((metrics, schema.metric), (vec![dot, cosine], cosine));
+        assert_eq!(extend(&schema, &said(&[("a", vector(None))], None)), Ok(schema.clone()));
+        let other = extend(&schema, &said(&[("a", vector(cosine))], None));
+        let (expected, sent) = (Metric::Dot, Metric::Cosine);
+        assert_eq!(other, Err(InvalidWrite::MetricChange { expected, sent }));
+        let none = said(&[("a", vector(dot)), ("b", vector(None))], None);
+        assert_eq!(extend(&Schema::default(), &none), Err(InvalidWrite::NoMetric));
+    }
+
+    #[test]
+    fn what_patterns_match_is_not_filterable_unless_it_is_said() {
+        let declared = |text: &str, glob, regex, filterable| {
+            let value_type = Type::parse(text).unwrap();
+            let wanted =
+                AttributeRequest { filterable, glob, regex, ..AttributeRequest::of(value_type) };
+            let request =
+                WriteRequest { schema: vec![(name("a"), wanted)], ..WriteRequest::default() };
+            extend(&Schema::default(), &request)
+                .map(|schema| schema.attributes[&name("a")].filterable)
+        };
+        assert_eq!(declared("string", Some(true), None, None), Ok(false));
+        assert_eq!(declared("string", None, Some(true), Some(true)), Ok(true));
+        assert_eq!(declared("[]string", Some(false), None, None), Ok(true));
+        for (text, glob, regex, filterable) in [
+            ("int", Some(true), None, None),
+            ("[]string", None, Some(true), None),
+            ("bytes", None, None, Some(true)),
+            ("{}f16", None, None, Some(true)),
+            ("[3]i8", None, None, Some(true)),
+        ] {
+            let refused = declared(text, glob, regex, filterable);
+            assert!(matches!(refused, Err(InvalidWrite::Option { .. })), "{text}");
+        }
+        assert_eq!(declared("bytes", None, None, None), Ok(false));
+    }
+
+    #[test]
     fn a_type_once_given_stays() {
         let schema = extend(&Schema::default(), &request(vec![(1, vec![("a", text("x"))])]));
         let schema = schema.unwrap();
-        let wanted = AttributeRequest { value_type: Type::parse("int").unwrap(), filterable: None };
+        let wanted = AttributeRequest::of(Type::parse("int").unwrap());
         let change = WriteRequest { schema: vec![(name("a"), wanted)], ..WriteRequest::default() };
         assert!(matches!(extend(&schema, &change), Err(InvalidWrite::TypeChange { .. })));
     }

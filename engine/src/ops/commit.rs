@@ -359,7 +359,9 @@ impl Group {
             Step::Done(Err(QueryError::Damaged(bad))) => self.fail(Some(held), &bad.into()),
             // What does not fit the schema is refused at a fresh head only (D19).
             Step::Done(Err(QueryError::Invalid(_))) => self.decide(now, held, &known),
-            Step::Done(Err(QueryError::TooLong)) => self.fail(Some(held), &WriteError::TooLong),
+            Step::Done(Err(QueryError::TooLong | QueryError::TooLarge { .. })) => {
+                self.fail(Some(held), &WriteError::TooMuch)
+            }
             Step::Done(Err(QueryError::Unavailable | QueryError::NoNamespace)) => {
                 self.fail(None, &WriteError::Unavailable)
             }

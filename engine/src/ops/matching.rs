@@ -83,7 +83,7 @@ impl Find {
         most: usize,
         include: Include,
     ) -> Step<Query> {
-        let want = Want::Rows { rank: Rank::By(Vec::new()), limit: most + 1, include };
+        let want = Want::rows(Rank::By(Vec::new()), most + 1, include);
         let filter = Some(filter.clone());
         let request = QueryRequest { filter, want, consistency: Consistency::Strong };
         Query::start(now, self.snapshot.clone(), &request, self.host, self.deadline)

@@ -21,7 +21,7 @@ use crate::format::log::{
     Batch, IdempotencyRecord, Log, LogEntry, Operation, Payload, WriteOutcome,
 };
 use crate::format::manifest::{Extent, Manifest};
-use crate::format::schema::{Attribute, Schema};
+use crate::format::schema::{Attribute, Metric, Schema};
 use crate::format::segment::Directory;
 use crate::machine::request::{Reply, Request, Tag};
 use crate::machine::{Machine, Step};
@@ -62,11 +62,13 @@ fn schema() -> Schema {
     let types = [
         ("number", NUMBER, Type::Scalar(ScalarType::Int)),
         ("tags", TAGS, Type::Array(ScalarType::String)),
-        ("vector", VECTOR, Type::Vector(3)),
+        ("vector", VECTOR, Type::vector(3)),
         ("text", TEXT, Type::Scalar(ScalarType::String)),
     ];
-    let attribute = |(name, id, value_type)| {
-        (AttributeName::parse(name).unwrap(), Attribute { id, value_type, filterable: true })
+    let attribute = |(name, id, value_type): (&str, AttributeId, Type)| {
+        let metric = value_type.is_vector().then_some(Metric::Cosine);
+        let attribute = Attribute { metric, ..Attribute::of(id, value_type) };
+        (AttributeName::parse(name).unwrap(), attribute)
     };
     let attributes: BTreeMap<_, _> = types.into_iter().map(attribute).collect();
     let next_id = AttributeId(attributes.len() as u32);

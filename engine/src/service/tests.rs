@@ -122,7 +122,7 @@ impl Bench {
                     Value::Scalar(Scalar::Int(n)) => *n,
                     other => panic!("{other:?}"),
                 }),
-                other @ Found::Aggregates(_) => panic!("{other:?}"),
+                other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
         }
@@ -141,7 +141,7 @@ fn by_id(id: u64) -> QueryRequest {
             operator: Operator::Eq,
             operand: Raw::Integer(id.into()),
         }),
-        want: Want::Rows { rank: Rank::By(vec![]), limit: 1, include: Include::All },
+        want: Want::rows(Rank::By(vec![]), 1, Include::All),
         consistency: Consistency::Strong,
     }
 }
@@ -548,11 +548,7 @@ fn an_attribute_that_is_dropped_is_left_out_of_new_segments() {
     assert_eq!((live.manifest.segments.len(), live.manifest.live_rows), (1, 9), "merged");
     bench.write(&mut service, upsert(20, 9));
     assert_eq!(bench.lookup(&mut service, 20), Some(9), "the name can be used again");
-    let query = QueryRequest {
-        want: Want::Rows { rank: Rank::By(vec![]), limit: 9, include: Include::All },
-        ..by_id(1)
-    };
-    service.query(Timestamp(bench.now), Ticket(2), query);
+    service.query(Timestamp(bench.now), Ticket(2), by_id(1));
     let Some(Word::Answered(Ok(answer))) = bench.settle(&mut service).remove(&Ticket(2)) else {
         panic!("it is answered")
     };

@@ -328,7 +328,7 @@ mod tests {
         said(r#"[{"id":1,"id":2}]"#, "duplicate field `id`");
         said(r#"[{"id":1,"$a":2}]"#, "'$a' must not start with `$`");
         said(r#"[{"id":1,"":2}]"#, "must not be empty");
-        said(r#"[{"id":1,"a":{"0":0.5}}]"#, "invalid type: map, expected null, a bool");
+        said(r#"[{"id":1,"a":{"b":0.5}}]"#, "invalid type: map, expected null, a bool");
         said(r#"{"id":1}"#, "invalid type: map, expected a sequence");
         said("[1]", "invalid type: integer `1`, expected a document");
         let uneven = columns(r#"{"id":[1,2],"a":[1]}"#).unwrap_err();

@@ -121,7 +121,11 @@ impl Failure {
             WriteError::Invalid(InvalidWrite::TypeChange { name, .. }) => {
                 Self { attribute: Some(name.as_str().to_owned()), ..Self::meaning(text) }
             }
-            WriteError::Invalid(_) => Self::meaning(text),
+            WriteError::Invalid(_) | WriteError::Filter(_) => Self::meaning(text),
+            WriteError::ReadOnly => Self::new(StatusCode::FORBIDDEN, text),
+            WriteError::TooMuch => {
+                Self { retry: Retry::No, ..Self::new(StatusCode::GATEWAY_TIMEOUT, text) }
+            }
             WriteError::NoNamespace => Self::no_namespace(name),
             WriteError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, text),
             WriteError::Behind { .. } => {
@@ -141,7 +145,7 @@ impl Failure {
         let text = error.to_string();
         match error {
             QueryError::NoNamespace => Self::no_namespace(name),
-            QueryError::Invalid(_) => Self::meaning(text),
+            QueryError::Invalid(_) | QueryError::TooLarge { .. } => Self::meaning(text),
             QueryError::Unavailable | QueryError::Vanished(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
             }

@@ -3,11 +3,13 @@
 //! A body is parsed without keeping track of where the parser stands, which is fast. Only a body of
 //! the wrong shape is parsed again, to say where.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sana_engine::base::value::{Float, Id, Raw, Scalar, Uuid, Value, Vector};
-use serde::de::{DeserializeOwned, DeserializeSeed, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeSeq, Serializer};
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
@@ -68,7 +70,7 @@ impl<'de> Visitor<'de> for RawSeed<'_> {
     type Value = Raw;
 
     fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("null, a bool, a number, a string or an array")
+        f.write_str("null, a bool, a number, a string, an array or weights of dimensions")
     }
 
     fn visit_unit<E>(self) -> Result<Raw, E> {
@@ -106,6 +108,21 @@ impl<'de> Visitor<'de> for RawSeed<'_> {
         }
         *self.elements = all.len();
         Ok(Raw::List(all))
+    }
+
+    /// Weights of dimensions: every key is a number. Another object is no value.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+        let mut weights = Vec::new();
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            let all_digits = key.bytes().all(|byte| byte.is_ascii_digit());
+            let dimension = key.parse().ok().filter(|_| all_digits);
+            let dimension = dimension
+                .ok_or_else(|| A::Error::invalid_type(serde::de::Unexpected::Map, &self))?;
+            let weight = Float::new(map.next_value()?);
+            weights
+                .push((dimension, weight.ok_or_else(|| A::Error::custom("number out of range"))?));
+        }
+        Ok(Raw::Weights(weights))
     }
 }
 
@@ -160,11 +177,20 @@ impl Serialize for Printed<'_> {
                 list.end()
             }
             (Value::Vector(vector), VectorEncoding::Base64) => to.serialize_str(&base64_of(vector)),
+            (Value::Sparse(vector), _) => {
+                let mut map = to.serialize_map(Some(vector.weights().len()))?;
+                for (dimension, weight) in vector.weights() {
+                    map.serialize_entry(dimension, &weight.number())?;
+                }
+                map.end()
+            }
+            (Value::Bytes(bytes), _) => to.serialize_str(&STANDARD.encode(bytes)),
         }
     }
 }
 
-struct PrintedScalar<'a>(&'a Scalar);
+/// A scalar, printed.
+pub(super) struct PrintedScalar<'a>(pub(super) &'a Scalar);
 
 impl Serialize for PrintedScalar<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -282,6 +308,24 @@ mod tests {
         assert_eq!(parse::<Shape>(b"{\"\xff\":1,\"list\":[]}").unwrap_err().status.as_u16(), 400);
         let deep = format!("{{\"list\":{}", "[".repeat(100_000));
         assert!(parse::<Shape>(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn weights_and_bytes_are_printed_as_they_are_sent() {
+        let half = |x| sana_engine::base::value::Half::nearest(x).unwrap();
+        let weights = vec![(2, half(0.5)), (70_000, half(-3.0))];
+        let sparse = Value::Sparse(sana_engine::base::value::Sparse::new(weights).unwrap());
+        assert_eq!(printed(&sparse, VectorEncoding::Float), r#"{"2":0.5,"70000":-3.0}"#);
+        let bytes = Value::Bytes([0, 255, 1].into());
+        assert_eq!(printed(&bytes, VectorEncoding::Base64), r#""AP8B""#);
+        let raw = serde_json::from_str::<AnyRaw>(r#"{"2":0.5,"70000":-3}"#).unwrap().0;
+        let float = |x| Float::new(x).unwrap();
+        assert_eq!(raw, Raw::Weights(vec![(2, float(0.5)), (70_000, float(-3.0))]));
+        for bad in
+            [r#"{"a":1}"#, r#"{"-1":1}"#, r#"{"+1":1}"#, r#"{"4294967296":1}"#, r#"{"1":null}"#]
+        {
+            assert!(serde_json::from_str::<AnyRaw>(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use sana_engine::base::time::WallTime;
 use sana_engine::format::head::Live;
-use serde_json::json;
+use sana_engine::namespace::request::{Create, WriteRequest};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
+use super::errors::Failure;
 use super::json::date_time;
 use super::schema;
 
@@ -26,7 +29,7 @@ pub(super) fn answer(live: &Live) -> Bytes {
             "unindexed_rows": rows,
         })
     };
-    let body = json!({
+    let mut body = json!({
         "approx_logical_bytes": live.manifest.logical_bytes,
         "approx_row_count": live.manifest.live_rows,
         "created_at": time(live.created_at),
@@ -36,7 +39,31 @@ pub(super) fn answer(live: &Live) -> Bytes {
         "index": index,
         "schema": schema::in_metadata(&live.schema),
     });
+    if live.read_only {
+        body["read_only"] = json!(true);
+    }
     Bytes::from(body.to_string())
+}
+
+/// What a client wants to change of it.
+#[derive(Deserialize)]
+struct Changes {
+    read_only: Option<bool>,
+    pinning: Option<Value>,
+}
+
+/// The request in a body.
+///
+/// # Errors
+///
+/// 400 or 422, saying what is wrong with the body.
+pub(super) fn parse(body: &[u8]) -> Result<WriteRequest, Failure> {
+    let changes: Changes = super::json::parse(body)?;
+    if changes.pinning.is_some_and(|pinning| pinning != json!(false)) {
+        return Err(Failure::unsupported("pinning"));
+    }
+    let (create, read_only) = (Create::Never, changes.read_only);
+    Ok(WriteRequest { create, read_only, ..WriteRequest::default() })
 }
 
 #[cfg(test)]
@@ -62,6 +89,7 @@ mod tests {
             created_at: WallTime(0),
             written_at: WallTime(1_709_337_600_000),
             schema: Schema::default(),
+            read_only: false,
             manifest: Manifest::default(),
             log: Log {
                 committed: Cursor(1),

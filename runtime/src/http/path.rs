@@ -31,6 +31,8 @@ pub(super) enum Verb {
     Delete,
     /// Say what it is.
     Metadata,
+    /// Change what it is.
+    UpdateMetadata,
     /// Show its schema.
     Schema,
     /// Change its schema.
@@ -89,6 +91,7 @@ impl Route {
             Self::Namespace(_, Verb::Query) => "query",
             Self::Namespace(_, Verb::Delete) => "delete",
             Self::Namespace(_, Verb::Metadata) => "metadata",
+            Self::Namespace(_, Verb::UpdateMetadata) => "update_metadata",
             Self::Namespace(_, Verb::Schema) => "schema",
             Self::Namespace(_, Verb::UpdateSchema) => "update_schema",
             Self::Namespace(_, Verb::Warm) => "hint_cache_warm",
@@ -109,6 +112,7 @@ impl Verb {
             ("DELETE", _, []) => Self::Delete,
             ("POST", "v2", ["query"]) => Self::Query,
             ("GET", _, ["metadata"]) => Self::Metadata,
+            ("PATCH", _, ["metadata"]) => Self::UpdateMetadata,
             ("GET", _, ["schema"]) => Self::Schema,
             ("POST", _, ["schema"]) => Self::UpdateSchema,
             ("GET", _, ["hint_cache_warm"]) => Self::Warm,
@@ -117,7 +121,6 @@ impl Verb {
             ("POST", _, ["async"]) | ("GET", _, ["operations", _]) => {
                 return Err(Failure::unsupported("copying namespaces"));
             }
-            ("PATCH", _, ["metadata"]) => return Err(Failure::unsupported("update_metadata")),
             ("GET", _, ["_debug", word @ ("purge_cache" | "warm_cache")]) => {
                 return Err(Failure::unsupported(word));
             }

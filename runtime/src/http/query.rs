@@ -1,29 +1,31 @@
 //! `POST /v2/namespaces/{ns}/query`: what is looked for, and what was found.
 
+mod answer;
+mod several;
+
 use core::time::Duration;
 
-use bytes::Bytes;
 use sana_engine::base::limits;
 use sana_engine::base::name::AttributeName;
-use sana_engine::base::value::Id;
 use sana_engine::namespace::request::{
-    Aggregate, Answer, AnswerRow, Consistency, Figure, Found, Include, QueryRequest, Rank, Want,
+    Aggregate, Compute, Consistency, GroupKey, Include, OrderKey, Per, QueryRequest, Rank, Search,
+    Want,
 };
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::errors::{Failure, out_of_range};
-use super::json::{self, Printed, PrintedId, VectorEncoding};
+use super::json::{self, VectorEncoding};
 use super::write::MetricName;
 use super::{filter, rank};
+pub(super) use answer::{Performance, answer, bytes_hint};
 
 /// A query, and what concerns only its answer on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Query {
     pub(super) request: QueryRequest,
-    /// How many of the first rows are left out.
-    pub(super) offset: usize,
+    /// How many of the first rows are left out, of each search.
+    pub(super) offsets: Vec<usize>,
     pub(super) vectors: VectorEncoding,
 }
 
@@ -40,11 +42,11 @@ struct Body {
     exclude_attributes: Option<Vec<String>>,
     compute_attributes: Option<Map<String, Value>>,
     aggregate_by: Option<Map<String, Value>>,
-    group_by: Option<Value>,
+    group_by: Option<Vec<Value>>,
     consistency: Option<ConsistencyBody>,
     vector_encoding: Option<VectorEncoding>,
     rerank_by: Option<Value>,
-    queries: Option<Value>,
+    queries: Option<Vec<Self>>,
     /// An old spelling that says what the namespace knows.
     #[serde(rename = "distance_metric")]
     _distance_metric: Option<MetricName>,
@@ -57,7 +59,13 @@ struct Body {
 #[serde(untagged)]
 enum Limit {
     Total(i64),
-    Object { total: Option<i64>, per: Option<Value> },
+    Object { total: Option<i64>, per: Option<PerBody> },
+}
+
+#[derive(Deserialize)]
+struct PerBody {
+    attributes: Vec<String>,
+    limit: i64,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +92,12 @@ enum Level {
 /// How old a view an eventual query may use if it does not say.
 const STALENESS_SECONDS: u32 = 60;
 
+/// One search of a body.
+struct Asked {
+    search: Search,
+    offset: usize,
+}
+
 /// The query in a body.
 ///
 /// # Errors
@@ -91,13 +105,9 @@ const STALENESS_SECONDS: u32 = 60;
 /// 400 or 422, saying what is wrong with the body.
 pub(super) fn parse(body: &[u8]) -> Result<Query, Failure> {
     let body: Body = json::parse(body)?;
-    body.refuse_unsupported()?;
-    let filter = body.filters.as_ref().map(filter::parse).transpose()?;
-    let offset = body.offset.unwrap_or(0) as usize;
-    let want = match &body.aggregate_by {
-        Some(labels) => body.aggregates(labels)?,
-        None => body.rows(offset, filter.is_some())?,
-    };
+    if body.rerank_by.as_ref().is_some_and(Value::is_object) {
+        return Err(Failure::hosted("rerank_by with a model"));
+    }
     let consistency = match body.consistency {
         None | Some(ConsistencyBody { level: Level::Strong, .. }) => Consistency::Strong,
         Some(ConsistencyBody { level: Level::Eventual, max_staleness_seconds }) => {
@@ -105,24 +115,48 @@ pub(super) fn parse(body: &[u8]) -> Result<Query, Failure> {
             Consistency::Eventual(Duration::from_secs(seconds.into()))
         }
     };
+    let vectors = body.vector_encoding.unwrap_or_default();
+    if let Some(queries) = &body.queries {
+        let (want, offsets) = several::parse(&body, queries)?;
+        let request = QueryRequest { filter: None, want, consistency };
+        return Ok(Query { request, offsets, vectors });
+    }
+    if body.rerank_by.is_some() {
+        return Err(Failure::meaning("💔 rerank_by goes with queries only"));
+    }
+    let Asked { search: Search { filter, want }, offset } = body.asked()?;
     let request = QueryRequest { filter, want, consistency };
-    Ok(Query { request, offset, vectors: body.vector_encoding.unwrap_or_default() })
+    Ok(Query { request, offsets: vec![offset], vectors })
 }
 
 impl Body {
-    fn refuse_unsupported(&self) -> Result<(), Failure> {
-        if self.rerank_by.as_ref().is_some_and(Value::is_object) {
-            return Err(Failure::hosted("rerank_by with a model"));
-        }
+    /// The search it asks for.
+    fn asked(&self) -> Result<Asked, Failure> {
+        let filter = self.filters.as_ref().map(filter::parse).transpose()?;
+        let offset = self.offset.unwrap_or(0) as usize;
+        let want = match &self.aggregate_by {
+            Some(labels) => self.aggregates(labels)?,
+            None if self.group_by.is_some() => {
+                return Err(Failure::meaning("💔 group_by goes with aggregate_by only"));
+            }
+            None => self.rows(offset, filter.is_some())?,
+        };
+        Ok(Asked { search: Search { filter, want }, offset })
+    }
+
+    /// A field that concerns one search, if there is one.
+    fn field_of_one(&self) -> Option<&'static str> {
         let fields = [
-            ("rerank_by", self.rerank_by.is_some()),
-            ("a request with several queries (`queries`)", self.queries.is_some()),
-            ("compute_attributes", self.compute_attributes.as_ref().is_some_and(|m| !m.is_empty())),
+            ("rank_by", self.rank_by.is_some()),
+            ("top_k", self.top_k.is_some()),
+            ("filters", self.filters.is_some()),
+            ("include_attributes", self.include_attributes.is_some()),
+            ("exclude_attributes", self.exclude_attributes.is_some()),
+            ("compute_attributes", self.compute_attributes.is_some()),
+            ("aggregate_by", self.aggregate_by.is_some()),
             ("group_by", self.group_by.is_some()),
-            ("limit.per", matches!(self.limit, Some(Limit::Object { per: Some(_), .. }))),
         ];
-        let unsupported = fields.iter().find(|(_, asked)| *asked);
-        unsupported.map_or(Ok(()), |(name, _)| Err(Failure::unsupported(name)))
+        fields.into_iter().find(|(_, there)| *there).map(|(field, _)| field)
     }
 
     fn rows(&self, offset: usize, filtered: bool) -> Result<Want, Failure> {
@@ -137,15 +171,31 @@ impl Body {
             let most = limits::QUERY_ROWS_MAX;
             return Err(Failure::meaning(format!("💔 limit and offset together exceed {most}")));
         }
-        Ok(Want::Rows { rank, limit: limit + offset, include: self.include()? })
+        let (limit, per, include) = (limit + offset, self.per()?, self.include()?);
+        let compute = self.compute_attributes.iter().flatten();
+        let compute = compute.map(|(label, by)| Ok((label.clone(), compute_by(label, by)?)));
+        Ok(Want::Rows { rank, limit, per, include, compute: compute.collect::<Result<_, _>>()? })
+    }
+
+    /// How many rows may be alike.
+    fn per(&self) -> Result<Option<Per>, Failure> {
+        let Some(Limit::Object { per: Some(per), .. }) = &self.limit else { return Ok(None) };
+        if per.attributes.is_empty() {
+            return Err(Failure::meaning("💔 limit.per.attributes cannot be empty"));
+        }
+        let limit = usize::try_from(per.limit).ok().filter(|limit| *limit > 0);
+        let limit =
+            limit.ok_or_else(|| Failure::meaning("💔 limit.per.limit must be at least 1"))?;
+        let keys = per.attributes.iter().map(|name| key(name)).collect::<Result<_, _>>()?;
+        Ok(Some(Per { keys, limit }))
     }
 
     /// How many rows or groups are wanted.
     fn limit(&self) -> Result<Option<usize>, Failure> {
-        let total = match self.limit {
+        let total = match &self.limit {
             None => None,
-            Some(Limit::Total(total)) => Some(total),
-            Some(Limit::Object { total, .. }) => total,
+            Some(Limit::Total(total)) => Some(*total),
+            Some(Limit::Object { total, .. }) => *total,
         };
         let (field, limit) = match (self.top_k, total) {
             (Some(_), Some(_)) => {
@@ -192,18 +242,95 @@ impl Body {
             ("rank_by", self.rank_by.is_some()),
             ("include_attributes", self.include_attributes.is_some()),
             ("exclude_attributes", self.exclude_attributes.is_some()),
+            ("compute_attributes", self.compute_attributes.is_some()),
             ("offset", self.offset.is_some_and(|offset| offset > 0)),
+            ("limit.per", matches!(self.limit, Some(Limit::Object { per: Some(_), .. }))),
         ];
         if let Some((field, _)) = beside.iter().find(|(_, there)| *there) {
             return Err(Failure::meaning(format!("💔 {field} does not go with aggregate_by")));
         }
         // Without groups there is one row of figures, which every limit admits.
-        self.limit()?;
+        let limit = self.limit()?.unwrap_or(limits::GROUPS_MAX);
         if labels.is_empty() {
             return Err(Failure::meaning("💔 aggregate_by cannot be empty"));
         }
         let one = |(label, by): (&String, &Value)| Ok((label.clone(), aggregate(label, by)?));
-        labels.iter().map(one).collect::<Result<_, _>>().map(Want::Aggregates)
+        let aggregates = labels.iter().map(one).collect::<Result<_, _>>()?;
+        let Some(keys) = &self.group_by else { return Ok(Want::Aggregates(aggregates)) };
+        if keys.is_empty() {
+            return Err(Failure::meaning("💔 group_by cannot be empty"));
+        }
+        let mut group_keys = Vec::new();
+        for key in keys {
+            group_keys.extend(group_by(key)?);
+        }
+        Ok(Want::Groups { keys: group_keys, aggregates, limit })
+    }
+}
+
+/// The keys that one entry of `group_by` names: an attribute, or labels with expressions.
+fn group_by(entry: &Value) -> Result<Vec<GroupKey>, Failure> {
+    let shape = || {
+        Failure::shape(format!(
+            "group_by: expected an attribute or {{label: [\"ForEachUnique\", attribute]}}, got {entry}"
+        ))
+    };
+    match entry {
+        Value::String(name) => {
+            Ok(vec![GroupKey { label: name.clone(), key: key(name)?, each: false }])
+        }
+        Value::Object(labels) => {
+            let one = |(label, by): (&String, &Value)| match by.as_array().map(Vec::as_slice) {
+                Some([Value::String(word), Value::String(name)]) if word == "ForEachUnique" => {
+                    Ok(GroupKey { label: label.clone(), key: key(name)?, each: true })
+                }
+                _ => Err(shape()),
+            };
+            labels.iter().map(one).collect()
+        }
+        _ => Err(shape()),
+    }
+}
+
+/// An attribute's name, or the id.
+fn key(name: &str) -> Result<OrderKey, Failure> {
+    if name == "id" {
+        return Ok(OrderKey::Id);
+    }
+    let name =
+        AttributeName::parse(name).map_err(|problem| Failure::bad_attribute(name, problem))?;
+    Ok(OrderKey::Attribute(name))
+}
+
+/// What is found out about each row: a distance, the score of a sparse vector, or whether a filter
+/// holds.
+fn compute_by(label: &str, by: &Value) -> Result<Compute, Failure> {
+    let shape = |failure: Failure| Failure {
+        message: failure.message.replace("filters:", &format!("compute_attributes.{label}:")),
+        ..failure
+    };
+    let place = format!("compute_attributes.{label}");
+    match by.as_array().map(Vec::as_slice) {
+        Some([Value::String(name), Value::String(word), to]) if word == "VectorDist" => {
+            let attribute = AttributeName::parse(name)
+                .map_err(|problem| Failure::bad_attribute(name, problem))?;
+            Ok(Compute::Distance { attribute, to: json::raw(&place, to)? })
+        }
+        Some([Value::String(name), Value::String(word), to]) if word == "SparseKNN" => {
+            let attribute = AttributeName::parse(name)
+                .map_err(|problem| Failure::bad_attribute(name, problem))?;
+            Ok(Compute::Score { attribute, to: json::raw(&place, to)? })
+        }
+        Some([Value::String(word), ..]) if word == "Highlight" || rank::is_combinator(word) => {
+            Err(Failure::unsupported(&format!("the expression {word} in compute_attributes")))
+        }
+        Some([_, Value::String(word), ..]) if word == "BM25" => {
+            Err(Failure::unsupported("the expression BM25 in compute_attributes"))
+        }
+        Some([_, Value::String(word), ..]) if word == "ANN" || word == "kNN" => {
+            Err(Failure::meaning(format!("💔 {word} cannot be computed; use VectorDist")))
+        }
+        _ => filter::parse(by).map(Compute::Matches).map_err(shape),
     }
 }
 
@@ -225,133 +352,6 @@ fn aggregate(label: &str, by: &Value) -> Result<Aggregate, Failure> {
         }
         _ => Err(shape()),
     }
-}
-
-/// What an answer says beside what was found.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub(super) struct Performance {
-    /// From the request's first byte to now, at least 1.
-    pub(super) total_ms: u64,
-    /// Within the engine, at least 1.
-    pub(super) execution_ms: u64,
-    /// Reads answered from memory.
-    pub(super) hits: u64,
-    /// Reads that went to the store.
-    pub(super) misses: u64,
-}
-
-/// About how large an answer's body is, in bytes.
-pub(super) fn bytes_hint(answer: &Answer) -> usize {
-    match &answer.found {
-        // A number of four bytes is about eight digits.
-        Found::Rows(rows) => rows.iter().map(|row| 32 + 2 * row_bytes(row) as usize).sum(),
-        Found::Aggregates(figures) => 32 * figures.len(),
-    }
-}
-
-/// The fewest bytes a query is billed for, as clients expect to read it. Nobody sends a bill.
-const QUERIED_BYTES_MIN: u64 = 256_000_000;
-
-/// What a query found, as the answer's body.
-pub(super) fn answer(query: &Query, answer: &Answer, performance: Performance) -> Bytes {
-    let (rows, aggregations) = match &answer.found {
-        Found::Rows(rows) => (Some(rows.get(query.offset..).unwrap_or_default()), None),
-        Found::Aggregates(figures) => (None, Some(Figures(figures))),
-    };
-    let returned = rows.map_or(0, |rows| rows.iter().map(row_bytes).sum::<u64>());
-    let rows = rows.map(|rows| Rows { rows, vectors: query.vectors });
-    let reads = performance.hits + performance.misses;
-    let ratio = if reads == 0 { 1.0 } else { performance.hits as f64 / reads as f64 };
-    let temperature = match ratio {
-        r if r >= 0.95 => "hot",
-        r if r >= 0.5 => "warm",
-        _ => "cold",
-    };
-    let body = AnswerBody {
-        rows,
-        aggregations,
-        billing: json!({
-            "billable_logical_bytes_queried": QUERIED_BYTES_MIN,
-            "billable_logical_bytes_returned": returned,
-        }),
-        performance: json!({
-            "cache_hit_ratio": ratio,
-            "cache_temperature": temperature,
-            "server_total_ms": performance.total_ms.max(1),
-            "query_execution_ms": performance.execution_ms.max(1),
-            "exhaustive_search_count": answer.statistics.unindexed_rows,
-            "approx_namespace_size": answer.statistics.namespace_rows,
-        }),
-    };
-    let printed = serde_json::to_vec(&body);
-    Bytes::from(printed.expect("keys are texts, and writing to memory does not fail"))
-}
-
-#[derive(Serialize)]
-struct AnswerBody<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<Rows<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    aggregations: Option<Figures<'a>>,
-    billing: Value,
-    performance: Value,
-}
-
-struct Rows<'a> {
-    rows: &'a [AnswerRow],
-    vectors: VectorEncoding,
-}
-
-impl Serialize for Rows<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(self.rows.iter().map(|row| Row { row, vectors: self.vectors }))
-    }
-}
-
-struct Row<'a> {
-    row: &'a AnswerRow,
-    vectors: VectorEncoding,
-}
-
-impl Serialize for Row<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(None)?;
-        map.serialize_entry("id", &PrintedId(&self.row.id))?;
-        if let Some(distance) = self.row.distance {
-            map.serialize_entry("$dist", &distance.0)?;
-        }
-        for (name, value) in &self.row.attributes {
-            map.serialize_entry(name.as_str(), &Printed { value, vectors: self.vectors })?;
-        }
-        map.end()
-    }
-}
-
-struct Figures<'a>(&'a [(String, Figure)]);
-
-impl Serialize for Figures<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(Some(self.0.len()))?;
-        for (label, figure) in self.0 {
-            match figure {
-                Figure::Count(count) => map.serialize_entry(label, count)?,
-                Figure::Integer(sum) => map.serialize_entry(label, sum)?,
-                Figure::Number(sum) => map.serialize_entry(label, &sum.number())?,
-            }
-        }
-        map.end()
-    }
-}
-
-/// Size of a row as bills count it, in bytes.
-fn row_bytes(row: &AnswerRow) -> u64 {
-    let id = match &row.id {
-        Id::Uint(_) => 8,
-        Id::Uuid(_) => 16,
-        Id::String(text) => text.len() as u64,
-    };
-    let distance = if row.distance.is_some() { 4 } else { 0 };
-    id + distance + row.attributes.iter().map(|(_, value)| value.logical_bytes()).sum::<u64>()
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! `rank_by`: the order of rows.
 
+use sana_engine::base::limits::ORDER_KEYS_MAX;
 use sana_engine::base::name::AttributeName;
 use sana_engine::namespace::request::{Direction, OrderKey, Rank};
 use serde_json::Value;
 
 use super::errors::Failure;
 use super::json;
-
-/// The most keys of an order.
-const ORDER_KEYS_MAX: usize = 8;
 
 /// Words that begin an expression, where an attribute's name would stand.
 const COMBINATORS: [&str; 7] = ["Sum", "Max", "Product", "Attribute", "Saturate", "Decay", "Dist"];
@@ -37,16 +35,19 @@ pub(super) fn parse(by: &Value, filtered: bool) -> Result<Rank, Failure> {
         [Value::String(name), Value::String(word)] if is_direction(word) => {
             Ok(Rank::By(vec![order_key(name, word)?]))
         }
-        [Value::String(word), ..] if COMBINATORS.contains(&word.as_str()) => {
+        [Value::String(word), ..] if is_combinator(word) => {
             Err(Failure::unsupported(&format!("the rank expression {word}")))
         }
         [Value::String(name), Value::String(word), operand, ..] => match word.as_str() {
             "ANN" | "kNN" if parts.len() > 3 => Err(shape("ANN and kNN take one vector")),
             "kNN" if !filtered => Err(Failure::meaning("💔 kNN queries must specify filters")),
             "ANN" | "kNN" => nearest(name, operand),
-            "BM25" | "SparseKNN" => {
-                Err(Failure::unsupported(&format!("the rank expression {word}")))
+            "SparseKNN" if parts.len() > 3 => Err(shape("SparseKNN takes one vector")),
+            "SparseKNN" => {
+                let to = json::raw("rank_by", operand)?;
+                Ok(Rank::Likest { attribute: attribute(name)?, to })
             }
+            "BM25" => Err(Failure::unsupported(&format!("the rank expression {word}"))),
             other => Err(shape(&format!("unknown operator `{other}`"))),
         },
         _ => {
@@ -63,9 +64,16 @@ fn nearest(name: &str, operand: &Value) -> Result<Rank, Failure> {
         }
         _ => {}
     }
-    let attribute =
-        AttributeName::parse(name).map_err(|problem| Failure::bad_attribute(name, problem))?;
-    Ok(Rank::Nearest { attribute, to: json::raw("rank_by", operand)? })
+    Ok(Rank::Nearest { attribute: attribute(name)?, to: json::raw("rank_by", operand)? })
+}
+
+fn attribute(name: &str) -> Result<AttributeName, Failure> {
+    AttributeName::parse(name).map_err(|problem| Failure::bad_attribute(name, problem))
+}
+
+/// Whether this word begins an expression that combines others.
+pub(super) fn is_combinator(word: &str) -> bool {
+    COMBINATORS.contains(&word)
 }
 
 fn is_direction(word: &str) -> bool {
@@ -81,9 +89,7 @@ fn order_key(name: &str, word: &str) -> Result<(OrderKey, Direction), Failure> {
     if name == "id" {
         return Ok((OrderKey::Id, direction));
     }
-    let attribute =
-        AttributeName::parse(name).map_err(|problem| Failure::bad_attribute(name, problem))?;
-    Ok((OrderKey::Attribute(attribute), direction))
+    Ok((OrderKey::Attribute(attribute(name)?), direction))
 }
 
 fn shape(what: &str) -> Failure {
@@ -124,6 +130,25 @@ mod tests {
         let text = Raw::Text("zczMPc3MTD4=".into());
         assert_eq!(parse(&json!(["vector", "kNN", "zczMPc3MTD4="]), true), nearest(text));
         refused(&json!(["vector", "kNN", [0.1]]), 400, "must specify filters");
+    }
+
+    #[test]
+    fn sparse_vectors_are_weights_of_dimensions() {
+        let weights = vec![(7, Float::new(0.5).unwrap()), (1, Float::new(2.0).unwrap())];
+        let attribute = AttributeName::parse("s").unwrap();
+        let likest = Rank::Likest { attribute, to: Raw::Weights(weights) };
+        let by = serde_json::from_str(r#"["s","SparseKNN",{"7":0.5,"1":2}]"#).unwrap();
+        // A tree of JSON is sorted by its keys as texts; the engine sorts by dimensions.
+        let sorted = |rank| match rank {
+            Rank::Likest { attribute, to: Raw::Weights(mut weights) } => {
+                weights.sort_by_key(|(dimension, _)| core::cmp::Reverse(*dimension));
+                Rank::Likest { attribute, to: Raw::Weights(weights) }
+            }
+            other => other,
+        };
+        assert_eq!(parse(&by, false).map(sorted), Ok(likest));
+        refused(&json!(["s", "SparseKNN", {"a": 1}]), 422, "invalid type: map");
+        refused(&json!(["s", "SparseKNN", {"1": "a"}]), 422, "invalid type: string");
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn parse(body: &[u8]) -> Result<QueryRequest, Failure> {
         }
         Some(by) => rank::parse(by, filter.is_some())?,
     };
-    let want = Want::Rows { rank, limit, include: Include::Nothing };
+    let want = Want::rows(rank, limit, Include::Nothing);
     Ok(QueryRequest { filter, want, consistency: Consistency::Strong })
 }
 
@@ -60,7 +60,7 @@ pub(super) fn parse(body: &[u8]) -> Result<QueryRequest, Failure> {
 pub(super) fn answer(found: &Found) -> Bytes {
     let count = match found {
         Found::Rows(rows) => rows.len() as f64,
-        Found::Aggregates(_) => 0.0,
+        _ => 0.0,
     };
     let body = json!({"avg_recall": 1.0, "avg_exhaustive_count": count, "avg_ann_count": count});
     Bytes::from(body.to_string())

@@ -106,6 +106,7 @@ impl Server {
                 Verb::Query => self.query(&name, &asked).await,
                 Verb::Delete => self.delete(&name).await,
                 Verb::Metadata => self.metadata(&name).await,
+                Verb::UpdateMetadata => self.update_metadata(&name, &asked).await,
                 Verb::Schema => self.schema(&name).await,
                 Verb::UpdateSchema => self.update_schema(&name, &asked).await,
                 Verb::Warm => self.warm(&name).await,
@@ -158,7 +159,7 @@ impl Server {
             hits: reads.hits,
             misses: reads.misses,
         };
-        let bytes = query::bytes_hint(&found);
+        let bytes = query::bytes_hint(&found.found);
         let print = move || query::answer(&parsed, &found, performance);
         Ok(Answer::json(self.parsed(bytes, print).await?))
     }
@@ -184,6 +185,19 @@ impl Server {
         Ok(Answer::json(metadata::answer(live(&head, name)?)))
     }
 
+    async fn update_metadata(
+        &self,
+        name: &NamespaceName,
+        asked: &Asked,
+    ) -> Result<Answer, Failure> {
+        let request = metadata::parse(&asked.body.bytes)?;
+        let outcome = self.node.write(name, request, asked.body.bytes.len()).await;
+        outcome
+            .map_err(|Crashed| Failure::broken())?
+            .map_err(|error| Failure::of_write(name, &error, false))?;
+        self.metadata(name).await
+    }
+
     async fn schema(&self, name: &NamespaceName) -> Result<Answer, Failure> {
         let head = self.head(name).await?;
         Ok(Answer::json(schema::answer(&live(&head, name)?.schema)))
@@ -194,8 +208,8 @@ impl Server {
         let said = schema::parse(entries)?;
         let request = WriteRequest {
             schema: said.attributes,
+            drops: said.drops,
             id_type: said.id_type,
-            metric: said.metric,
             create: Create::Never,
             ..WriteRequest::default()
         };
@@ -208,11 +222,8 @@ impl Server {
 
     /// Takes the hint: what a query needs first is loaded, and stays as long as there is room.
     async fn warm(&self, name: &NamespaceName) -> Result<Answer, Failure> {
-        let want = request::Want::Rows {
-            rank: request::Rank::By(Vec::new()),
-            limit: 1,
-            include: request::Include::Nothing,
-        };
+        let first = request::Rank::By(Vec::new());
+        let want = request::Want::rows(first, 1, request::Include::Nothing);
         let consistency = request::Consistency::Strong;
         self.found(name, QueryRequest { filter: None, want, consistency }).await?;
         let body = serde_json::json!({"status": "ACCEPTED", "message": "cache warm hint accepted"});

@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use sana_engine::base::limits;
+use sana_engine::base::name::AttributeName;
+use sana_engine::base::value::Raw;
+use sana_engine::format::log::Affected;
 use sana_engine::format::schema::Metric;
 use sana_engine::namespace::request::{
-    Create, Idempotency, RawDocument, WriteOutcome, WriteRequest,
+    ByFilter, Create, Idempotency, RawDocument, WriteOutcome, WriteRequest,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -12,8 +15,8 @@ use serde_json::{Map, Value, json};
 
 use super::documents::{Columns, Rows};
 use super::errors::Failure;
-use super::json::{self, AnyRaw};
-use super::schema;
+use super::json::{self, AnyRaw, PrintedId};
+use super::{filter, schema};
 
 /// A body, field by field. Null is the same as not there.
 ///
@@ -34,16 +37,13 @@ struct Body {
     sharding: Option<Sharding>,
     return_affected_ids: Option<bool>,
     disable_backpressure: Option<bool>,
-    // They say something only beside a field that is refused.
-    #[serde(rename = "patch_by_filter_allow_partial")]
-    _patch_by_filter_allow_partial: Option<bool>,
-    #[serde(rename = "delete_by_filter_allow_partial")]
-    _delete_by_filter_allow_partial: Option<bool>,
-    upsert_condition: Option<IgnoredAny>,
-    patch_condition: Option<IgnoredAny>,
-    delete_condition: Option<IgnoredAny>,
-    patch_by_filter: Option<IgnoredAny>,
-    delete_by_filter: Option<IgnoredAny>,
+    upsert_condition: Option<Value>,
+    patch_condition: Option<Value>,
+    delete_condition: Option<Value>,
+    patch_by_filter: Option<PatchByFilter>,
+    patch_by_filter_allow_partial: Option<bool>,
+    delete_by_filter: Option<Value>,
+    delete_by_filter_allow_partial: Option<bool>,
     copy_from_namespace: Option<IgnoredAny>,
     branch_from_namespace: Option<IgnoredAny>,
 }
@@ -68,6 +68,13 @@ impl From<MetricName> for Metric {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PatchByFilter {
+    filters: Value,
+    patch: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
 struct Sharding {
     num_shards: u64,
 }
@@ -82,50 +89,63 @@ pub(super) fn parse(body: &[u8], key: Option<String>) -> Result<WriteRequest, Fa
     parsed.refuse_unsupported()?;
     let said = schema::parse(parsed.schema.unwrap_or_default())?;
     let metric = parsed.distance_metric.map(Metric::from);
-    if let (Some(one), Some(other)) = (metric, said.metric)
-        && one != other
-    {
-        return Err(Failure::meaning(format!(
-            "💔 distance metric mismatch, expected {one}, got {other}"
-        )));
-    }
     let deletes = parsed.deletes.map(|ids| ids.into_iter().map(|AnyRaw(id)| id).collect());
     let fingerprint = || xxhash_rust::xxh3::xxh3_128(body);
-    Ok(WriteRequest {
+    let condition = |filter: Option<Value>| filter.as_ref().map(filter::parse).transpose();
+    let delete_by_filter = condition(parsed.delete_by_filter)?.map(|filter| {
+        let allows_partial = parsed.delete_by_filter_allow_partial == Some(true);
+        ByFilter { filter, allows_partial }
+    });
+    let patch_by_filter = parsed.patch_by_filter.map(|patch| {
+        let allows_partial = parsed.patch_by_filter_allow_partial == Some(true);
+        let filter = filter::parse(&patch.filters)?;
+        Ok((ByFilter { filter, allows_partial }, changes(&patch.patch)?))
+    });
+    let request = WriteRequest {
         upserts: both("upsert", parsed.upsert_rows, parsed.upsert_columns)?,
         patches: both("patch", parsed.patch_rows, parsed.patch_columns)?,
         deletes,
         schema: said.attributes,
         id_type: said.id_type,
-        metric: metric.or(said.metric),
+        metric,
         create: match parsed.create_namespace {
             None => Create::WithDocuments,
             Some(true) => Create::Always,
             Some(false) => Create::Never,
         },
         idempotency: key.map(|key| Idempotency { key, fingerprint: fingerprint() }),
-    })
+        upsert_condition: condition(parsed.upsert_condition)?,
+        patch_condition: condition(parsed.patch_condition)?,
+        delete_condition: condition(parsed.delete_condition)?,
+        delete_by_filter,
+        patch_by_filter: patch_by_filter.transpose()?,
+        drops: said.drops,
+        read_only: None,
+        wants_ids: parsed.return_affected_ids == Some(true),
+        ignores_backlog: false,
+    };
+    // What reads before it writes would read ever more of what is not indexed.
+    let ignores_backlog = parsed.disable_backpressure == Some(true) && !request.reads_documents();
+    Ok(WriteRequest { ignores_backlog, ..request })
+}
+
+/// The changes that `patch_by_filter` makes.
+fn changes(patch: &Map<String, Value>) -> Result<Vec<(AttributeName, Raw)>, Failure> {
+    let change = |(name, value): (&String, &Value)| {
+        let parsed =
+            AttributeName::parse(name).map_err(|problem| Failure::bad_attribute(name, problem))?;
+        Ok((parsed, json::raw(&format!("patch_by_filter.patch.{name}"), value)?))
+    };
+    patch.iter().map(change).collect()
 }
 
 impl Body {
     fn refuse_unsupported(&self) -> Result<(), Failure> {
         let fields = [
-            ("upsert_condition", self.upsert_condition),
-            ("patch_condition", self.patch_condition),
-            ("delete_condition", self.delete_condition),
-            ("patch_by_filter", self.patch_by_filter),
-            ("delete_by_filter", self.delete_by_filter),
             ("copy_from_namespace", self.copy_from_namespace),
             ("branch_from_namespace", self.branch_from_namespace),
         ];
         if let Some((name, _)) = fields.iter().find(|(_, value)| value.is_some()) {
-            return Err(Failure::unsupported(name));
-        }
-        let switches = [
-            ("return_affected_ids", self.return_affected_ids),
-            ("disable_backpressure", self.disable_backpressure),
-        ];
-        if let Some((name, _)) = switches.iter().find(|(_, value)| *value == Some(true)) {
             return Err(Failure::unsupported(name));
         }
         if self.sharding.as_ref().is_some_and(|sharding| sharding.num_shards != 1) {
@@ -181,7 +201,7 @@ pub(super) fn idempotency_key(header: &[u8]) -> Result<String, Failure> {
 
 /// What became of a write, as the answer's body.
 pub(super) fn answer(outcome: &WriteOutcome, total_ms: u64) -> Bytes {
-    let WriteOutcome { upserted, patched, deleted, logical_bytes } = *outcome;
+    let WriteOutcome { upserted, patched, deleted, logical_bytes, remaining, .. } = *outcome;
     let affected: u64 = [upserted, patched, deleted].into_iter().flatten().sum();
     let mut body = json!({
         "status": "OK",
@@ -197,13 +217,23 @@ pub(super) fn answer(outcome: &WriteOutcome, total_ms: u64) -> Bytes {
             body[name] = json!(count);
         }
     }
+    if let Some(remaining) = remaining {
+        body["rows_remaining"] = json!(remaining);
+    }
+    if let Some(Affected { upserted, patched, deleted }) = &outcome.affected {
+        let lists =
+            [("upserted_ids", upserted), ("patched_ids", patched), ("deleted_ids", deleted)];
+        for (name, ids) in lists.into_iter().filter(|(_, ids)| !ids.is_empty()) {
+            body[name] = json!(ids.iter().map(PrintedId).collect::<Vec<_>>());
+        }
+    }
     Bytes::from(body.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use sana_engine::base::name::AttributeName;
-    use sana_engine::base::value::{IdType, Raw, ScalarType, Type};
+    use sana_engine::base::value::{IdType, ScalarType, Type};
+    use sana_engine::namespace::request::{Operator, Predicate};
 
     use super::*;
 
@@ -257,7 +287,7 @@ mod tests {
         let named = parsed(
             r#"{"schema":{"emb":{"type":"[2]f32","ann":true}},"upsert_rows":[{"id":1,"emb":"zczMPc3MTD4="}]}"#,
         );
-        assert_eq!(named.schema[0].1.value_type, Type::Vector(2));
+        assert_eq!(named.schema[0].1.value_type, Type::vector(2));
     }
 
     #[test]
@@ -293,13 +323,9 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_said_and_never_passed_over() {
         let features = [
-            r#"{"deletes":[7,8],"patch_condition":["a","Lt",{"$ref_new":"a"}],"patch_rows":[{"id":1,"a":1}]}"#,
-            r#"{"delete_by_filter":["And",[["a","Gt",0]]],"delete_by_filter_allow_partial":true}"#,
-            r#"{"patch_by_filter":{"filters":["a","Eq",1],"patch":{"a":2}}}"#,
             r#"{"copy_from_namespace":"src"}"#,
             r#"{"branch_from_namespace":{"source_namespace":"src"}}"#,
             r#"{"sharding":{"num_shards":2}}"#,
-            r#"{"disable_backpressure":true}"#,
         ];
         for body in features {
             refused(body, 400, "is not supported by this version of Sana");
@@ -309,6 +335,31 @@ mod tests {
         let key = r#"{"encryption":{"mode":"customer-managed","key_name":"mykey"}}"#;
         refused(key, 400, "Malformed Cloud KMS crypto key: mykey");
         refused(key, 400, "hosted service");
+    }
+
+    #[test]
+    fn conditions_and_filters_as_the_official_client_sends_them() {
+        let request = parsed(
+            r#"{"deletes":[7,8],"patch_condition":["a","Lt",{"$ref_new":"a"}],"patch_rows":[{"id":1,"a":1}],"return_affected_ids":true,"disable_backpressure":true}"#,
+        );
+        let (attribute, new) = ("a".to_owned(), "a".to_owned());
+        let newer = Predicate::CompareNew { attribute, operator: Operator::Lt, new };
+        assert_eq!(request.patch_condition, Some(newer));
+        assert!(request.wants_ids && !request.ignores_backlog, "a patch does not ignore a backlog");
+        assert!(parsed(r#"{"deletes":[7],"disable_backpressure":true}"#).ignores_backlog);
+        let request = parsed(
+            r#"{"delete_by_filter":["And",[["a","Gt",0]]],"delete_by_filter_allow_partial":true,"patch_by_filter":{"filters":["a","Eq",1],"patch":{"a":2,"b":null}}}"#,
+        );
+        assert!(request.delete_by_filter.unwrap().allows_partial);
+        let (by_filter, changes) = request.patch_by_filter.unwrap();
+        assert!(!by_filter.allows_partial);
+        let names: Vec<_> =
+            changes.iter().map(|(name, raw)| (name.as_str(), raw.clone())).collect();
+        assert_eq!(names, [("a", Raw::Integer(2)), ("b", Raw::Null)]);
+        refused(r#"{"patch_by_filter":{"filters":["a","Eq",1]}}"#, 422, "missing field `patch`");
+        refused(r#"{"delete_by_filter":{"a":1}}"#, 422, "expected an array");
+        refused(r#"{"upsert_condition":["a","Lt",{"$ref_new":1}]}"#, 422, "$ref_new");
+        refused(r#"{"patch_by_filter":{"filters":["a","Eq",1],"patch":{"$a":1}}}"#, 400, "'$a'");
     }
 
     #[test]
@@ -327,8 +378,12 @@ mod tests {
 
     #[test]
     fn an_answer_counts_what_was_asked_for() {
-        let outcome =
-            WriteOutcome { upserted: Some(2), patched: None, deleted: Some(0), logical_bytes: 9 };
+        let outcome = WriteOutcome {
+            upserted: Some(2),
+            deleted: Some(0),
+            logical_bytes: 9,
+            ..WriteOutcome::default()
+        };
         let body: Value = serde_json::from_slice(&answer(&outcome, 3)).unwrap();
         assert_eq!(body["rows_affected"], 2);
         assert_eq!((&body["rows_upserted"], &body["rows_deleted"]), (&json!(2), &json!(0)));

@@ -25,13 +25,13 @@ fn upsert(id: i128) -> WriteRequest {
 }
 
 async fn count(node: &Node, namespace: &NamespaceName) -> usize {
-    let want = Want::Rows { rank: Rank::By(vec![]), limit: 1_000, include: Include::Nothing };
+    let want = Want::rows(Rank::By(vec![]), 1_000, Include::Nothing);
     let filter: Option<Predicate> = None;
     let request = QueryRequest { filter, want, consistency: Consistency::Strong };
     let (answer, _) = node.query(namespace, request).await.unwrap().unwrap();
     match answer.found {
         Found::Rows(rows) => rows.len(),
-        Found::Aggregates(_) => panic!("rows were asked for"),
+        other => panic!("rows were asked for, not {other:?}"),
     }
 }
 

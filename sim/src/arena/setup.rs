@@ -203,7 +203,7 @@ fn put_large(id: i128, n: i128, bytes: usize) -> Deed {
 }
 
 fn look() -> Deed {
-    let want = Want::Rows { rank: Rank::By(Vec::new()), limit: 10, include: Include::All };
+    let want = Want::rows(Rank::By(Vec::new()), 10, Include::All);
     let consistency = Consistency::Strong;
     Deed::Query(Arc::new(QueryRequest { filter: None, want, consistency }))
 }

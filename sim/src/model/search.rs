@@ -16,13 +16,17 @@ use crate::model::{self, Attributes, Documents};
 
 /// What a query finds among these documents. Distances are left out: the model says only which rows
 /// there are and in which order.
+///
+/// # Panics
+///
+/// If the query asks for what no workload asks for.
 pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
     let counts = |id: &Id, attributes: &Attributes| {
         query.filter.as_ref().is_none_or(|filter| holds(filter, id, attributes))
     };
     let all = documents.iter().filter(|(id, attributes)| counts(id, attributes));
     match &query.want {
-        Want::Rows { rank, limit, include } => {
+        Want::Rows { rank, limit, include, .. } => {
             let mut rows: Vec<(&Id, &Attributes)> = all.map(|(id, a)| (id, &**a)).collect();
             rows.sort_by(|a, b| compare(rank, *a, *b).then(a.0.cmp(b.0)));
             if let Rank::Nearest { attribute, .. } = rank {
@@ -42,6 +46,7 @@ pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
             };
             Found::Aggregates(wanted.iter().map(figure).collect())
         }
+        other => panic!("the workload asks for nothing like {other:?}"),
     }
 }
 
@@ -72,7 +77,7 @@ fn row(id: &Id, attributes: &Attributes, include: &Include) -> AnswerRow {
     };
     let attributes = attributes.iter().filter(|(name, _)| shown(name));
     let attributes = attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
-    AnswerRow { id: id.clone(), distance: None, attributes }
+    AnswerRow { id: id.clone(), distance: None, attributes, computed: Vec::new() }
 }
 
 fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Ordering {
@@ -94,6 +99,7 @@ fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Orderin
             let far = |attributes: &Attributes| squared(attributes.get(attribute), to);
             far(a.1).total_cmp(&far(b.1))
         }
+        other @ Rank::Likest { .. } => panic!("the workload has no order like {other:?}"),
     }
 }
 
@@ -171,7 +177,7 @@ fn compares(value: Option<&Value>, operator: Operator, operand: &Raw) -> bool {
     let elements = || match value {
         Some(Value::Array(elements)) => elements.to_vec(),
         Some(Value::Scalar(scalar)) => vec![scalar.clone()],
-        Some(Value::Vector(_)) | None => vec![],
+        _ => vec![],
     };
     let operands = || match operand {
         Raw::List(all) => all.iter().map(model::scalar).collect(),
@@ -229,7 +235,7 @@ mod tests {
             .map(|(id, x)| (Id::Uint(id), document(x)))
             .into();
         let rank = Rank::Nearest { attribute: name.clone(), to: raw(0.0) };
-        let want = Want::Rows { rank, limit: 3, include: Include::Nothing };
+        let want = Want::rows(rank, 3, Include::Nothing);
         let query = QueryRequest {
             filter: None,
             want,

@@ -537,7 +537,7 @@ mod tests {
     const WRITTEN: Effect = Effect::Written(Some(1), None, None);
 
     fn query() -> QueryRequest {
-        let want = Want::Rows { rank: Rank::By(vec![]), limit: 9, include: Include::All };
+        let want = Want::rows(Rank::By(vec![]), 9, Include::All);
         QueryRequest {
             filter: None,
             want,

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::base::limits::{PAGE_BYTES, PAGE_ROWS_MAX, VECTOR_PAGE_BYTES};
 use crate::base::value::{Scalar, ScalarType, Type, Value};
-use crate::format::columns::page::{Arrays, Strings, VECTOR_ALIGNMENT, Values};
+use crate::format::columns::blobs::GatheredBlobs;
+use crate::format::columns::page::{Arrays, Strings, Values};
 use crate::format::columns::presence::Presence;
 use crate::format::columns::text::Texts;
+use crate::format::columns::vectors::{GatheredVectors, Sparses};
 use crate::format::columns::{Zone, pack};
 
 /// Takes the values of a column row by row until they make a page.
@@ -23,7 +25,9 @@ pub(crate) struct PageBuilder {
 enum Gathered {
     Scalars(Values),
     Arrays { ends: Vec<u32>, elements: Values },
-    Vectors { norms: Vec<u8>, components: Vec<u8> },
+    Vectors(GatheredVectors),
+    Sparses(Sparses),
+    Blobs(GatheredBlobs),
 }
 
 /// A page in bytes, and what its directory says of it.
@@ -48,30 +52,30 @@ impl PageBuilder {
     pub(crate) fn push(&mut self, value: Option<&Value>) {
         self.has.push(value.is_some());
         let Some(value) = value else { return };
-        self.raw_bytes += value.logical_bytes() as usize;
-        match (&mut self.values, value) {
-            (Gathered::Scalars(values), Value::Scalar(scalar)) => values.push(scalar),
+        let bytes = value.logical_bytes() as usize;
+        self.raw_bytes += match (&mut self.values, value) {
+            (Gathered::Scalars(values), Value::Scalar(scalar)) => {
+                values.push(scalar);
+                bytes
+            }
             (Gathered::Arrays { ends, elements }, Value::Array(array)) => {
                 array.iter().for_each(|element| elements.push(element));
                 ends.push(ends.last().copied().unwrap_or(0) + array.len() as u32);
                 // Elements without bytes count as well: a page of them must not grow without end.
-                self.raw_bytes += array.len();
+                bytes + array.len()
             }
-            (Gathered::Vectors { norms, components }, Value::Vector(vector)) => {
-                let squares = vector.components().iter().map(|x| f64::from(*x) * f64::from(*x));
-                let norm = squares.sum::<f64>().sqrt().min(f64::from(f32::MAX)) as f32;
-                norms.extend_from_slice(&norm.to_le_bytes());
-                components.extend(vector.components().iter().flat_map(|x| x.to_le_bytes()));
-            }
+            (Gathered::Vectors(vectors), Value::Vector(vector)) => vectors.push(vector),
+            (Gathered::Sparses(sparses), Value::Sparse(sparse)) => sparses.push(sparse),
+            (Gathered::Blobs(blobs), Value::Bytes(value)) => blobs.push(value),
             _ => panic!("S1: an attribute's type never changes"),
-        }
+        };
     }
 
     /// Whether the next row begins another page.
     pub(crate) fn is_full(&self) -> bool {
         let most = match self.column {
             Type::Vector(_) => VECTOR_PAGE_BYTES,
-            Type::Scalar(_) | Type::Array(_) => PAGE_BYTES,
+            _ => PAGE_BYTES,
         };
         self.raw_bytes >= most || self.has.len() >= PAGE_ROWS_MAX
     }
@@ -90,7 +94,7 @@ impl PageBuilder {
         presence.write(&mut bytes);
         let zone = match &values {
             Gathered::Scalars(values) => values.zone(),
-            Gathered::Arrays { .. } | Gathered::Vectors { .. } => None,
+            _ => None,
         };
         values.write(&mut bytes);
         BuiltPage { bytes, rows, nulls, zone }
@@ -102,7 +106,9 @@ impl Gathered {
         match column {
             Type::Scalar(t) => Self::Scalars(Values::empty(t)),
             Type::Array(t) => Self::Arrays { ends: Vec::new(), elements: Values::empty(t) },
-            Type::Vector(_) => Self::Vectors { norms: Vec::new(), components: Vec::new() },
+            Type::Vector(t) => Self::Vectors(GatheredVectors::new(t.element)),
+            Type::Sparse => Self::Sparses(Sparses::new()),
+            Type::Bytes => Self::Blobs(GatheredBlobs::default()),
         }
     }
 
@@ -115,11 +121,9 @@ impl Gathered {
                 pack::write(out, 0, counts);
                 arrays.elements.write(out);
             }
-            Self::Vectors { norms, components } => {
-                out.resize(out.len().next_multiple_of(VECTOR_ALIGNMENT), 0);
-                out.extend_from_slice(&norms);
-                out.extend_from_slice(&components);
-            }
+            Self::Vectors(vectors) => vectors.write(out),
+            Self::Sparses(sparses) => sparses.write(out),
+            Self::Blobs(blobs) => blobs.write(out),
         }
     }
 }
@@ -166,7 +170,7 @@ impl Values {
                 let (min, max) = (values.texts.iter().min()?, values.texts.iter().max()?);
                 Some(Zone::of_texts(min, max))
             }
-            Self::Arrays(_) | Self::Vectors(_) => None,
+            _ => None,
         }
     }
 
@@ -186,7 +190,7 @@ impl Values {
             }
             Self::Uuids(values) => out.extend(values.iter().flat_map(|value| value.to_le_bytes())),
             Self::Strings(values) => write_texts(&values.texts, out),
-            Self::Arrays(_) | Self::Vectors(_) => unreachable!("builders gather scalars here"),
+            _ => unreachable!("builders gather scalars here"),
         }
     }
 }

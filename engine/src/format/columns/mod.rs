@@ -5,6 +5,8 @@
 //! | [`page`]     | What does one page hold, and how is it scanned?              |
 //! | [`presence`] | Which rows of a page have a value?                           |
 //! | [`text`]     | How do texts lie behind each other?                          |
+//! | [`vectors`]  | How do vectors, dense and sparse?                            |
+//! | [`blobs`]    | How do bytes?                                                |
 //! | `build`      | How does a page come to be?                                  |
 //! | `pack`       | How are integers written in few bits?                        |
 //!
@@ -14,11 +16,13 @@
 //! - **C2** A zone contains every value of its page, so that a page whose zone cannot match need not
 //!   be read.
 
+pub mod blobs;
 pub(crate) mod build;
 mod pack;
 pub mod page;
 pub mod presence;
 pub mod text;
+pub mod vectors;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +30,9 @@ use crate::base::value::{Scalar, Type};
 use crate::format::frame::Damage;
 use crate::format::manifest::Extent;
 
-pub use page::{Arrays, ColumnPage, Strings, Values, Vectors};
+pub use blobs::Blobs;
+pub use page::{Arrays, ColumnPage, Strings, Values};
+pub use vectors::{Components, Sparses, Vectors};
 
 /// Where the values of one attribute lie.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

@@ -10,7 +10,7 @@
 //! float, uuid           values of 8 and 16 bytes
 //! string                0 | texts            or   1 | count u32 | texts, ascending | codes (packed)
 //! array                 counts (packed) | the elements, as the body of their type
-//! vector                zeros up to a multiple of 64 bytes | norms of 4 bytes | components of 4 bytes
+//! vectors and bytes     as described where they are read
 //! ```
 //!
 //! A body holds the values that are there, without gaps for nulls. Little-endian. The presence and the
@@ -19,9 +19,11 @@
 use crate::base::blob::Blob;
 use crate::base::limits;
 use crate::base::name::Key;
-use crate::base::value::{Float, Scalar, ScalarType, Type, Value, Vector};
+use crate::base::value::{Float, Scalar, ScalarType, Type, Value};
+use crate::format::columns::blobs::Blobs;
 use crate::format::columns::presence::Presence;
 use crate::format::columns::text::Texts;
+use crate::format::columns::vectors::{Sparses, Vectors, read_ends};
 use crate::format::columns::{Page, pack};
 use crate::format::frame::{BadObject, Damage};
 use crate::format::reader::Reader;
@@ -55,6 +57,10 @@ pub enum Values {
     Arrays(Arrays),
     /// Vectors. These stand without gaps: [`Presence::slot`] says where that of a row is.
     Vectors(Vectors),
+    /// Sparse vectors, without gaps.
+    Sparses(Sparses),
+    /// Bytes, without gaps.
+    Blobs(Blobs),
 }
 
 /// Texts, each written out or as the number of an entry of a dictionary.
@@ -71,16 +77,6 @@ pub struct Arrays {
     pub(super) elements: Box<Values>,
 }
 
-/// Vectors of one length, in the bytes they came in: a scan reads them where they lie.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Vectors {
-    dimensions: usize,
-    norms: Blob,
-    components: Blob,
-}
-
-/// Where the norms of a page of vectors begin: at a multiple of this many bytes.
-pub(super) const VECTOR_ALIGNMENT: usize = 64;
 /// Elements of all arrays of a page together: those of a page that was not full, and of one more array.
 /// So nobody makes us allocate more.
 const ELEMENTS_MAX: usize = limits::PAGE_BYTES + limits::VALUE_BYTES_MAX;
@@ -108,7 +104,9 @@ impl ColumnPage {
         let values = match t {
             Type::Scalar(t) => Values::read(t, &mut reader, count)?,
             Type::Array(t) => Values::Arrays(Arrays::read(t, &mut reader, count)?),
-            Type::Vector(n) => Values::Vectors(Vectors::read(n, &mut reader, count, bytes)?),
+            Type::Vector(t) => Values::Vectors(Vectors::read(t, &mut reader, count, bytes)?),
+            Type::Sparse => Values::Sparses(Sparses::read(&mut reader, count)?),
+            Type::Bytes => Values::Blobs(Blobs::read(&mut reader, count, bytes)?),
         };
         reader.end()?;
         let values = if presence.is_full() { values } else { values.spread(&presence) };
@@ -135,6 +133,8 @@ impl ColumnPage {
         let slot = self.presence.slot(row)?;
         match &self.values {
             Values::Vectors(vectors) => vectors.vector(slot).map(Value::Vector),
+            Values::Sparses(sparses) => sparses.vector(slot).map(Value::Sparse),
+            Values::Blobs(blobs) => blobs.get(slot).map(Value::Bytes),
             Values::Arrays(arrays) => {
                 let elements = arrays.range(row);
                 Some(Value::Array(elements.filter_map(|at| arrays.elements.scalar(at)).collect()))
@@ -180,7 +180,7 @@ impl Values {
             Self::DateTimes(values) => Scalar::DateTime(*values.get(place)?),
             Self::Uuids(values) => Scalar::Uuid(*values.get(place)?),
             Self::Strings(values) => Scalar::String(values.get(place).into()),
-            Self::Arrays(_) | Self::Vectors(_) => return None,
+            Self::Arrays(_) | Self::Vectors(_) | Self::Sparses(_) | Self::Blobs(_) => return None,
         })
     }
 
@@ -214,7 +214,7 @@ impl Values {
                 dense.resize(presence.rows(), dense.last().copied().unwrap_or(0));
                 Self::Arrays(Arrays { ends: dense, elements })
             }
-            Self::Vectors(vectors) => Self::Vectors(vectors),
+            Self::Vectors(_) | Self::Sparses(_) | Self::Blobs(_) => self,
         }
     }
 }
@@ -278,68 +278,8 @@ impl Arrays {
     }
 
     fn read(t: ScalarType, from: &mut Reader<'_>, count: usize) -> Result<Self, Damage> {
-        let counts = pack::read(from, count, |elements| elements)?;
-        let sum = |sum: u64, elements: &u64| sum.checked_add(*elements);
-        let all = counts.iter().try_fold(0, sum).filter(|all| *all <= ELEMENTS_MAX as u64);
-        let all = all.ok_or(Damage::Content("its arrays are too long"))?;
-        let end = |end: &mut u64, elements: &u64| {
-            *end += elements;
-            Some(*end as u32)
-        };
-        let ends = counts.iter().scan(0, end).collect();
-        Ok(Self { ends, elements: Box::new(Values::read(t, from, all as usize)?) })
-    }
-}
-
-impl Vectors {
-    /// How many there are.
-    pub const fn len(&self) -> usize {
-        self.norms.len() / 4
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.norms.is_empty()
-    }
-
-    /// How many components each has.
-    pub const fn dimensions(&self) -> usize {
-        self.dimensions
-    }
-
-    /// The components of all, vector behind vector, each as little-endian bytes.
-    pub fn components(&self) -> &[[u8; 4]] {
-        self.components.as_slice().as_chunks::<4>().0
-    }
-
-    /// The Euclidean length of each.
-    pub fn norms(&self) -> impl ExactSizeIterator<Item = f32> + Clone {
-        self.norms.as_slice().as_chunks::<4>().0.iter().map(|norm| f32::from_le_bytes(*norm))
-    }
-
-    /// The vector at this place; `None` if there is none or a component is not finite.
-    pub fn vector(&self, place: usize) -> Option<Vector> {
-        let start = place.checked_mul(self.dimensions)?;
-        let components = self.components().get(start..start.checked_add(self.dimensions)?)?;
-        Vector::new(components.iter().map(|x| f32::from_le_bytes(*x)).collect::<Vec<_>>())
-    }
-
-    fn read(
-        dimensions: u32,
-        from: &mut Reader<'_>,
-        count: usize,
-        bytes: &Blob,
-    ) -> Result<Self, Damage> {
-        let short = Damage::Content("it ends before its vectors do");
-        let dimensions = dimensions as usize;
-        let read = bytes.len() - from.left();
-        let norms = read.next_multiple_of(VECTOR_ALIGNMENT);
-        let components = norms + 4 * count;
-        let vector_bytes = dimensions.checked_mul(4).and_then(|bytes| bytes.checked_mul(count));
-        let end = vector_bytes.and_then(|bytes| bytes.checked_add(components)).ok_or(short)?;
-        from.take(end - read)?;
-        let norms = bytes.slice(norms, components).ok_or(short)?;
-        let components = bytes.slice(components, end).ok_or(short)?;
-        Ok(Self { dimensions, norms, components })
+        let ends = read_ends(from, count, ELEMENTS_MAX)?;
+        let all = ends.last().map_or(0, |end| *end as usize);
+        Ok(Self { ends, elements: Box::new(Values::read(t, from, all)?) })
     }
 }

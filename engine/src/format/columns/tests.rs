@@ -7,7 +7,7 @@ use super::build::PageBuilder;
 use super::*;
 use crate::base::blob::Blob;
 use crate::base::name::Key;
-use crate::base::value::{Float, ScalarType, Value, Vector};
+use crate::base::value::{Element, Float, Half, ScalarType, Sparse, Value, Vector, VectorType};
 
 fn scalar(t: ScalarType) -> BoxedStrategy<Scalar> {
     match t {
@@ -31,8 +31,21 @@ fn value(t: Type) -> BoxedStrategy<Value> {
         Type::Array(t) => prop::collection::vec(scalar(t), 0..5)
             .prop_map(|all| Value::Array(Arc::from(all)))
             .boxed(),
-        Type::Vector(n) => prop::collection::vec(-1e3..1e3_f32, n as usize)
-            .prop_map(|all| Value::Vector(Vector::new(all).unwrap()))
+        Type::Vector(t) => prop::collection::vec(-127.0..127.0_f32, t.dimensions as usize)
+            .prop_map(move |all| {
+                let whole = t.element == Element::I8;
+                let held = all.iter().map(|x| t.element.hold(if whole { x.round() } else { *x }));
+                Value::Vector(Vector::new(held.map(Option::unwrap).collect::<Vec<_>>()).unwrap())
+            })
+            .boxed(),
+        Type::Sparse => prop::collection::btree_map(0..1_000_u32, -9.0..9.0_f32, 0..6)
+            .prop_map(|all| {
+                let weights = all.into_iter().map(|(at, x)| (at, Half::nearest(x).unwrap()));
+                Value::Sparse(Sparse::new(weights.collect::<Vec<_>>()).unwrap())
+            })
+            .boxed(),
+        Type::Bytes => prop::collection::vec(any::<u8>(), 0..40)
+            .prop_map(|bytes| Value::Bytes(bytes.into()))
             .boxed(),
     }
 }
@@ -42,7 +55,9 @@ fn column() -> impl Strategy<Value = (Type, Vec<Option<Value>>)> {
     let types = prop_oneof![
         scalars.clone().prop_map(Type::Scalar),
         scalars.prop_map(Type::Array),
-        (1..9_u32).prop_map(Type::Vector),
+        (1..9_u32, prop::sample::select(Element::ALL.to_vec()))
+            .prop_map(|(dimensions, element)| Type::Vector(VectorType { dimensions, element })),
+        prop_oneof![Just(Type::Sparse), Just(Type::Bytes)],
     ];
     types.prop_flat_map(|t| {
         let values = prop_oneof![

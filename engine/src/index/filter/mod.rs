@@ -3,6 +3,8 @@
 //! | module      | what it answers                                               |
 //! |-------------|---------------------------------------------------------------|
 //! | `resolve`   | What does a client's condition mean under this schema?        |
+//! | [`pattern`] | Which texts does a glob or a regular expression match?        |
+//! | [`glob`]    | What does a glob mean?                                        |
 //! | [`page`]    | Which rows of a page match, and must it be read to know?      |
 //! | [`select`]  | Which positions of a segment does a filter select?            |
 //!
@@ -12,7 +14,9 @@
 //!   is the exact complement, and the operators that match null say so by an `Or`.
 //! - **F2** A row matches in a page if and only if its document matches in memory.
 
+pub mod glob;
 pub mod page;
+pub mod pattern;
 mod resolve;
 pub mod select;
 
@@ -21,6 +25,7 @@ use std::sync::Arc;
 
 use crate::base::id::AttributeId;
 use crate::base::value::{Document, Id, Scalar, Value};
+use pattern::Pattern;
 
 /// A condition on documents.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -48,6 +53,8 @@ pub enum Test {
     Array(Arc<[Scalar]>),
     /// It lies on this side of the scalar; of an array: one of its elements does.
     Side(Side, Scalar),
+    /// It is a text that matches; of an array: one of its elements is.
+    Matches(Pattern),
 }
 
 /// The scalars on one side of another.
@@ -119,12 +126,13 @@ impl Test {
     pub fn passes(&self, value: Option<&Value>) -> bool {
         match (self, value) {
             (Self::Null, None) => true,
-            (Self::Null, Some(_)) | (_, None | Some(Value::Vector(_))) => false,
+            (Self::Null, Some(_)) | (_, None) => false,
             (Self::Array(array), Some(Value::Array(elements))) => array == elements,
             (_, Some(Value::Scalar(scalar))) => self.passes_scalar(scalar),
             (_, Some(Value::Array(elements))) => {
                 elements.iter().any(|element| self.passes_scalar(element))
             }
+            (_, Some(Value::Vector(_) | Value::Sparse(_) | Value::Bytes(_))) => false,
         }
     }
 
@@ -134,6 +142,10 @@ impl Test {
             Self::Null | Self::Array(_) => false,
             Self::OneOf(scalars) => scalars.binary_search(scalar).is_ok(),
             Self::Side(side, bound) => side.holds(scalar, bound),
+            Self::Matches(pattern) => match scalar {
+                Scalar::String(text) => pattern.matches(text),
+                _ => false,
+            },
         }
     }
 }

@@ -51,6 +51,7 @@ impl Test {
             Self::Side(Side::Above, bound) => {
                 zone.may_reach(bound) && (zone.cut || zone.max != *bound)
             }
+            Self::Matches(pattern) => pattern.may_match_in(zone),
         }
     }
 
@@ -58,7 +59,9 @@ impl Test {
     fn holds_in(&self, zone: &Zone) -> bool {
         match self {
             Self::Null | Self::Array(_) => false,
-            Self::OneOf(_) => !zone.cut && zone.min == zone.max && self.passes_scalar(&zone.min),
+            Self::OneOf(_) | Self::Matches(_) => {
+                !zone.cut && zone.min == zone.max && self.passes_scalar(&zone.min)
+            }
             Self::Side(Side::Below | Side::UpTo, _) => !zone.cut && self.passes_scalar(&zone.max),
             Self::Side(Side::Above | Side::From, _) => self.passes_scalar(&zone.min),
         }
@@ -104,14 +107,16 @@ impl Test {
             }),
             Values::Strings(strings) => self.strings(strings, count),
             Values::Arrays(arrays) => self.arrays(arrays, count),
-            Values::Vectors(_) => Bits::test(0..count, |_| false),
+            Values::Vectors(_) | Values::Sparses(_) | Values::Blobs(_) => {
+                Bits::test(0..count, |_| false)
+            }
         }
     }
 
     fn typed<T: Copy + Ord>(&self, values: &[T], operand: impl Fn(&Scalar) -> Option<T>) -> Bits {
         let values = values.iter().copied();
         match self {
-            Self::Null | Self::Array(_) => Bits::test(values, |_| false),
+            Self::Null | Self::Array(_) | Self::Matches(_) => Bits::test(values, |_| false),
             Self::Side(side, bound) => match (side, operand(bound)) {
                 (_, None) => Bits::test(values, |_| false),
                 (Side::Below, Some(bound)) => Bits::test(values, |value| value < bound),
@@ -150,6 +155,7 @@ impl Test {
             Self::OneOf(scalars) => scalars.binary_search_by(cmp).is_ok(),
             Self::Side(side, Scalar::String(bound)) => side.holds(text, &**bound),
             Self::Side(..) => false,
+            Self::Matches(pattern) => pattern.matches(text),
         }
     }
 

@@ -9,6 +9,8 @@
 //! | `Lt` `Lte`            | is less, or missing           | –                               |
 //! | `Gt` `Gte`            | is greater; never missing     | –                               |
 //! | `AnyLt` … `AnyGte`    | –                             | has an element that is          |
+//! | `Glob` `IGlob`        | is a text that matches whole  | has an element that does        |
+//! | `Regex`               | is a text that matches within | –                               |
 //! | `Not…`                | the exact complement, nulls included                           ||
 //!
 //! Null comes before every value, so `Lt null` holds for nothing, `Lte null` for what is missing, and
@@ -16,10 +18,11 @@
 //! asked for, null is an error.
 
 use crate::base::cast::{CastProblem, cast_array, cast_scalar};
-use crate::base::limits::FILTER_DEPTH_MAX;
+use crate::base::limits::{FILTER_DEPTH_MAX, PATTERNS_MAX};
 use crate::base::name::AttributeName;
 use crate::base::value::{IdType, Raw, Scalar, ScalarType, Type};
 use crate::format::schema::{Attribute, Schema};
+use crate::index::filter::pattern::{Pattern, PatternKind};
 use crate::index::filter::{Filter, Side, Test};
 use crate::index::invalid::InvalidQuery;
 use crate::index::predicate::{Operator, Predicate};
@@ -32,23 +35,59 @@ impl Filter {
     /// If it names an attribute that does not exist or is not filterable, an operand of another type,
     /// or is nested too deep.
     pub fn resolve(predicate: &Predicate, schema: &Schema) -> Result<Self, InvalidQuery> {
-        resolve(predicate, schema, FILTER_DEPTH_MAX)
+        let mut patterns = 0;
+        count_patterns(predicate, FILTER_DEPTH_MAX, &mut patterns)?;
+        if patterns > PATTERNS_MAX {
+            return Err(InvalidQuery::Patterns { most: PATTERNS_MAX });
+        }
+        resolve(predicate, schema)
     }
 }
 
-fn resolve(predicate: &Predicate, schema: &Schema, levels: usize) -> Result<Filter, InvalidQuery> {
+/// Counts what will have to be compiled, before anything is, and looks how deep it goes.
+fn count_patterns(
+    predicate: &Predicate,
+    levels: usize,
+    patterns: &mut usize,
+) -> Result<(), InvalidQuery> {
     let levels = levels.checked_sub(1).ok_or(InvalidQuery::Depth { most: FILTER_DEPTH_MAX })?;
+    match predicate {
+        Predicate::And(parts) | Predicate::Or(parts) => {
+            parts.iter().try_for_each(|part| count_patterns(part, levels, patterns))
+        }
+        Predicate::Not(part) => count_patterns(part, levels, patterns),
+        Predicate::Compare { operator, .. } => {
+            *patterns += usize::from(operator.pattern().is_some());
+            Ok(())
+        }
+        Predicate::CompareNew { attribute, .. } => Err(InvalidQuery::NewValue(attribute.clone())),
+    }
+}
+
+fn resolve(predicate: &Predicate, schema: &Schema) -> Result<Filter, InvalidQuery> {
     let all = |parts: &[Predicate]| {
-        parts.iter().map(|part| resolve(part, schema, levels)).collect::<Result<Vec<_>, _>>()
+        parts.iter().map(|part| resolve(part, schema)).collect::<Result<Vec<_>, _>>()
     };
     match predicate {
         Predicate::And(parts) => Ok(Filter::All(all(parts)?)),
         Predicate::Or(parts) => Ok(Filter::Any(all(parts)?)),
-        Predicate::Not(part) => Ok(not(resolve(part, schema, levels)?)),
+        Predicate::Not(part) => Ok(not(resolve(part, schema)?)),
         Predicate::Compare { attribute, operator, operand } => {
             Comparison::new(attribute, *operator, operand, schema)?.resolve()
         }
         Predicate::CompareNew { attribute, .. } => Err(InvalidQuery::NewValue(attribute.clone())),
+    }
+}
+
+impl Operator {
+    /// What kind of pattern its operand is, if it is one.
+    const fn pattern(self) -> Option<PatternKind> {
+        match self {
+            Self::Glob | Self::NotGlob => Some(PatternKind::Glob),
+            Self::IGlob | Self::NotIGlob => Some(PatternKind::GlobAnyCase),
+            Self::Regex => Some(PatternKind::Regex),
+            _ => None,
+        }
     }
 }
 
@@ -87,7 +126,15 @@ impl<'a> Comparison<'a> {
             AttributeName::parse(name).ok().and_then(|name| schema.attributes.get(&name));
         let attribute =
             *attribute.ok_or_else(|| InvalidQuery::UnknownFilterAttribute(name.into()))?;
-        if !attribute.filterable || matches!(attribute.value_type, Type::Vector(_)) {
+        let allowed = match operator.pattern() {
+            Some(PatternKind::Regex) if attribute.filterable && !attribute.regex => {
+                return Err(InvalidQuery::NotMatched(name.into()));
+            }
+            Some(PatternKind::Regex) => attribute.regex,
+            Some(_) => attribute.filterable || attribute.glob,
+            None => attribute.filterable,
+        };
+        if !allowed || !attribute.value_type.is_comparable() {
             return Err(InvalidQuery::NotFilterable(name.into()));
         }
         Ok(Self { name, subject: Subject::Attribute(attribute), operator, operand })
@@ -101,12 +148,17 @@ impl<'a> Comparison<'a> {
             Subject::Attribute(attribute) => match attribute.value_type {
                 Type::Scalar(scalar) => self.of_scalar(scalar)?,
                 Type::Array(element) => self.of_array(element)?,
-                Type::Vector(_) => return Err(InvalidQuery::NotFilterable(self.name.into())),
+                _ => return Err(InvalidQuery::NotFilterable(self.name.into())),
             },
         };
         let complement = matches!(
             self.operator,
-            Operator::NotEq | Operator::NotIn | Operator::NotContains | Operator::NotContainsAny
+            Operator::NotEq
+                | Operator::NotIn
+                | Operator::NotContains
+                | Operator::NotContainsAny
+                | Operator::NotGlob
+                | Operator::NotIGlob
         );
         Ok(if complement { not(holds) } else { holds })
     }
@@ -122,7 +174,10 @@ impl<'a> Comparison<'a> {
             Operator::In | Operator::NotIn => Ok(self.test(one_of(self.cast_list(t)?))),
             Operator::Lt | Operator::Lte => Ok(Filter::Any(vec![missing(), self.side(t)?])),
             Operator::Gt | Operator::Gte => self.side(t),
-            _ => Err(self.inapplicable(Type::Scalar(t))),
+            operator => match operator.pattern() {
+                Some(kind) if t == ScalarType::String => self.matches(kind),
+                _ => Err(self.inapplicable(Type::Scalar(t))),
+            },
         }
     }
 
@@ -149,9 +204,12 @@ impl<'a> Comparison<'a> {
                 Ok(self.test(one_of(self.cast_list(t)?)))
             }
             Operator::AnyLt | Operator::AnyLte | Operator::AnyGt | Operator::AnyGte => self.side(t),
-            Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte => {
-                Err(self.inapplicable(list))
+            Operator::Glob | Operator::NotGlob | Operator::IGlob | Operator::NotIGlob
+                if t == ScalarType::String =>
+            {
+                self.matches(self.operator.pattern().expect("globs are patterns"))
             }
+            _ => Err(self.inapplicable(list)),
         }
     }
 
@@ -164,6 +222,20 @@ impl<'a> Comparison<'a> {
             _ => Side::From,
         };
         Ok(self.test(Test::Side(side, self.cast_operand(t)?)))
+    }
+
+    /// The texts that match the operand.
+    fn matches(&self, kind: PatternKind) -> Result<Filter, InvalidQuery> {
+        let Raw::Text(text) = self.operand else {
+            let expected = Type::Scalar(ScalarType::String);
+            return Err(self.expected(expected, self.operand.kind().into()));
+        };
+        let pattern = Pattern::new(kind, text).map_err(|problem| InvalidQuery::Pattern {
+            attribute: self.name.into(),
+            operator: self.operator.name(),
+            problem,
+        })?;
+        Ok(self.test(Test::Matches(pattern)))
     }
 
     fn test(&self, test: Test) -> Filter {

@@ -12,7 +12,7 @@ use crate::index::predicate::{Operator, Predicate};
 fn schema() -> Schema {
     let types = [Type::Scalar(ScalarType::Int), Type::Array(ScalarType::String)];
     let attributes = ["n", "tags"].into_iter().zip(types).zip(0..).map(|((name, t), id)| {
-        let attribute = Attribute { id: AttributeId(id), value_type: t, filterable: true };
+        let attribute = Attribute::of(AttributeId(id), t);
         (AttributeName::parse(name).unwrap(), attribute)
     });
     Schema {

@@ -1,6 +1,7 @@
 //! How far vectors are from one, at the speed of memory.
 //!
-//! A vector is compared as it lies in a page: 32-bit floats, little-endian, at any alignment. Sums run
+//! A vector is compared as it lies in a page: floats of 32 or 16 bits or small integers, little-endian,
+//! at any alignment; each component is widened to 32 bits, which is exact. Sums run
 //! in 32 lanes and are folded in one fixed order, so that a distance has the same bits on every
 //! processor, whichever instructions computed it and whether the vector lies in a page or in memory.
 //! Nothing is fused: a fused multiplication rounds once where others round twice.
@@ -16,6 +17,8 @@
 use std::sync::Arc;
 
 use crate::base::host::Simd;
+use crate::base::value::Half;
+use crate::format::columns::Components;
 use crate::format::schema::Metric;
 
 /// Sums that run side by side: two registers of 512 bits, enough to hide the time one addition takes.
@@ -66,13 +69,17 @@ impl Probe {
     /// # Panics
     ///
     /// If `rows` holds not exactly one vector for each of the `distances`.
-    pub fn distances(&self, rows: &[[u8; 4]], distances: &mut [f32]) {
-        let components = distances.len() * self.dimensions();
-        assert_eq!(rows.len(), components, "as many vectors as distances");
-        self.scan(rows, distances);
+    pub fn distances(&self, rows: Components<'_>, distances: &mut [f32]) {
+        match rows {
+            Components::F32(rows) => self.scan(rows, distances),
+            Components::F16(rows) => self.scan(rows, distances),
+            Components::I8(rows) => self.scan(rows, distances),
+        }
     }
 
     fn scan<C: Component>(&self, rows: &[C], distances: &mut [f32]) {
+        let components = distances.len() * self.dimensions();
+        assert_eq!(rows.len(), components, "as many vectors as distances");
         match self.simd {
             Simd::Scalar => self.scan_lanes(rows, distances),
             // SAFETY: `new` asserted that the processor has the instructions.
@@ -189,6 +196,26 @@ impl Component for [u8; 4] {
     #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
     fn number(self) -> f32 {
         f32::from_le_bytes(self)
+    }
+}
+
+impl Component for [u8; 2] {
+    const ZERO: Self = [0; 2];
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
+    fn number(self) -> f32 {
+        Half::number_of(u16::from_le_bytes(self))
+    }
+}
+
+impl Component for [u8; 1] {
+    const ZERO: Self = [0; 1];
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // As in `Probe::scan_lanes`.
+    fn number(self) -> f32 {
+        f32::from(i8::from_le_bytes(self))
     }
 }
 
@@ -336,6 +363,31 @@ mod tests {
 
     proptest! {
         #[test]
+        fn small_components_are_compared_as_the_numbers_they_are(
+            components in prop::collection::vec(-100_i8..100, 70 * 3), dimensions in 1_usize..70,
+        ) {
+            let numbers: Vec<f32> = components.iter().map(|x| f32::from(*x)).collect();
+            let (probe, rows) = numbers.split_at(dimensions);
+            let count = rows.len() / dimensions;
+            let rows = &rows[..dimensions * count];
+            let half = |x: &f32| Half::nearest(*x).unwrap().bits().to_le_bytes();
+            let halves: Vec<[u8; 2]> = rows.iter().map(half).collect();
+            let whole: Vec<[u8; 1]> = rows.iter().map(|x| (*x as i8).to_le_bytes()).collect();
+            for (metric, simd) in Metric::ALL.into_iter().flat_map(|m| ALL.map(|simd| (m, simd))) {
+                if !simd.is_supported() {
+                    continue;
+                }
+                let probe = Probe::new(metric, probe, simd);
+                let expected: Vec<f32> = rows.chunks(dimensions).map(|r| probe.distance(r)).collect();
+                for small in [Components::F16(&halves), Components::I8(&whole)] {
+                    let mut distances = vec![0.0; count];
+                    probe.distances(small, &mut distances);
+                    prop_assert_eq!(&distances, &expected);
+                }
+            }
+        }
+
+        #[test]
         fn a_distance_has_the_same_bits_wherever_it_is_computed(
             components in prop::collection::vec(component(), 140 * 3),
             dimensions in 1_usize..140,
@@ -354,7 +406,8 @@ mod tests {
                 prop_assert!(expected.iter().all(|bits| f32::from_bits(*bits).is_finite()));
                 for simd in ALL.into_iter().filter(|simd| simd.is_supported()) {
                     let mut distances = vec![0.0; expected.len()];
-                    Probe::new(metric, probe, simd).distances(bytes[shift..].as_chunks().0, &mut distances);
+                    let rows = Components::F32(bytes[shift..].as_chunks().0);
+                    Probe::new(metric, probe, simd).distances(rows, &mut distances);
                     let bits: Vec<u32> = distances.iter().map(|d| d.to_bits()).collect();
                     prop_assert_eq!(&bits, &expected);
                 }

@@ -11,7 +11,7 @@ use crate::base::blob::Blob;
 use crate::base::id::AttributeId;
 use crate::base::value::{Document, Id};
 use crate::namespace::request::QueryError;
-use crate::ops::query::reads::{Place, Read, Source, window};
+use crate::ops::query::reads::{Place, Read, Source};
 use crate::ops::query::rows::Rows;
 
 /// Ids being looked up.
@@ -53,7 +53,8 @@ impl Lookup {
     /// What to read next; nothing if all documents are there.
     pub(super) fn wanted(&mut self, source: &Source) -> Vec<Read> {
         if let State::Finding { pending, flying, found } = &mut self.state {
-            *flying = window(pending, |(read, _)| source.bytes(read)).into_iter().collect();
+            let taken = source.window(pending, |(read, _)| source.bytes(read));
+            *flying = taken.into_iter().collect();
             if !flying.is_empty() {
                 return flying.keys().copied().collect();
             }

@@ -1,8 +1,11 @@
 //! Answers one query, at one snapshot.
 //!
+//! A query is one search or several. Each goes through the story by itself; what they read in one round
+//! is asked for together, and once. So several cost the rounds of the longest.
+//!
 //! # Story
 //!
-//! What names its documents by id looks them up:
+//! A search that names its documents by id, and not too many, looks them up:
 //!
 //! 1. **Looking up**: the blocks of the id indexes that may hold the ids, then the pages of the
 //!    attributes that matter. The filter, the order and the sums work on the documents. Two rounds.
@@ -20,6 +23,8 @@
 //! that a cold snapshot costs, that is the table of the design: 4 for a lookup, a filter or an
 //! order, 5 by distance under a filter. A cache answers pages without a round to the store.
 //!
+//! What was found so far is bounded, and so is what the answer says of it: more is an error.
+//!
 //! The documents of the overlay are tested, ranked and summed up in memory, by the same rules.
 //!
 //! # Invariants
@@ -28,6 +33,8 @@
 
 mod aggregate;
 mod collected;
+mod compute;
+mod fetching;
 mod lookup;
 mod order;
 mod plan;
@@ -42,27 +49,42 @@ use std::sync::Arc;
 
 use crate::base::blob::Blob;
 use crate::base::host::Host;
+use crate::base::limits::{LOOKUP_IDS_MAX, SEARCHES_MAX, WINDOW_BYTES};
 use crate::base::time::Timestamp;
-use crate::base::value::{Document, Id, Value};
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Round, Step};
-use crate::namespace::request::{Answer, AnswerRow, Found, QueryError, QueryRequest, Statistics};
+use crate::namespace::request::{
+    Answer, Found, Fuse, InvalidQuery, QueryError, QueryRequest, Search, Statistics, Want,
+};
 use crate::namespace::snapshot::Snapshot;
-use collected::{Candidate, Collected, Rank};
+use collected::Collected;
+use fetching::Fetching;
 use lookup::Lookup;
 use plan::{Plan, Wanted};
 use ranking::Ranking;
 use reads::{Read, Source};
-use rows::Rows;
 use scan::Scan;
 
 /// A query on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Query {
-    plan: Arc<Plan>,
-    stage: Stage,
+    source: Source,
+    searches: Vec<Searching>,
+    /// Whether the answer is a list of what each search found.
+    several: bool,
+    /// How several lists become one.
+    fuse: Option<Fuse>,
     /// What is being read.
     flying: Vec<Read>,
+}
+
+/// One search on its way.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Searching {
+    plan: Arc<Plan>,
+    stage: Stage,
+    /// What of that which is being read is for this search.
+    flying: BTreeSet<Read>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -73,15 +95,7 @@ enum Stage {
     Scanning(Scan),
     Ranking(Ranking),
     Fetching(Fetching),
-}
-
-/// The rows of the answer, and what is to be said of them.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Fetching {
-    candidates: Vec<Candidate>,
-    /// Documents that were looked up.
-    held: BTreeMap<Id, Document>,
-    rows: Rows,
+    Answered(Found),
 }
 
 /// Words of an overlay above which planning is left to a step of its own.
@@ -101,11 +115,10 @@ impl Query {
         deadline: Timestamp,
     ) -> Step<Self> {
         let words = snapshot.overlay.len();
-        let plan = match Plan::resolve(Source { snapshot, deadline }, request, host) {
-            Ok(plan) => Arc::new(plan),
+        let query = match Self::plan(snapshot, request, host, deadline) {
+            Ok(query) => query,
             Err(invalid) => return Step::Done(Err(invalid.into())),
         };
-        let query = Self { plan, stage: Stage::Planning, flying: Vec::new() };
         if words > WORDS_MAX {
             // To sleep until now is to yield: the next step may run where heavy ones do.
             return Step::Wait(query, Round::sleep(now));
@@ -113,26 +126,74 @@ impl Query {
         query.advance(now)
     }
 
-    /// Goes on to the next round, or to the end.
-    fn advance(self, now: Timestamp) -> Step<Self> {
-        let Self { plan, mut stage, .. } = self;
-        loop {
-            let wanted = match stage.wanted(&plan) {
-                Ok(wanted) => wanted,
-                Err(error) => return Step::Done(Err(error)),
-            };
-            if !wanted.is_empty() {
-                if now >= plan.source.deadline {
-                    return Step::Done(Err(QueryError::TooLong));
-                }
-                let round = plan.source.round(&wanted);
-                return Step::Wait(Self { plan, stage, flying: wanted }, round);
+    fn plan(
+        snapshot: Arc<Snapshot>,
+        request: &QueryRequest,
+        host: Host,
+        deadline: Timestamp,
+    ) -> Result<Self, InvalidQuery> {
+        let one;
+        let (searches, several, fuse) = match &request.want {
+            Want::Several { searches, fuse } => (searches.as_slice(), true, fuse.clone()),
+            want => {
+                one = [Search { filter: request.filter.clone(), want: want.clone() }];
+                (one.as_slice(), false, None)
             }
-            stage = match stage.next(&plan) {
-                Ok(next) => next,
-                Err(answer) => return Step::Done(Ok(*answer)),
-            };
+        };
+        let most = SEARCHES_MAX;
+        if searches.len() > most {
+            return Err(InvalidQuery::TooMany { what: "sub-queries", most });
         }
+        fuse.as_ref().map_or(Ok(()), |fuse| fuse.check(searches.len()))?;
+        // Together they read and hold no more than one would.
+        let window_bytes = WINDOW_BYTES / searches.len().max(1);
+        let source = Source { snapshot, deadline, window_bytes };
+        let plan = |search: &Search| {
+            let both = match (&request.filter, &search.filter) {
+                (Some(all), Some(own)) if several => Some(all.clone().and(own.clone())),
+                (all, own) => own.clone().or_else(|| all.clone()),
+            };
+            let search = Search { filter: both, want: search.want.clone() };
+            let plan = Arc::new(Plan::resolve(source.clone(), &search, host)?);
+            if fuse.is_some() && !matches!(plan.want, Wanted::Rows(_)) {
+                return Err(InvalidQuery::NotFused);
+            }
+            Ok(Searching { plan, stage: Stage::Planning, flying: BTreeSet::new() })
+        };
+        let searches = searches.iter().map(plan).collect::<Result<_, _>>()?;
+        Ok(Self { source, searches, several, fuse, flying: Vec::new() })
+    }
+
+    /// Goes on to the next round, or to the end.
+    fn advance(mut self, now: Timestamp) -> Step<Self> {
+        let mut wanted = BTreeSet::new();
+        for search in &mut self.searches {
+            if let Err(error) = search.advance() {
+                return Step::Done(Err(error));
+            }
+            wanted.extend(&search.flying);
+        }
+        if wanted.is_empty() {
+            return Step::Done(self.answer());
+        }
+        if now >= self.source.deadline {
+            return Step::Done(Err(QueryError::TooLong));
+        }
+        self.flying = wanted.into_iter().collect();
+        let round = self.source.round(&self.flying);
+        Step::Wait(self, round)
+    }
+
+    /// What all searches found.
+    fn answer(self) -> Outcome {
+        let statistics = statistics(&self.source.snapshot);
+        let mut found: Vec<Found> = self.searches.into_iter().map(Searching::found).collect();
+        let found = match self.fuse {
+            Some(fuse) => Found::Several(vec![fetching::fused(&fuse, found)]),
+            None if self.several => Found::Several(found),
+            None => found.pop().expect("a query is at least one search"),
+        };
+        Ok(Answer { found, statistics })
     }
 }
 
@@ -141,17 +202,52 @@ impl Machine for Query {
 
     fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
         let flying = core::mem::take(&mut self.flying);
-        let arrived = self.plan.source.arrived(flying, replies);
-        let taken = arrived.and_then(|arrived| self.stage.take(&self.plan, arrived));
-        match taken {
-            Ok(()) => self.advance(now),
-            Err(error) => Step::Done(Err(error)),
+        let arrived = match self.source.arrived(flying, replies) {
+            Ok(arrived) => arrived,
+            Err(error) => return Step::Done(Err(error)),
+        };
+        for search in &mut self.searches {
+            if let Err(error) = search.take(&arrived) {
+                return Step::Done(Err(error));
+            }
         }
+        self.advance(now)
     }
 
     fn is_heavy(&self) -> bool {
-        let bytes: usize = self.flying.iter().map(|read| self.plan.source.bytes(read)).sum();
-        matches!(self.stage, Stage::Planning) || bytes > LIGHT_BYTES_MAX
+        let planning = self.searches.iter().any(|search| matches!(search.stage, Stage::Planning));
+        let bytes: usize = self.flying.iter().map(|read| self.source.bytes(read)).sum();
+        planning || bytes > LIGHT_BYTES_MAX
+    }
+}
+
+impl Searching {
+    /// Goes on until there is something to read, or the end.
+    fn advance(&mut self) -> Result<(), QueryError> {
+        while !matches!(self.stage, Stage::Answered(_)) {
+            self.flying = self.stage.wanted(&self.plan)?.into_iter().collect();
+            if !self.flying.is_empty() {
+                break;
+            }
+            let stage = core::mem::replace(&mut self.stage, Stage::Planning);
+            self.stage = stage.next(&self.plan)?;
+        }
+        Ok(())
+    }
+
+    /// Takes its share of what was read.
+    fn take(&mut self, arrived: &BTreeMap<Read, Blob>) -> Result<(), QueryError> {
+        let flying = core::mem::take(&mut self.flying);
+        if flying.is_empty() {
+            return Ok(());
+        }
+        let share = flying.into_iter().map(|read| (read, arrived[&read].clone()));
+        self.stage.take(&self.plan, share.collect())
+    }
+
+    fn found(self) -> Found {
+        let Stage::Answered(found) = self.stage else { panic!("Q2: every search is over") };
+        found
     }
 }
 
@@ -159,107 +255,57 @@ impl Stage {
     /// What to read next; nothing if the stage is over.
     fn wanted(&mut self, plan: &Plan) -> Result<Vec<Read>, QueryError> {
         match self {
-            Self::Planning => Ok(Vec::new()),
+            Self::Planning | Self::Answered(_) => Ok(Vec::new()),
             Self::LookingUp(lookup) => Ok(lookup.wanted(&plan.source)),
             Self::Scanning(scan) => Ok(scan.wanted(plan)),
             Self::Ranking(ranking) => ranking.wanted(plan),
-            Self::Fetching(fetching) => Ok(fetching.rows.wanted(&plan.source)),
+            Self::Fetching(fetching) => Ok(fetching.wanted(plan)),
         }
     }
 
     /// Takes what was read.
     fn take(&mut self, plan: &Plan, arrived: BTreeMap<Read, Blob>) -> Result<(), QueryError> {
         match self {
-            Self::Planning => Ok(()),
+            Self::Planning | Self::Answered(_) => Ok(()),
             Self::LookingUp(lookup) => lookup.take(&plan.source, &arrived),
             Self::Scanning(scan) => scan.take(plan, arrived),
             Self::Ranking(ranking) => ranking.take(plan, arrived),
-            Self::Fetching(fetching) => fetching.rows.take(&plan.source, &arrived),
+            Self::Fetching(fetching) => fetching.take(plan, &arrived),
         }
     }
 
-    /// The stage after this one, or the answer.
-    fn next(self, plan: &Plan) -> Result<Self, Box<Answer>> {
+    /// The stage after this one.
+    fn next(self, plan: &Plan) -> Result<Self, QueryError> {
         match self {
             Self::Planning => Ok(match plan.filter.ids() {
-                Some(ids) => Self::LookingUp(Lookup::begin(&plan.source, &ids, plan.attributes())),
-                None => Self::Scanning(Scan::begin(plan)),
+                Some(ids) if ids.len() <= LOOKUP_IDS_MAX => {
+                    Self::LookingUp(Lookup::begin(&plan.source, &ids, plan.attributes()))
+                }
+                _ => Self::Scanning(Scan::begin(plan)),
             }),
             Self::LookingUp(lookup) => {
                 let documents = lookup.into_documents();
                 let mut collected = Collected::new(&plan.want);
                 collected.offer(plan, documents.iter());
+                collected.fits()?;
                 let held = documents.into_iter().map(|document| (document.id.clone(), document));
-                Fetching::begin(plan, collected, held.collect())
+                Ok(Self::fetch(plan, collected, held.collect()))
             }
             Self::Scanning(scan) => {
                 let mut collected = Collected::new(&plan.want);
                 let words = plan.source.snapshot.overlay.words();
                 collected.offer(plan, words.filter_map(|(_, document)| document));
+                collected.fits()?;
                 Ok(Self::Ranking(Ranking::begin(plan, scan.finish(plan), collected)))
             }
-            Self::Ranking(ranking) => Fetching::begin(plan, ranking.finish(), BTreeMap::new()),
-            Self::Fetching(fetching) => Err(Box::new(fetching.answer(plan))),
+            Self::Ranking(ranking) => Ok(Self::fetch(plan, ranking.finish(), BTreeMap::new())),
+            Self::Fetching(fetching) => Ok(Self::Answered(fetching.answer(plan)?)),
+            Self::Answered(_) => Ok(self),
         }
     }
 }
 
-impl Fetching {
-    /// Begins to fetch what the answer says of its rows. Figures are an answer already.
-    fn begin(
-        plan: &Plan,
-        collected: Collected,
-        held: BTreeMap<Id, Document>,
-    ) -> Result<Stage, Box<Answer>> {
-        let top = match collected {
-            Collected::Rows(top) => top,
-            Collected::Figures(tallies) => {
-                let figures = tallies.into_iter().map(|(label, tally)| (label, tally.figure()));
-                let found = Found::Aggregates(figures.collect());
-                return Err(Box::new(Answer { found, statistics: statistics(plan) }));
-            }
-        };
-        let Wanted::Rows { include, .. } = &plan.want else { panic!("rows are wanted") };
-        let include: BTreeSet<_> = include.iter().map(|(_, attribute)| *attribute).collect();
-        let candidates = top.into_sorted();
-        let ascending = candidates.is_sorted_by(|a, b| (&a.rank, &a.id) < (&b.rank, &b.id));
-        assert!(ascending, "Q2: a document stands once in an answer, in order");
-        let places = candidates.iter().map(|candidate| candidate.place);
-        let rows = Rows::begin(&plan.source, places, &include);
-        Ok(Stage::Fetching(Self { candidates, held, rows }))
-    }
-
-    fn answer(self, plan: &Plan) -> Answer {
-        let Wanted::Rows { include, limit, .. } = &plan.want else { panic!("rows are wanted") };
-        assert!(self.candidates.len() <= *limit, "no more rows than asked for");
-        let overlay = &plan.source.snapshot.overlay;
-        let mut answer = Vec::with_capacity(self.candidates.len());
-        for (candidate, values) in self.candidates.into_iter().zip(self.rows.into_values()) {
-            let fetched = Document { id: candidate.id, attributes: values };
-            let document = match candidate.place {
-                Some(_) => &fetched,
-                None => self
-                    .held
-                    .get(&fetched.id)
-                    .or_else(|| overlay.get(&fetched.id).flatten())
-                    .expect("what has no place in a segment is in memory"),
-            };
-            let attributes = include.iter().filter_map(|(name, attribute)| {
-                document.value(*attribute).map(|value: &Value| (name.clone(), value.clone()))
-            });
-            let distance = match candidate.rank {
-                Rank::Distance(distance) => Some(distance),
-                Rank::Keys(_) => None,
-            };
-            let attributes = attributes.collect();
-            answer.push(AnswerRow { id: document.id.clone(), distance, attributes });
-        }
-        Answer { found: Found::Rows(answer), statistics: statistics(plan) }
-    }
-}
-
-fn statistics(plan: &Plan) -> Statistics {
-    let snapshot = &plan.source.snapshot;
+fn statistics(snapshot: &Snapshot) -> Statistics {
     let words = snapshot.overlay.words();
     let unindexed_rows = words.filter(|(_, document)| document.is_some()).count() as u64;
     let indexed_rows = snapshot.live().manifest.live_rows;

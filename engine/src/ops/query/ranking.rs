@@ -1,17 +1,17 @@
-//! Ranks or sums up the selected rows of the segments, a window of pages at a time.
+//! Ranks, sums up or groups the selected rows of the segments, a window of pages at a time.
 
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::blob::Blob;
 use crate::base::id::AttributeId;
-use crate::base::value::{Id, Scalar};
+use crate::base::value::{Id, Scalar, Value};
 use crate::format::columns::{Column, ColumnPage};
 use crate::index::positions::Positions;
 use crate::namespace::request::QueryError;
-use crate::ops::query::collected::Collected;
-use crate::ops::query::plan::{Plan, RankBy, Wanted};
-use crate::ops::query::reads::{Of, Read, Source, window};
+use crate::ops::query::collected::{Collected, Kind};
+use crate::ops::query::plan::{Likest, Listing, Nearest, Plan, RankBy, Wanted};
+use crate::ops::query::reads::{Of, Read, Source};
 use crate::ops::query::scan::Selected;
 use crate::ops::query::{aggregate, order, vector};
 
@@ -31,80 +31,86 @@ pub(super) struct Ranking {
 pub(super) struct Unit {
     pub(super) segment: usize,
     pub(super) rows: Range<u32>,
+    /// The columns that matter, ascending and distinct; `None` is the one of ids.
+    pub(super) columns: Vec<Option<AttributeId>>,
     pub(super) reads: Vec<Read>,
 }
 
-/// The pages of a unit, opened.
-pub(super) struct Pages<'a> {
-    source: &'a Source,
-    opened: BTreeMap<Read, ColumnPage>,
-}
-
 /// A cell's page, and the row in it.
-pub(super) type Cell<'a> = (&'a ColumnPage, usize);
+type Cell<'a> = (&'a ColumnPage, usize);
 
-/// The units that rank or sum up these positions, one set for each segment.
+/// The units that rank, sum up or group these positions, one set for each segment.
 pub(super) fn units(plan: &Plan, selected: &[&Positions]) -> VecDeque<Unit> {
-    let source = &plan.source;
     let mut units = VecDeque::new();
     for (segment, rows) in selected.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+        let mut from = Units { source: &plan.source, segment, rows, units: &mut units };
         match &plan.want {
-            Wanted::Rows { rank: RankBy::Nearest(nearest), .. } => {
-                let vectors = Some(nearest.attribute);
-                add_units(source, segment, rows, vectors, &[vectors, None], &mut units);
-            }
-            Wanted::Rows { rank: RankBy::Keys(order), .. } => {
-                let mut columns: Vec<_> = order.keys.iter().map(|(key, _)| *key).collect();
-                columns.push(None);
-                // Units end where pages do; the column with the most pages has the smallest ones.
-                let pages = |of: &Option<AttributeId>| {
-                    source.column(segment, *of).map_or(0, |column| column.pages().len())
-                };
-                let lead = columns.iter().copied().max_by_key(pages).expect("ids are a column");
-                add_units(source, segment, rows, lead, &columns, &mut units);
-            }
+            Wanted::Rows(listing) => match &listing.rank {
+                RankBy::Keys(_) => from.add(listing.columns(), None),
+                // Without a vector there is no distance.
+                RankBy::Nearest(Nearest { attribute, .. })
+                | RankBy::Likest(Likest { attribute, .. }) => {
+                    from.add(listing.columns(), Some(*attribute));
+                }
+            },
             Wanted::Figures(tallies) => {
                 let attributes = tallies.iter().filter_map(|(_, tally)| tally.attribute());
                 let attributes: BTreeSet<_> = attributes.collect();
-                for of in attributes.into_iter().map(Some) {
-                    add_units(source, segment, rows, of, &[of], &mut units);
-                }
+                // Without a value there is nothing to sum up.
+                attributes.into_iter().for_each(|of| from.add(vec![Some(of)], Some(of)));
+            }
+            Wanted::Groups { groups, .. } => {
+                let attributes = groups.attributes().into_iter().map(Some);
+                from.add(attributes.chain([None]).collect(), None);
             }
         }
     }
     units
 }
 
-/// Adds one unit for each page of the column `lead` in which there are `rows`, with the pages of all
-/// `columns` that it takes.
-fn add_units(
-    source: &Source,
+/// Where units are made of.
+struct Units<'a> {
+    source: &'a Source,
     segment: usize,
-    rows: &Positions,
-    lead: Option<AttributeId>,
-    columns: &[Option<AttributeId>],
-    units: &mut VecDeque<Unit>,
-) {
-    for page in source.column(segment, lead).into_iter().flat_map(Column::pages) {
-        // Without a value there is no distance and nothing to sum up; orders have a place for nulls.
-        let nothing = page.nulls == page.rows && !columns.contains(&None);
-        if nothing || !rows.meets(page.first..page.end()) {
-            continue;
-        }
-        let mut reads: Vec<Read> = Vec::new();
-        for of in columns {
-            let Some(column) = source.column(segment, *of) else { continue };
-            let first = column.page_of(page.first).expect("C1: pages cover all positions");
-            let pages = column.pages().iter().enumerate().skip(first);
-            let pages = pages.take_while(|(_, other)| other.first < page.end());
-            for (place, _) in pages.filter(|(_, other)| other.nulls < other.rows) {
-                let read = Read { segment, of: Of::Page(*of, place) };
-                if !reads.contains(&read) {
-                    reads.push(read);
-                }
+    rows: &'a Positions,
+    units: &'a mut VecDeque<Unit>,
+}
+
+impl Units<'_> {
+    /// Adds one unit for each page of a column in which there are rows, with the pages of all
+    /// `columns` that it takes. The column is the one that rows need a value of, if they need any.
+    fn add(&mut self, mut columns: Vec<Option<AttributeId>>, needed: Option<AttributeId>) {
+        columns.sort_unstable();
+        columns.dedup();
+        let source = self.source;
+        // Units end where pages do; the column with the most pages has the smallest ones.
+        let pages = |of: &Option<AttributeId>| {
+            source.column(self.segment, *of).map_or(0, |column| column.pages().len())
+        };
+        let lead = match needed {
+            Some(attribute) => Some(attribute),
+            None => columns.iter().copied().max_by_key(pages).expect("ids are a column"),
+        };
+        for page in source.column(self.segment, lead).into_iter().flat_map(Column::pages) {
+            let is_null = needed.is_some() && page.nulls == page.rows;
+            if is_null || !self.rows.meets(page.first..page.end()) {
+                continue;
             }
+            let rows = page.first..page.end();
+            let reads = columns.iter().flat_map(|of| self.reads(*of, &rows)).collect();
+            let (segment, columns) = (self.segment, columns.clone());
+            self.units.push_back(Unit { segment, rows, columns, reads });
         }
-        units.push_back(Unit { segment, rows: page.first..page.end(), reads });
+    }
+
+    /// The pages of a column that hold values of these rows.
+    fn reads(&self, of: Option<AttributeId>, rows: &Range<u32>) -> Vec<Read> {
+        let Some(column) = self.source.column(self.segment, of) else { return Vec::new() };
+        let first = column.page_of(rows.start).expect("C1: pages cover all positions");
+        let pages = column.pages().iter().enumerate().skip(first);
+        let pages = pages.take_while(|(_, page)| page.first < rows.end);
+        let pages = pages.filter(|(_, page)| page.nulls < page.rows);
+        pages.map(|(place, _)| Read { segment: self.segment, of: Of::Page(of, place) }).collect()
     }
 }
 
@@ -129,7 +135,7 @@ impl Ranking {
         while !self.units.is_empty() {
             let mut missing = BTreeSet::new();
             let held = &self.held;
-            self.flying = window(&mut self.units, |unit| {
+            self.flying = plan.source.window(&mut self.units, |unit| {
                 let reads = unit.reads.iter().filter(|read| !held.contains_key(read));
                 let added = reads.filter(|read| missing.insert(**read));
                 added.map(|read| plan.source.bytes(read)).sum()
@@ -152,23 +158,27 @@ impl Ranking {
         arrived: BTreeMap<Read, Blob>,
     ) -> Result<(), QueryError> {
         self.held.extend(arrived);
-        let mut pages = Pages { source: &plan.source, opened: BTreeMap::new() };
+        let mut opened = BTreeMap::new();
         for unit in core::mem::take(&mut self.flying) {
-            pages.turn_to(&unit, &self.held)?;
+            open(&plan.source, &unit, &self.held, &mut opened)?;
+            let pages = Pages::new(plan, &unit, &opened);
             let rows = &self.selected[unit.segment];
             match (&mut self.collected, &plan.want) {
                 (Collected::Figures(tallies), _) => aggregate::add(tallies, &unit, rows, &pages),
-                (Collected::Rows(top), Wanted::Rows { rank: RankBy::Keys(keys), .. }) => {
-                    order::rank(top, keys, &unit, rows, &pages);
-                }
-                (Collected::Rows(top), Wanted::Rows { rank: RankBy::Nearest(nearest), .. }) => {
-                    let probe = nearest.probe(plan.host);
-                    vector::rank(top, &probe, &unit, rows, &pages);
-                }
-                (Collected::Rows(_), Wanted::Figures(_)) => {
-                    panic!("rows are not collected for figures")
-                }
+                (Collected::Groups(groups), _) => aggregate::group(groups, &unit, rows, &pages),
+                (Collected::Rows(best), Wanted::Rows(listing)) => match &listing.rank {
+                    RankBy::Keys(keys) => order::rank(best, keys, &unit, rows, &pages),
+                    RankBy::Nearest(nearest) => {
+                        let probe = nearest.probe(plan.host);
+                        vector::rank_nearest(best, nearest, &probe, &unit, rows, &pages);
+                    }
+                    RankBy::Likest(likest) => {
+                        vector::rank_likest(best, likest, &unit, rows, &pages);
+                    }
+                },
+                (Collected::Rows(_), _) => panic!("rows are collected where they are wanted"),
             }
+            self.collected.fits()?;
         }
         // Pages reach over the end of a unit into the next one only.
         let next = self.units.front();
@@ -183,37 +193,75 @@ impl Ranking {
     }
 }
 
-impl Pages<'_> {
-    /// Opens the pages of a unit that are not open yet, and forgets those of others.
-    fn turn_to(&mut self, unit: &Unit, held: &BTreeMap<Read, Blob>) -> Result<(), QueryError> {
-        self.opened.retain(|read, _| unit.reads.contains(read));
-        for read in &unit.reads {
-            if !self.opened.contains_key(read) {
-                self.opened.insert(*read, self.source.open(read, &held[read])?);
-            }
+/// Opens the pages of a unit that are not open yet, and forgets those of others.
+fn open(
+    source: &Source,
+    unit: &Unit,
+    held: &BTreeMap<Read, Blob>,
+    opened: &mut BTreeMap<Read, ColumnPage>,
+) -> Result<(), QueryError> {
+    opened.retain(|read, _| unit.reads.contains(read));
+    for read in &unit.reads {
+        if !opened.contains_key(read) {
+            opened.insert(*read, source.open(read, &held[read])?);
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// The open pages, each with its first position.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Read, &ColumnPage, u32)> {
-        self.opened.iter().map(|(read, page)| (read, page, self.source.page(read).1.first))
-    }
+/// The open pages of a unit, by columns.
+pub(super) struct Pages<'a> {
+    columns: BTreeMap<Option<AttributeId>, Cells<'a>>,
+    /// By what rows are alike.
+    per: &'a [Option<AttributeId>],
+}
 
-    /// The open pages of a column, with the positions they cover.
-    pub(super) fn of(&self, segment: usize, of: Option<AttributeId>) -> Cells<'_> {
-        let all = self.opened.range(
-            Read { segment, of: Of::Page(of, 0) }..=Read { segment, of: Of::Page(of, usize::MAX) },
-        );
-        let cover = |read| {
-            let page = self.source.page(read).1;
-            page.first..page.end()
+impl<'a> Pages<'a> {
+    fn new(plan: &'a Plan, unit: &Unit, opened: &'a BTreeMap<Read, ColumnPage>) -> Self {
+        let columns = unit.columns.iter().map(|of| {
+            let read = |place| Read { segment: unit.segment, of: Of::Page(*of, place) };
+            let pages = opened.range(read(0)..=read(usize::MAX)).map(|(read, page)| {
+                let described = plan.source.page(read).1;
+                (described.first..described.end(), page)
+            });
+            (*of, Cells { pages: pages.collect() })
+        });
+        let per = match &plan.want {
+            Wanted::Rows(Listing { per: Some((keys, _)), .. }) => keys.as_slice(),
+            _ => &[],
         };
-        Cells { pages: all.map(|(read, page)| (cover(read), page)).collect() }
+        Self { columns: columns.collect(), per }
+    }
+
+    /// The page of a column that covers a position, with its first position.
+    pub(super) fn page(
+        &self,
+        of: Option<AttributeId>,
+        position: u32,
+    ) -> Option<(&'a ColumnPage, u32)> {
+        let cells = self.cells(of).pages.iter();
+        let mut covering = cells.filter(|(cover, _)| cover.contains(&position));
+        covering.next().map(|(cover, page)| (*page, cover.start))
+    }
+
+    /// The cells of a column.
+    pub(super) fn cells(&self, of: Option<AttributeId>) -> &Cells<'a> {
+        self.columns.get(&of).expect("a unit names every column it takes")
+    }
+
+    /// The id at a position.
+    pub(super) fn id(&self, position: u32) -> Id {
+        let id = self.cells(None).at(position).and_then(|(page, row)| page.id(row));
+        id.expect("a document has an id")
+    }
+
+    /// What the row at a position shares with those that are like it.
+    pub(super) fn kind(&self, position: u32) -> Kind {
+        self.per.iter().map(|of| self.cells(*of).scalar(position)).collect()
     }
 }
 
-/// The open pages of one column.
+/// The open pages of one column, and the positions each covers.
 pub(super) struct Cells<'a> {
     pages: Vec<(Range<u32>, &'a ColumnPage)>,
 }
@@ -230,9 +278,8 @@ impl<'a> Cells<'a> {
         self.at(position).and_then(|(page, row)| page.scalar(row))
     }
 
-    /// The id at a position.
-    pub(super) fn id(&self, position: u32) -> Id {
-        let id = self.at(position).and_then(|(page, row)| page.id(row));
-        id.expect("a document has an id")
+    /// The value at a position.
+    pub(super) fn value(&self, position: u32) -> Option<Value> {
+        self.at(position).and_then(|(page, row)| page.value(row))
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::base::blob::Blob;
 use crate::base::id::AttributeId;
-use crate::base::limits::WINDOW_BYTES;
 use crate::base::name::Key;
 use crate::base::time::Timestamp;
 use crate::base::value::Id;
@@ -50,6 +49,8 @@ pub(super) struct Place {
 pub(super) struct Source {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) deadline: Timestamp,
+    /// Bytes that one round may read.
+    pub(super) window_bytes: usize,
 }
 
 impl Source {
@@ -179,19 +180,23 @@ impl Source {
         let row = self.directory(place.segment).row_at(place.position);
         !self.directories().any(|directory| directory.kills().contains(row))
     }
-}
 
-/// Takes as much from the queue as a window holds, and at least one item. `bytes` says what an item
-/// adds to it.
-pub(super) fn window<T>(queue: &mut VecDeque<T>, mut bytes: impl FnMut(&T) -> usize) -> Vec<T> {
-    let (mut taken, mut held) = (Vec::new(), 0);
-    while let Some(item) = queue.front() {
-        held += bytes(item);
-        if held > WINDOW_BYTES && !taken.is_empty() {
-            break;
+    /// Takes as much from the queue as a window holds, and at least one item. `bytes` says what an
+    /// item adds to it.
+    pub(super) fn window<T>(
+        &self,
+        queue: &mut VecDeque<T>,
+        mut bytes: impl FnMut(&T) -> usize,
+    ) -> Vec<T> {
+        let (mut taken, mut held) = (Vec::new(), 0);
+        while let Some(item) = queue.front() {
+            held += bytes(item);
+            if held > self.window_bytes && !taken.is_empty() {
+                break;
+            }
+            taken.extend(queue.pop_front());
         }
-        taken.extend(queue.pop_front());
+        assert!(queue.is_empty() || !taken.is_empty(), "a window makes progress");
+        taken
     }
-    assert!(queue.is_empty() || !taken.is_empty(), "a window makes progress");
-    taken
 }

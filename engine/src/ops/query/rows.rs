@@ -6,7 +6,8 @@ use crate::base::blob::Blob;
 use crate::base::id::AttributeId;
 use crate::base::value::Value;
 use crate::namespace::request::QueryError;
-use crate::ops::query::reads::{Of, Place, Read, Source, window};
+use crate::ops::query::collected::within;
+use crate::ops::query::reads::{Of, Place, Read, Source};
 
 /// Values on their way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Rows {
     /// The pages to read, each with the documents that have a value in it and their rows there.
     pending: VecDeque<(Read, Vec<(usize, usize)>)>,
     flying: BTreeMap<Read, Vec<(usize, usize)>>,
+    /// Size of all values, in bytes.
+    bytes: usize,
 }
 
 impl Rows {
@@ -41,12 +44,13 @@ impl Rows {
                 }
             }
         }
-        Self { values, pending: pending.into_iter().collect(), flying: BTreeMap::new() }
+        let (pending, flying) = (pending.into_iter().collect(), BTreeMap::new());
+        Self { values, pending, flying, bytes: 0 }
     }
 
     /// What to read next; nothing if all is there.
     pub(super) fn wanted(&mut self, source: &Source) -> Vec<Read> {
-        let taken = window(&mut self.pending, |(read, _)| source.bytes(read));
+        let taken = source.window(&mut self.pending, |(read, _)| source.bytes(read));
         self.flying = taken.into_iter().collect();
         self.flying.keys().copied().collect()
     }
@@ -63,7 +67,11 @@ impl Rows {
             };
             let page = source.open(&read, &arrived[&read])?;
             for (document, row) in documents {
-                self.values[document].extend(page.value(row).map(|value| (attribute, value)));
+                if let Some(value) = page.value(row) {
+                    self.bytes += value.logical_bytes() as usize;
+                    self.values[document].push((attribute, value));
+                }
+                within(self.bytes)?;
             }
         }
         Ok(())

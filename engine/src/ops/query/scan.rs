@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::blob::Blob;
-use crate::base::limits::WINDOW_BYTES;
 use crate::base::planted::{self, Bug};
 use crate::base::value::Id;
 use crate::index::filter::select::Selection;
@@ -16,7 +15,7 @@ use crate::index::positions::Positions;
 use crate::namespace::request::QueryError;
 use crate::ops::query::plan::{Plan, RankBy, Wanted};
 use crate::ops::query::ranking::units;
-use crate::ops::query::reads::{Of, Read, window};
+use crate::ops::query::reads::{Of, Read};
 
 /// The selection on its way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -68,7 +67,7 @@ impl Scan {
             selections.push(selection);
         }
         // By distance the pages are large, so those that a filter can spare are not read ahead.
-        let nearest = matches!(plan.want, Wanted::Rows { rank: RankBy::Nearest(_), .. });
+        let nearest = matches!(&plan.want, Wanted::Rows(l) if matches!(l.rank, RankBy::Nearest(_)));
         let possible: Vec<&Positions> = selections.iter().map(Selection::possible).collect();
         let ahead =
             if nearest && !pending.is_empty() { VecDeque::new() } else { units(plan, &possible) };
@@ -94,13 +93,14 @@ impl Scan {
     /// What to read next; nothing if all is decided.
     pub(super) fn wanted(&mut self, plan: &Plan) -> Vec<Read> {
         let bytes = |read: &Read| plan.source.bytes(read);
-        self.flying = window(&mut self.pending, |(read, _)| bytes(read)).into_iter().collect();
+        let taken = plan.source.window(&mut self.pending, |(read, _)| bytes(read));
+        self.flying = taken.into_iter().collect();
         let mut reads: BTreeSet<Read> = self.flying.keys().copied().collect();
         if self.pending.is_empty() && !reads.is_empty() {
             let mut held: usize = reads.iter().map(bytes).sum();
             for read in core::mem::take(&mut self.ahead) {
                 held += bytes(&read);
-                if held > WINDOW_BYTES {
+                if held > plan.source.window_bytes {
                     break;
                 }
                 reads.insert(read);

@@ -1,58 +1,87 @@
-//! Ranks rows by the exact distance of their vectors.
+//! Ranks rows by the exact distance of their vectors, or by the product of sparse ones.
+
+use core::cmp::Reverse;
 
 use crate::format::columns::{ColumnPage, Values, Vectors};
 use crate::index::positions::Positions;
-use crate::index::top::{Distance, Top};
+use crate::index::top::Distance;
 use crate::index::vector::distance::Probe;
-use crate::ops::query::collected::{Candidate, Rank};
+use crate::index::vector::sparse;
+use crate::ops::query::collected::{Best, Candidate, Rank};
+use crate::ops::query::plan::{Likest, Nearest};
 use crate::ops::query::ranking::{Pages, Unit};
-use crate::ops::query::reads::{Of, Place};
+use crate::ops::query::reads::Place;
 
 /// Offers the selected rows of a unit, which is one page of vectors.
-pub(super) fn rank(
-    top: &mut Top<Candidate>,
+pub(super) fn rank_nearest(
+    best: &mut Best,
+    nearest: &Nearest,
     probe: &Probe,
     unit: &Unit,
     selected: &Positions,
     pages: &Pages<'_>,
 ) {
-    let ids = pages.of(unit.segment, None);
-    let vectors = pages.iter().find(|(read, ..)| matches!(read.of, Of::Page(Some(_), _)));
-    let Some((_, page, first)) = vectors else { return };
+    let Some((page, first)) = pages.page(Some(nearest.attribute), unit.rows.start) else { return };
     let Values::Vectors(vectors) = page.values() else { return };
-    let rows = selected.0.range(unit.rows.clone()).map(|position| {
-        let slot = page.presence().slot((position - first) as usize);
-        slot.map(|slot| (position, slot))
-    });
-    let rows: Vec<(u32, usize)> = rows.flatten().collect();
-    for ((position, _), distance) in rows.iter().zip(distances(probe, vectors, &rows, page)) {
-        let distance = Distance(distance);
-        let near = |bound: &Candidate| Rank::Distance(distance) <= bound.rank;
-        if top.admits(near) {
-            let place = Some(Place { segment: unit.segment, position: *position });
-            top.offer(Candidate { rank: Rank::Distance(distance), id: ids.id(*position), place });
+    let slots = slots(page, first, unit, selected);
+    for ((position, _), distance) in slots.iter().zip(distances(probe, vectors, &slots, page)) {
+        let rank = Rank::Distance(Distance(distance));
+        offer(best, rank, *position, unit, pages);
+    }
+}
+
+/// Offers the selected rows of a unit, which is one page of sparse vectors.
+pub(super) fn rank_likest(
+    best: &mut Best,
+    likest: &Likest,
+    unit: &Unit,
+    selected: &Positions,
+    pages: &Pages<'_>,
+) {
+    let Some((page, first)) = pages.page(Some(likest.attribute), unit.rows.start) else { return };
+    let Values::Sparses(sparses) = page.values() else { return };
+    let weights = likest.weights();
+    for (position, slot) in slots(page, first, unit, selected) {
+        if let Some(score) = sparse::score(&weights, sparses.weights(slot)) {
+            offer(best, Rank::Score(Reverse(Distance(score))), position, unit, pages);
         }
     }
 }
 
-/// The distances of the vectors of these rows, in their order.
+fn offer(best: &mut Best, rank: Rank, position: u32, unit: &Unit, pages: &Pages<'_>) {
+    if best.admits(|bound| rank <= bound.rank) {
+        let place = Some(Place { segment: unit.segment, position });
+        let candidate = Candidate { rank, id: pages.id(position), place };
+        best.offer(candidate, || pages.kind(position));
+    }
+}
+
+/// The selected positions that have a vector, and its place on the page.
+fn slots(page: &ColumnPage, first: u32, unit: &Unit, selected: &Positions) -> Vec<(u32, usize)> {
+    assert_eq!(first, unit.rows.start, "a unit that is ranked by vectors is one page of them");
+    let slot = |position| {
+        let slot = page.presence().slot((position - first) as usize);
+        slot.map(|slot| (position, slot))
+    };
+    selected.0.range(unit.rows.clone()).filter_map(slot).collect()
+}
+
+/// The distances of the vectors in these slots, in their order.
 fn distances(
     probe: &Probe,
     vectors: &Vectors,
-    rows: &[(u32, usize)],
+    slots: &[(u32, usize)],
     page: &ColumnPage,
 ) -> Vec<f32> {
-    let components = vectors.components();
     // To run through all is faster than to jump, unless few are wanted.
-    if rows.len() >= page.presence().present() / 2 {
+    if slots.len() >= page.presence().present() / 2 {
         let mut all = vec![0.0; vectors.len()];
-        probe.distances(components, &mut all);
-        return rows.iter().map(|(_, slot)| all[*slot]).collect();
+        probe.distances(vectors.components(), &mut all);
+        return slots.iter().map(|(_, slot)| all[*slot]).collect();
     }
-    let mut distances = vec![0.0; rows.len()];
-    for ((_, slot), distance) in rows.iter().zip(distances.chunks_mut(1)) {
-        let start = slot * probe.dimensions();
-        probe.distances(&components[start..start + probe.dimensions()], distance);
+    let mut distances = vec![0.0; slots.len()];
+    for ((_, slot), distance) in slots.iter().zip(distances.chunks_mut(1)) {
+        probe.distances(vectors.at(*slot), distance);
     }
     distances
 }

@@ -1,12 +1,15 @@
 //! Random namespaces and random questions about them, from one number.
 
 use crate::base::id::AttributeId;
-use crate::base::value::{Float, Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value, Vector};
+use crate::base::value::{
+    Element, Float, Half, Id, IdType, Raw, Scalar, ScalarType, Sparse, Type, Uuid, Value, Vector,
+    VectorType,
+};
 use crate::format::log::Operation;
 use crate::format::schema::{Metric, Schema};
 use crate::namespace::request::{
-    Aggregate, Consistency, Direction, Include, Operator, OrderKey, Predicate, QueryRequest, Rank,
-    Want,
+    Aggregate, Compute, Consistency, Direction, Fuse, GroupKey, Include, Operator, OrderKey, Per,
+    Predicate, QueryRequest, Rank, Search, Want,
 };
 use crate::ops::query::tests::model::type_of;
 use crate::ops::query::tests::world::{World, document, name};
@@ -15,7 +18,7 @@ pub(super) struct Dice(pub(super) u64);
 
 /// The attributes of a random namespace. Few values each, so that filters hit; `s` is long, so that
 /// its column has several pages, and so are vectors.
-const ATTRIBUTES: [(&str, Type, bool); 13] = [
+const ATTRIBUTES: [(&str, Type, bool); 21] = [
     ("b", Type::Scalar(ScalarType::Bool), true),
     ("i", Type::Scalar(ScalarType::Int), true),
     ("u", Type::Scalar(ScalarType::Uint), true),
@@ -26,7 +29,15 @@ const ATTRIBUTES: [(&str, Type, bool); 13] = [
     ("is", Type::Array(ScalarType::Int), true),
     ("ss", Type::Array(ScalarType::String), true),
     ("fs", Type::Array(ScalarType::Float), true),
-    ("v", Type::Vector(DIMENSIONS), false),
+    ("bs", Type::Array(ScalarType::Bool), true),
+    ("us", Type::Array(ScalarType::Uint), true),
+    ("gs", Type::Array(ScalarType::Uuid), true),
+    ("ds", Type::Array(ScalarType::DateTime), true),
+    ("v", Type::vector(DIMENSIONS), false),
+    ("h", Type::Vector(VectorType { dimensions: 5, element: Element::F16 }), false),
+    ("q", Type::Vector(VectorType { dimensions: 7, element: Element::I8 }), false),
+    ("sp", Type::Sparse, false),
+    ("blob", Type::Bytes, false),
     ("plain", Type::Scalar(ScalarType::String), false),
     ("never", Type::Scalar(ScalarType::Int), true),
 ];
@@ -53,6 +64,10 @@ impl Dice {
         let ids = self.pick(&[IdType::Uint, IdType::Uuid, IdType::String]);
         let metric = self.pick(&Metric::ALL);
         let mut world = World::new(ids, metric, &ATTRIBUTES);
+        for vectors in ["h", "q"] {
+            let attribute = world.schema.attributes.get_mut(&name(vectors)).unwrap();
+            attribute.metric = Some(self.pick(&Metric::ALL));
+        }
         for _ in 0..self.below(8) {
             let operations = (0..self.below(40)).map(|_| self.operation(ids)).collect();
             world.write(operations);
@@ -96,7 +111,20 @@ impl Dice {
                 let count = self.below(4);
                 Value::Array((0..count).map(|_| self.scalar(t)).collect())
             }
-            Type::Vector(n) => {
+            Type::Sparse => Value::Sparse(
+                Sparse::new(
+                    self.weights()
+                        .into_iter()
+                        .map(|(at, weight)| (at, Half::nearest(weight.number() as f32).unwrap()))
+                        .collect::<Vec<_>>(),
+                )
+                .unwrap(),
+            ),
+            Type::Bytes => {
+                let count = self.below(5);
+                Value::Bytes((0..count).map(|_| self.below(256) as u8).collect())
+            }
+            Type::Vector(VectorType { dimensions: n, .. }) => {
                 let zero = self.one_in(8);
                 let component = |_| if zero { 0.0 } else { self.below(3) as f32 };
                 // Only the first few differ, so that there are ties.
@@ -105,6 +133,13 @@ impl Dice {
                 Value::Vector(Vector::new(components).unwrap())
             }
         }
+    }
+
+    /// Weights of a few dimensions, ascending; they are small and often cancel out.
+    fn weights(&mut self) -> Vec<(u32, Float)> {
+        let dimensions = (0..12).filter(|_| self.one_in(3)).collect::<Vec<u32>>();
+        let weight = |at| (at * 1_000, Float::new(self.below(5) as f64 - 2.0).unwrap());
+        dimensions.into_iter().map(weight).collect()
     }
 
     fn scalar(&mut self, t: ScalarType) -> Scalar {
@@ -147,28 +182,110 @@ impl Dice {
 
     pub(super) fn request(&mut self, schema: &Schema) -> QueryRequest {
         let filter = (!self.one_in(6)).then(|| self.predicate(schema, 3));
-        let want = if self.one_in(4) {
-            let sums = ["i", "u", "f", "never"].map(|a| (a.to_owned(), Aggregate::Sum(name(a))));
-            let count = ("count".to_owned(), Aggregate::Count);
-            let all: Vec<_> = sums.into_iter().chain([count]).collect();
-            Want::Aggregates(all.into_iter().filter(|_| !self.one_in(3)).collect())
-        } else {
-            let rank = if self.one_in(3) {
-                let to = (0..DIMENSIONS).map(|_| Raw::Integer(i128::from(self.below(3))));
-                Rank::Nearest { attribute: name("v"), to: Raw::List(to.collect()) }
-            } else {
+        let consistency = Consistency::Strong;
+        if !self.one_in(8) {
+            let want = self.want(schema, false);
+            return QueryRequest { filter, want, consistency };
+        }
+        let fused = self.one_in(2);
+        let count = self.below(5);
+        let searches = (0..count).map(|_| {
+            let filter = self.one_in(2).then(|| self.predicate(schema, 2));
+            Search { filter, want: self.want(schema, fused) }
+        });
+        let searches: Vec<Search> = searches.collect();
+        let float = |number: u64| Float::new(number as f64 / 4.0).unwrap();
+        let fuse = fused.then(|| Fuse {
+            rank_constant: float(self.below(300)),
+            weights: self
+                .one_in(2)
+                .then(|| searches.iter().map(|_| float(1 + self.below(9))).collect()),
+            offset: self.pick(&[0, 0, 2]),
+            limit: self.pick(&[0, 3, 10_000]),
+        });
+        let filter = filter.filter(|_| self.one_in(3));
+        QueryRequest { filter, want: Want::Several { searches, fuse }, consistency }
+    }
+
+    /// What is wanted. If it is to be fused: rows, in an order that the model knows to the last digit.
+    fn want(&mut self, schema: &Schema, fused: bool) -> Want {
+        match self.below(8) {
+            0 if !fused => Want::Aggregates(self.aggregates()),
+            1 if !fused => {
+                let mut keys: Vec<GroupKey> = Vec::new();
+                for _ in 0..=self.below(3) {
+                    let each = self.one_in(3) && !keys.iter().any(|key| key.each);
+                    let names: &[&str] = if each {
+                        &["bs", "is", "us", "fs", "ss", "gs", "ds"]
+                    } else {
+                        &["b", "i", "u", "f", "s", "g", "d", "never"]
+                    };
+                    let picked = self.pick(names);
+                    if !keys.iter().any(|key| key.label == picked) {
+                        let key = OrderKey::Attribute(name(picked));
+                        keys.push(GroupKey { label: picked.to_owned(), key, each });
+                    }
+                }
+                let aggregates = self.aggregates();
+                Want::Groups { keys, aggregates, limit: self.pick(&[0, 1, 4, 10_000]) }
+            }
+            _ => self.rows(schema, fused),
+        }
+    }
+
+    fn aggregates(&mut self) -> Vec<(String, Aggregate)> {
+        let sums = ["i", "u", "f", "never"].map(|a| (format!("sum {a}"), Aggregate::Sum(name(a))));
+        let count = ("count".to_owned(), Aggregate::Count);
+        let all: Vec<_> = sums.into_iter().chain([count]).collect();
+        all.into_iter().filter(|_| !self.one_in(3)).collect()
+    }
+
+    fn rows(&mut self, schema: &Schema, fused: bool) -> Want {
+        let rank = match self.below(6) {
+            0 | 1 => self.nearest(schema),
+            2 => Rank::Likest { attribute: name("sp"), to: Raw::Weights(self.weights()) },
+            _ => {
                 let count = self.below(4);
                 Rank::By((0..count).map(|_| self.order_key()).collect())
-            };
-            let include = match self.below(4) {
-                0 => Include::Nothing,
-                1 => Include::All,
-                2 => Include::These(vec![name("i"), name("plain"), name("ss")]),
-                _ => Include::AllBut(vec![name("v"), name("unknown")]),
-            };
-            Want::Rows { rank, limit: self.pick(&[0, 1, 3, 10, 1_000]), include }
+            }
         };
-        QueryRequest { filter, want, consistency: Consistency::Strong }
+        let is_cosine = matches!(&rank, Rank::Nearest { attribute, .. }
+            if schema.attributes[attribute].metric == Some(Metric::Cosine));
+        if is_cosine && fused {
+            return self.rows(schema, fused);
+        }
+        let include = match self.below(4) {
+            0 => Include::Nothing,
+            1 => Include::All,
+            2 => Include::These(vec![name("i"), name("plain"), name("ss")]),
+            _ => Include::AllBut(vec![name("v"), name("unknown")]),
+        };
+        let per = (!is_cosine && self.one_in(4)).then(|| {
+            let count = 1 + self.below(2);
+            let keys = (0..count).map(|_| self.order_key().0).collect();
+            Per { keys, limit: self.pick(&[1, 2, 5]) }
+        });
+        let compute = (0..self.below(3)).map(|n| (format!("computed {n}"), self.compute(schema)));
+        let compute = compute.collect();
+        Want::Rows { rank, limit: self.pick(&[0, 1, 3, 10, 1_000]), per, include, compute }
+    }
+
+    fn nearest(&mut self, schema: &Schema) -> Rank {
+        let attribute = name(self.pick(&["v", "h", "q"]));
+        let Type::Vector(t) = schema.attributes[&attribute].value_type else { panic!("no vector") };
+        let to = (0..t.dimensions).map(|_| Raw::Integer(i128::from(self.below(3))));
+        Rank::Nearest { attribute, to: Raw::List(to.collect()) }
+    }
+
+    fn compute(&mut self, schema: &Schema) -> Compute {
+        match self.below(3) {
+            0 => match self.nearest(schema) {
+                Rank::Nearest { attribute, to } => Compute::Distance { attribute, to },
+                other => panic!("{other:?} is no distance"),
+            },
+            1 => Compute::Score { attribute: name("sp"), to: Raw::Weights(self.weights()) },
+            _ => Compute::Matches(self.predicate(schema, 2)),
+        }
     }
 
     fn order_key(&mut self) -> (OrderKey, Direction) {
@@ -191,8 +308,12 @@ impl Dice {
     }
 
     fn comparison(&mut self, schema: &Schema) -> Predicate {
-        let names = ["id", "b", "i", "u", "f", "s", "g", "d", "is", "ss", "fs", "never"];
+        let names =
+            ["id", "b", "i", "u", "f", "s", "g", "d", "is", "ss", "fs", "bs", "us", "never"];
         let attribute = self.pick(&names);
+        if self.one_in(6) {
+            return self.pattern(schema);
+        }
         let (t, is_array) = type_of(schema, attribute);
         let operators: &[Operator] = if is_array {
             &[
@@ -234,6 +355,54 @@ impl Dice {
             Operator::Eq | Operator::NotEq if is_array => list,
             _ => one,
         };
+        Predicate::Compare { attribute: attribute.into(), operator, operand }
+    }
+}
+
+impl Dice {
+    /// A comparison with a pattern.
+    fn pattern(&mut self, schema: &Schema) -> Predicate {
+        let is_text = schema.id_type == Some(IdType::String);
+        let attribute = self.pick(if is_text { &["id", "s", "ss"] } else { &["s", "s", "ss"] });
+        let globs = [Operator::Glob, Operator::NotGlob, Operator::IGlob, Operator::NotIGlob];
+        let (attribute, operator) = match self.below(6) {
+            0 => ("s", Operator::Regex),
+            1 => ("plain", Operator::Regex),
+            _ => (attribute, self.pick(&globs)),
+        };
+        let parts: &[&str] = if operator == Operator::Regex {
+            &[
+                "t",
+                "x+",
+                "(e|é)+",
+                ".*",
+                "[4-6]",
+                "^",
+                "$",
+                " ?",
+                "(text|é*) ",
+                "(t|te)(xt|ext)?",
+                ".",
+            ]
+        } else {
+            &[
+                "text ",
+                "te",
+                "TEXT ",
+                "é",
+                "*",
+                "?",
+                "[4-6]",
+                "[!5]",
+                "{text,É} ",
+                "{4,5*,}",
+                "5",
+                "id",
+            ]
+        };
+        let count = self.below(5);
+        let text: String = (0..count).map(|_| self.pick(parts)).collect();
+        let operand = Raw::Text(text.into());
         Predicate::Compare { attribute: attribute.into(), operator, operand }
     }
 }

@@ -2,6 +2,8 @@
 
 mod dice;
 mod model;
+mod patterns;
+mod semantics;
 mod world;
 
 use proptest::prelude::*;
@@ -26,13 +28,13 @@ use dice::Dice;
 use world::{DEADLINE, World, document, name};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(700))]
 
     #[test]
     fn every_answer_is_what_brute_force_finds(seed in any::<u64>()) {
         let mut dice = Dice(seed);
         let world = dice.world();
-        for _ in 0..8 {
+        for _ in 0..16 {
             let request = dice.request(&world.schema);
             let run = world.query(&request);
             let answer = run.outcome.unwrap_or_else(|error| panic!("{error} for {request:?}"));
@@ -44,7 +46,7 @@ proptest! {
 /// Documents 0, 1, … with a number `n`, its remainder `r` and a vector.
 fn numbers(count: u64) -> World {
     let int = Type::Scalar(ScalarType::Int);
-    let attributes = [("n", int, true), ("r", int, true), ("v", Type::Vector(3), false)];
+    let attributes = [("n", int, true), ("r", int, true), ("v", Type::vector(3), false)];
     let mut world = World::new(IdType::Uint, Metric::EuclideanSquared, &attributes);
     let documents = (0..count).map(|id| number(&world, id, id)).collect();
     world.put(documents);
@@ -63,7 +65,7 @@ fn number(world: &World, id: u64, n: u64) -> Document {
 }
 
 fn rows(filter: Option<Predicate>, rank: Rank, limit: usize) -> QueryRequest {
-    let want = Want::Rows { rank, limit, include: Include::These(vec![name("n")]) };
+    let want = Want::rows(rank, limit, Include::These(vec![name("n")]));
     QueryRequest { filter, want, consistency: Consistency::Strong }
 }
 
@@ -185,7 +187,7 @@ fn zones_spare_pages_and_pages_meet_inside_units() {
 #[test]
 fn a_scan_larger_than_a_window_takes_a_round_for_each() {
     const DIMENSIONS: usize = 4_096;
-    let attributes = [("v", Type::Vector(DIMENSIONS as u32), false)];
+    let attributes = [("v", Type::vector(DIMENSIONS as u32), false)];
     let mut world = World::new(IdType::Uint, Metric::Dot, &attributes);
     let vector = |id: u64| {
         let mut components = vec![1.0; DIMENSIONS];
@@ -200,7 +202,7 @@ fn a_scan_larger_than_a_window_takes_a_round_for_each() {
     let to: Vec<i128> =
         core::iter::once(1).chain(core::iter::repeat_n(0, DIMENSIONS - 1)).collect();
     let rank = Rank::Nearest { attribute: name("v"), to: integers(&to) };
-    let want = Want::Rows { rank, limit: 3, include: Include::Nothing };
+    let want = Want::rows(rank, 3, Include::Nothing);
     let request = QueryRequest { filter: None, want, consistency: Consistency::Strong };
     let run = world.query(&request);
     let all = 5_000 * DIMENSIONS * 4;
@@ -212,7 +214,7 @@ fn a_scan_larger_than_a_window_takes_a_round_for_each() {
 #[test]
 fn every_processor_finds_the_same() {
     let mut dice = Dice(5);
-    let mut world = World::new(IdType::Uint, Metric::Cosine, &[("v", Type::Vector(37), false)]);
+    let mut world = World::new(IdType::Uint, Metric::Cosine, &[("v", Type::vector(37), false)]);
     let attribute = world.attribute("v");
     for half in [0..300, 200..500] {
         let mut vector = || (0..37).map(|_| dice.below(1_000) as f32 / 999.0).collect::<Vec<_>>();
@@ -226,7 +228,7 @@ fn every_processor_finds_the_same() {
     }
     let to = integers(&[3; 37]);
     let rank = Rank::Nearest { attribute: name("v"), to };
-    let want = Want::Rows { rank, limit: 400, include: Include::Nothing };
+    let want = Want::rows(rank, 400, Include::Nothing);
     let request = QueryRequest { filter: None, want, consistency: Consistency::Strong };
     let scalar = world.query(&request).outcome.unwrap();
     assert_eq!(ids(&scalar).len(), 400);
@@ -331,7 +333,7 @@ fn what_does_not_fit_the_schema_is_refused_in_the_words_of_the_wire() {
         ("n", Type::Scalar(ScalarType::Int), true),
         ("at", Type::Scalar(ScalarType::DateTime), true),
         ("body", Type::Scalar(ScalarType::String), false),
-        ("v", Type::Vector(2), false),
+        ("v", Type::vector(2), false),
     ];
     let world = World::new(IdType::Uint, Metric::Cosine, &attributes);
     let filters = [
@@ -391,10 +393,9 @@ fn what_does_not_fit_the_schema_is_refused_in_the_words_of_the_wire() {
         let request = count(compare(attribute, operator, operand));
         assert_eq!(refusal(&world, &request), expected);
     }
-    let include = |names: &[&str]| Want::Rows {
-        rank: Rank::By(Vec::new()),
-        limit: 1,
-        include: Include::These(names.iter().map(|text| name(text)).collect()),
+    let include = |names: &[&str]| {
+        let these = Include::These(names.iter().map(|text| name(text)).collect());
+        Want::rows(Rank::By(Vec::new()), 1, these)
     };
     let wanted = |want| QueryRequest { filter: None, want, consistency: Consistency::Strong };
     assert!(refusal(&world, &wanted(include(&["n", "y"]))).contains("attribute \"y\" not found"));

@@ -1,70 +1,250 @@
 //! Answers by brute force, from the wording of the wire: no filter, index or kernel of ours.
 
 use core::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::cast::{cast_array, cast_scalar, cast_vector};
 use crate::base::value::{Document, Float, Id, IdType, Raw, Scalar, ScalarType, Type, Value};
 use crate::format::schema::{Metric, Schema};
 use crate::namespace::request::{
-    Aggregate, Answer, AnswerRow, Direction, Figure, Found, Include, Operator, OrderKey, Predicate,
-    QueryRequest, Rank, Statistics, Want,
+    Aggregate, Answer, AnswerRow, Compute, Computed, Direction, Distance, Figure, Found, Fuse,
+    Group, GroupKey, Include, Operator, OrderKey, Predicate, QueryRequest, Rank, Search,
+    Statistics, Want,
 };
+use crate::ops::query::tests::patterns;
 use crate::ops::query::tests::world::World;
 
 /// The answer to a valid request.
 fn answer(world: &World, request: &QueryRequest) -> Found {
+    let Want::Several { searches, fuse } = &request.want else {
+        return found(world, request.filter.as_ref(), None, &request.want);
+    };
+    let found = |search: &Search| {
+        found(world, request.filter.as_ref(), search.filter.as_ref(), &search.want)
+    };
+    let all: Vec<Found> = searches.iter().map(found).collect();
+    match fuse {
+        None => Found::Several(all),
+        Some(fuse) => Found::Several(vec![fused(fuse, &all)]),
+    }
+}
+
+fn found(world: &World, one: Option<&Predicate>, other: Option<&Predicate>, want: &Want) -> Found {
     let holds = |document: &&Document| {
-        request.filter.as_ref().is_none_or(|filter| matches(&world.schema, filter, document))
+        [one, other].into_iter().flatten().all(|filter| matches(&world.schema, filter, document))
     };
     let selected: Vec<&Document> = world.documents.values().filter(holds).collect();
-    match &request.want {
+    match want {
         Want::Aggregates(all) => {
             let figure = |(label, aggregate): &(String, Aggregate)| {
                 (label.clone(), figure(&world.schema, aggregate, &selected))
             };
             Found::Aggregates(all.iter().map(figure).collect())
         }
-        Want::Rows { rank, limit, include } => {
+        Want::Groups { keys, aggregates, limit } => {
+            grouped(&world.schema, keys, aggregates, *limit, &selected)
+        }
+        Want::Rows { rank, limit, per, include, compute } => {
             let mut ranked = ranked(&world.schema, rank, selected);
+            if let Some(per) = per {
+                let mut taken = BTreeMap::<Vec<Option<Scalar>>, usize>::new();
+                ranked.retain(|(document, _)| {
+                    let kind = per.keys.iter().map(|key| scalar(&world.schema, key, document));
+                    let taken = taken.entry(kind.collect()).or_default();
+                    *taken += 1;
+                    *taken <= per.limit
+                });
+            }
             ranked.truncate(*limit);
             let row = |(document, distance): (&Document, Option<f32>)| AnswerRow {
                 id: document.id.clone(),
-                distance: distance.map(crate::namespace::request::Distance),
+                distance: distance.map(Distance),
                 attributes: included(&world.schema, include, document),
+                computed: computed(&world.schema, compute, document),
             };
             Found::Rows(ranked.into_iter().map(row).collect())
         }
+        Want::Several { .. } => panic!("several in several"),
     }
 }
 
-/// Fails unless `answer` is right. Cosines differ in their last digits from those of the model, which
-/// sums in another order: there rows may change places that are as near by these digits.
+fn grouped(
+    schema: &Schema,
+    keys: &[GroupKey],
+    aggregates: &[(String, Aggregate)],
+    limit: usize,
+    selected: &[&Document],
+) -> Found {
+    let mut groups = BTreeMap::<Vec<Option<Scalar>>, Vec<&Document>>::new();
+    for document in selected {
+        let mut all = vec![Vec::new()];
+        for key in keys {
+            let choices: BTreeSet<Option<Scalar>> = match (&key.key, key.each) {
+                (OrderKey::Attribute(name), true) => {
+                    let Some(Value::Array(elements)) = value(schema, name.as_str(), document)
+                    else {
+                        all.clear();
+                        break;
+                    };
+                    elements.iter().cloned().map(Some).collect()
+                }
+                (key, _) => BTreeSet::from([scalar(schema, key, document)]),
+            };
+            let longer = |one: &Vec<Option<Scalar>>| {
+                choices
+                    .iter()
+                    .map(|choice| [one.as_slice(), &[choice.clone()]].concat())
+                    .collect::<Vec<_>>()
+            };
+            all = all.iter().flat_map(longer).collect();
+        }
+        all.into_iter().for_each(|key| groups.entry(key).or_default().push(*document));
+    }
+    let group = |(keys, documents): (Vec<Option<Scalar>>, Vec<&Document>)| {
+        let figures = aggregates.iter().map(|(_, one)| figure(schema, one, &documents));
+        Group { keys, figures: figures.collect() }
+    };
+    Found::Groups {
+        keys: keys.iter().map(|key| key.label.clone()).collect(),
+        figures: aggregates.iter().map(|(label, _)| label.clone()).collect(),
+        groups: groups.into_iter().take(limit).map(group).collect(),
+    }
+}
+
+fn fused(fuse: &Fuse, lists: &[Found]) -> Found {
+    let mut scored: Vec<(f64, AnswerRow)> = Vec::new();
+    for (list, found) in lists.iter().enumerate() {
+        let Found::Rows(rows) = found else { panic!("only rows are fused") };
+        let weight = fuse.weights.as_ref().map_or(1.0, |weights| weights[list].number());
+        for (place, row) in rows.iter().enumerate() {
+            let share = weight / (fuse.rank_constant.number() + place as f64 + 1.0);
+            match scored.iter_mut().find(|(_, other)| other.id == row.id) {
+                None => scored.push((0.0 + share, row.clone())),
+                Some((score, known)) => {
+                    *score += share;
+                    for pair in &row.attributes {
+                        if !known.attributes.iter().any(|other| other.0 == pair.0) {
+                            known.attributes.push(pair.clone());
+                        }
+                    }
+                    for pair in &row.computed {
+                        if !known.computed.iter().any(|other| other.0 == pair.0) {
+                            known.computed.push(pair.clone());
+                        }
+                    }
+                }
+            }
+        }
+    }
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
+    let row = |(score, mut row): (f64, AnswerRow)| {
+        row.distance = Some(Distance(score as f32));
+        row
+    };
+    Found::Rows(scored.into_iter().skip(fuse.offset).take(fuse.limit).map(row).collect())
+}
+
+fn computed(
+    schema: &Schema,
+    compute: &[(String, Compute)],
+    document: &Document,
+) -> Vec<(String, Computed)> {
+    let one = |(label, compute): &(String, Compute)| {
+        let computed = match compute {
+            Compute::Distance { attribute, to } => {
+                let rank = Rank::Nearest { attribute: attribute.clone(), to: to.clone() };
+                Computed::Number(Distance(ranked(schema, &rank, vec![document]).first()?.1?))
+            }
+            Compute::Score { attribute, to } => {
+                let rank = Rank::Likest { attribute: attribute.clone(), to: to.clone() };
+                Computed::Number(Distance(ranked(schema, &rank, vec![document]).first()?.1?))
+            }
+            Compute::Matches(predicate) => Computed::Bool(matches(schema, predicate, document)),
+        };
+        Some((label.clone(), computed))
+    };
+    compute.iter().filter_map(one).collect()
+}
+
+/// Fails unless `answer` is right.
 pub(super) fn assert_right(world: &World, request: &QueryRequest, found: &Answer) {
     let Statistics { unindexed_rows, namespace_rows } = found.statistics;
     assert!(unindexed_rows <= namespace_rows && namespace_rows >= world.documents.len() as u64);
     let expected = answer(world, request);
-    let by_distance = matches!(request.want, Want::Rows { rank: Rank::Nearest { .. }, .. });
-    let (Found::Rows(rows), Found::Rows(expected)) = (&found.found, &expected) else {
-        assert_eq!(found.found, expected);
+    match (&request.want, &found.found, &expected) {
+        (Want::Several { searches, fuse: None }, Found::Several(all), Found::Several(expected)) => {
+            assert_eq!((all.len(), expected.len()), (searches.len(), searches.len()));
+            for ((search, found), expected) in searches.iter().zip(all).zip(expected) {
+                let filter = match (&request.filter, &search.filter) {
+                    (Some(a), Some(b)) => Some(Predicate::And(vec![a.clone(), b.clone()])),
+                    (a, b) => a.clone().or_else(|| b.clone()),
+                };
+                assert_found(world, filter.as_ref(), &search.want, found, expected);
+            }
+        }
+        (Want::Several { .. }, Found::Several(fused), Found::Several(expected)) => {
+            let ([Found::Rows(rows)], [Found::Rows(expected)]) = (&**fused, &**expected) else {
+                panic!("several rows are fused into one list: {fused:?}")
+            };
+            assert_eq!(rows.len(), expected.len());
+            rows.iter().zip(expected).for_each(|(row, other)| assert_row(row, other));
+        }
+        (want, found, expected) => {
+            assert_found(world, request.filter.as_ref(), want, found, expected)
+        }
+    }
+}
+
+/// Fails unless this was to be found. Cosines differ in their last digits from those of the model, which
+/// sums in another order: there rows may change places that are as near by these digits.
+fn assert_found(
+    world: &World,
+    filter: Option<&Predicate>,
+    want: &Want,
+    result: &Found,
+    expected: &Found,
+) {
+    let (Found::Rows(rows), Found::Rows(expected)) = (result, expected) else {
+        assert_eq!(result, expected);
         return;
     };
-    if !by_distance || world.schema.metric != Some(Metric::Cosine) {
-        assert_eq!(rows, expected);
+    assert_eq!(rows.len(), expected.len());
+    let Want::Rows { rank, per, include, compute, .. } = want else { panic!("rows were found") };
+    let is_cosine = matches!(rank, Rank::Nearest { attribute, .. }
+        if world.schema.attributes[attribute].metric == Some(Metric::Cosine));
+    if !is_cosine {
+        rows.iter().zip(expected).for_each(|(row, other)| assert_row(row, other));
         return;
     }
-    assert_eq!(rows.len(), expected.len());
+    assert!(per.is_none(), "the model cannot tell which of two that tie by digits is one too many");
     assert!(rows.is_sorted_by_key(|row| (row.distance, row.id.clone())), "{rows:?}");
-    let mut all = request.clone();
-    if let Want::Rows { limit, .. } = &mut all.want {
-        *limit = usize::MAX;
-    }
-    let Found::Rows(all) = answer(world, &all) else { panic!("rows were asked for") };
+    let (rank, include, compute) = (rank.clone(), include.clone(), compute.clone());
+    let all = Want::Rows { rank, limit: usize::MAX, per: None, include, compute };
+    let Found::Rows(all) = found(world, filter, None, &all) else { panic!("rows were asked for") };
     let far = |row: &AnswerRow| row.distance.unwrap().0;
     for (row, other) in rows.iter().zip(expected) {
         assert!((far(row) - far(other)).abs() < 1e-5, "{} is at {}", row.id, far(row));
         let same = all.iter().find(|other| other.id == row.id).expect("only what matches is found");
-        assert!((far(row) - far(same)).abs() < 1e-5, "{} is at {}", row.id, far(same));
-        assert_eq!(row.attributes, same.attributes);
+        assert_row(row, same);
+    }
+}
+
+/// Fails unless these are the same, but for the last digits of distances.
+fn assert_row(row: &AnswerRow, expected: &AnswerRow) {
+    let close = |a: Distance, b: Distance| (a.0 - b.0).abs() < 1e-5;
+    assert_eq!((&row.id, &row.attributes), (&expected.id, &expected.attributes));
+    let near = match (row.distance, expected.distance) {
+        (Some(a), Some(b)) => close(a, b),
+        (a, b) => a == b,
+    };
+    assert!(near, "{row:?}\n{expected:?}");
+    assert_eq!(row.computed.len(), expected.computed.len());
+    for (one, other) in row.computed.iter().zip(&expected.computed) {
+        let same = match (one.1, other.1) {
+            (Computed::Number(a), Computed::Number(b)) => close(a, b),
+            (a, b) => a == b,
+        };
+        assert!(one.0 == other.0 && same, "{row:?}\n{expected:?}");
     }
 }
 
@@ -98,12 +278,18 @@ fn compares(
         None => Vec::new(),
         Some(Value::Scalar(one)) => vec![one.clone()],
         Some(Value::Array(all)) => all.to_vec(),
-        Some(Value::Vector(_)) => panic!("vectors are not compared"),
+        Some(other) => panic!("{other:?} is not compared"),
     };
     let any = |holds: fn(Ordering) -> bool| {
         elements.iter().any(|element| holds(element.cmp(&scalar(operand))))
     };
     let is_null = *operand == Raw::Null;
+    let texts = |fits: &dyn Fn(&str, &str) -> bool| {
+        let Raw::Text(pattern) = operand else { panic!("{operand:?} is no pattern") };
+        elements
+            .iter()
+            .any(|element| matches!(element, Scalar::String(text) if fits(pattern, text)))
+    };
     match operator {
         Operator::Eq if is_null => value.is_none(),
         Operator::Eq if is_array => value == Some(&Value::Array(cast_array(operand, t).unwrap())),
@@ -125,6 +311,11 @@ fn compares(
         Operator::NotIn => !compares(Operator::In, operand, value, t, is_array),
         Operator::NotContains => !compares(Operator::Contains, operand, value, t, is_array),
         Operator::NotContainsAny => !compares(Operator::ContainsAny, operand, value, t, is_array),
+        Operator::Glob => texts(&|glob, text| patterns::glob(glob, text, false)),
+        Operator::IGlob => texts(&|glob, text| patterns::glob(glob, text, true)),
+        Operator::NotGlob => !compares(Operator::Glob, operand, value, t, is_array),
+        Operator::NotIGlob => !compares(Operator::IGlob, operand, value, t, is_array),
+        Operator::Regex => texts(&patterns::regex),
     }
 }
 
@@ -133,6 +324,16 @@ fn id_scalar(id: &Id) -> Scalar {
         Id::Uint(id) => Scalar::Uint(*id),
         Id::Uuid(id) => Scalar::Uuid(*id),
         Id::String(id) => Scalar::String(id.clone()),
+    }
+}
+
+fn scalar(schema: &Schema, key: &OrderKey, document: &Document) -> Option<Scalar> {
+    match key {
+        OrderKey::Id => Some(id_scalar(&document.id)),
+        OrderKey::Attribute(name) => match value(schema, name.as_str(), document) {
+            Some(Value::Scalar(scalar)) => Some(scalar),
+            _ => None,
+        },
     }
 }
 
@@ -158,7 +359,7 @@ pub(super) fn type_of(schema: &Schema, attribute: &str) -> (ScalarType, bool) {
     match found.unwrap().1.value_type {
         Type::Scalar(t) => (t, false),
         Type::Array(t) => (t, true),
-        Type::Vector(_) => panic!("vectors have no scalars"),
+        other => panic!("{other} has no scalars"),
     }
 }
 
@@ -188,14 +389,7 @@ fn ranked<'a>(
         Rank::By(keys) => {
             documents.sort_by(|a, b| {
                 let by = |(key, direction): &(OrderKey, Direction)| {
-                    let scalar = |document: &Document| match key {
-                        OrderKey::Id => Some(id_scalar(&document.id)),
-                        OrderKey::Attribute(name) => match value(schema, name.as_str(), document) {
-                            Some(Value::Scalar(scalar)) => Some(scalar),
-                            _ => None,
-                        },
-                    };
-                    let order = scalar(a).cmp(&scalar(b));
+                    let order = scalar(schema, key, a).cmp(&scalar(schema, key, b));
                     if *direction == Direction::Ascending { order } else { order.reverse() }
                 };
                 let order = keys.iter().map(by).find(|order| order.is_ne());
@@ -205,14 +399,15 @@ fn ranked<'a>(
         }
         Rank::Nearest { attribute, to } => {
             let described = &schema.attributes[attribute];
-            let Type::Vector(dimensions) = described.value_type else { panic!("no vector") };
-            let to = cast_vector(to, dimensions).unwrap();
+            let Type::Vector(t) = described.value_type else { panic!("no vector") };
+            let to = cast_vector(to, t.dimensions).unwrap();
+            let metric = described.metric.unwrap();
             let mut near: Vec<_> = documents
                 .into_iter()
                 .filter_map(|document| match document.value(described.id) {
                     Some(Value::Vector(vector)) => {
                         let vector = vector.components();
-                        Some((document, distance(schema.metric.unwrap(), vector, to.components())))
+                        Some((document, distance(metric, vector, to.components())))
                     }
                     _ => None,
                 })
@@ -220,6 +415,23 @@ fn ranked<'a>(
             // The test's vectors are small integers, so distances that are equal are equal here too.
             near.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.id.cmp(&b.0.id)));
             near.into_iter().map(|(document, far)| (document, Some(far as f32))).collect()
+        }
+        Rank::Likest { attribute, to } => {
+            let Raw::Weights(to) = to else { panic!("no weights") };
+            let id = schema.attributes[attribute].id;
+            let score = |document: &Document| {
+                let Some(Value::Sparse(sparse)) = document.value(id) else { return 0.0 };
+                let product = |(at, weight): &(u32, Float)| {
+                    let same = sparse.weights().iter().find(|(other, _)| other == at);
+                    same.map_or(0.0, |(_, held)| weight.number() * f64::from(held.number()))
+                };
+                to.iter().map(product).sum::<f64>()
+            };
+            let mut like: Vec<_> =
+                documents.into_iter().map(|document| (document, score(document))).collect();
+            like.retain(|(_, score)| *score != 0.0);
+            like.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.id.cmp(&b.0.id)));
+            like.into_iter().map(|(document, score)| (document, Some(score as f32))).collect()
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::base::host::Host;
 use crate::base::id::{AttributeId, CommitId, Cursor, Generation, Incarnation, Nonce, Row, Stamp};
 use crate::base::name::{AttributeName, Key, NamespaceName};
 use crate::base::time::{Timestamp, WallTime};
-use crate::base::value::{Document, Id, IdType, Type, Value};
+use crate::base::value::{Document, Id, IdType, ScalarType, Type, Value};
 use crate::format::head::{Head, Live, State};
 use crate::format::layout::{ObjectName, Place};
 use crate::format::log::{Batch, Log, LogEntry, Operation, Payload};
@@ -64,7 +64,9 @@ impl World {
         let attribute = |(number, (text, value_type, filterable)): (usize, &(&str, Type, bool))| {
             let (value_type, filterable) = (*value_type, *filterable);
             let id = AttributeId(number as u32);
-            (name(text), Attribute { id, value_type, filterable })
+            let metric = matches!(value_type, Type::Vector(_)).then_some(metric);
+            let regex = value_type == Type::Scalar(ScalarType::String);
+            (name(text), Attribute { filterable, regex, metric, ..Attribute::of(id, value_type) })
         };
         Self {
             schema: Schema {
