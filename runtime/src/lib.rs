@@ -11,6 +11,7 @@
 //! | [`node`]      | What does this process do for which namespace?                |
 //! | [`store`]     | Where do objects lie: in memory, in a folder, in a bucket?    |
 //! | [`telemetry`] | How is it doing?                                              |
+//! | [`verify`]    | Is all that a head names there and whole?                     |
 
 pub mod cache;
 pub mod cli;
@@ -21,3 +22,4 @@ pub mod http;
 pub mod node;
 pub mod store;
 pub mod telemetry;
+pub mod verify;

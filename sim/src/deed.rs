@@ -164,7 +164,6 @@ impl Stage {
             deadline: DEADLINE,
             unindexed_bytes_max: limits::UNINDEXED_BYTES_MAX,
             idempotency_retention: limits::IDEMPOTENCY_RETENTION,
-            host: Host::default(),
         };
         Start::Commit(Box::new(plan), self.held.clone())
     }

@@ -140,16 +140,42 @@ const fn likely(bug: Bug) -> Option<&'static str> {
         | Bug::UnknownIsFailure
         | Bug::UnchangedIsOvertaken
         | Bug::OverlayIsNotLookedUp => "commit",
+        Bug::NeighbourGetsError
+        | Bug::GroupSeesStateBefore
+        | Bug::KeyWithoutFingerprint
+        | Bug::OverlaidRowsAnswer
+        | Bug::DeletesAreNotOverlaid
+        | Bug::ThrottledIsSuccess => "group",
         Bug::RefusedIsSuccess
+        | Bug::CommitIdPerWriter
         | Bug::PublicationDropsRing
         | Bug::AnsweredBeforeThePut
         | Bug::FlushDropsAllEntries
-        | Bug::RebaseKeepsItsHead => "flush",
-        Bug::DeleteGivesUpWhenOvertaken | Bug::IncarnationComesBack => "delete",
-        Bug::UnstoredIsNamed | Bug::OffsetIsForgotten => "spill",
-        Bug::FirstWordCounts | Bug::MergeDropsKills | Bug::MergeInputsUnchecked => "merge",
-        Bug::OrphansAboveFloor => "collect",
+        | Bug::RebaseKeepsItsHead
+        | Bug::IndexedBytesJump
+        | Bug::FlushRebases
+        | Bug::FlushKillsNothing => "flush",
+        Bug::DeleteGivesUpWhenOvertaken
+        | Bug::IncarnationComesBack
+        | Bug::RingOfAnotherLife
+        | Bug::UnknownIsMissed
+        | Bug::UnknownDeletionIsDone
+        | Bug::DeletionGoesIntoNextLife => "delete",
+        Bug::FloorFallsAtRebirth | Bug::BatchesOfAnotherLife => "rebirth",
+        Bug::UnstoredIsNamed | Bug::OffsetIsForgotten | Bug::SpilledBytesCountTwice => "spill",
+        Bug::FirstWordCounts
+        | Bug::MergeDropsKills
+        | Bug::MergeInputsUnchecked
+        | Bug::DeadRowsAnswer => "merge",
+        Bug::OrphansAboveFloor
+        | Bug::TrashWithoutFloor
+        | Bug::FloorIsIgnored
+        | Bug::SweepWithoutFloor => "collect",
         Bug::NotDecidedAgain => "retry",
+        Bug::DeadRowsAreFound
+        | Bug::FlushForgetsKeys
+        | Bug::KeysInLogOnly
+        | Bug::MergeForgetsKeys => "keys",
         _ => return None,
     })
 }

@@ -212,7 +212,10 @@ impl Mix {
             ]),
         };
         let consistency = if choices.chance(Site::Workload, self.stale) {
-            Consistency::Eventual(Duration::from_secs(choices.between(Site::Workload, 0, 20)))
+            // Some are content with so little that the way of a reply counts.
+            let most = [0, 50, 300, 1_000, 5_000, 20_000];
+            let most = most[choices.choose(Site::Workload, most.len())];
+            Consistency::Eventual(Duration::from_millis(most))
         } else {
             Consistency::Strong
         };

@@ -17,20 +17,22 @@ pub enum Bug {
     UnknownIsFailure = 4,
     /// After a lost reply the requests are decided and put anew on the same version.
     UnchangedIsOvertaken = 5,
+    /// The id of a commit is its writer's, not its own.
+    CommitIdPerWriter = 6,
     /// A publication drops the ring of recent commit ids.
     PublicationDropsRing = 7,
     /// A deletion that was overtaken by a commit counts as done.
     DeleteGivesUpWhenOvertaken = 16,
     /// Creating over a tombstone takes the incarnation that was there.
     IncarnationComesBack = 17,
+    /// H7: the ring of one life of a namespace tells about commits of another.
+    RingOfAnotherLife = 19,
     /// Answers are given when the put is sent.
     AnsweredBeforeThePut = 20,
+    /// What is wrong with one request of a group is told to all.
+    NeighbourGetsError = 21,
     /// Requests of a group are decided at the state before the group.
     GroupSeesStateBefore = 22,
-    /// Conditions of writes are not looked at.
-    ConditionIgnored = 131,
-    /// What filters of a write matched is not brought up to date when the commit is overtaken.
-    MatchesStayOld = 132,
     /// A head names a log object whose creation was not confirmed.
     UnstoredIsNamed = 23,
     /// A spilled batch is looked for at the beginning of its object.
@@ -47,12 +49,16 @@ pub enum Bug {
     MergeInputsUnchecked = 36,
     /// An overtaken publication puts its own head over the newer one.
     RebaseKeepsItsHead = 38,
+    /// After a flush all bytes count as indexed, not only those it absorbed.
+    IndexedBytesJump = 39,
     /// A lookup takes the first row of an id that it finds, dead or not.
     DeadRowsAreFound = 45,
     /// Orphans are deleted though work in flight may still publish them.
     OrphansAboveFloor = 51,
     /// A node that has collected trash once does not do so again.
     CollectorRunsOnce = 55,
+    /// Orphans are looked for on the first page of a listing.
+    OnePageOfGarbage = 56,
     /// A patch looks at the index and not at the overlay.
     OverlayIsNotLookedUp = 63,
     /// After a lost race the decision is not made again.
@@ -63,10 +69,14 @@ pub enum Bug {
     FlushForgetsKeys = 70,
     /// The limit of unindexed bytes is not kept.
     LimitIsIgnored = 72,
+    /// Bytes of a spilled batch are counted again.
+    SpilledBytesCountTwice = 73,
     /// A strong query uses a head check that began before it arrived.
     EarlierCheckServes = 75,
     /// What a node holds is replaced by something older.
     OlderIsAdopted = 76,
+    /// How old an answer is counts from the reply to a head check, not from its request.
+    AgeFromTheReply = 77,
     /// A query answers rows that were killed.
     DeadRowsAnswer = 80,
     /// The overlay's document and its indexed predecessor both answer.
@@ -87,23 +97,60 @@ pub enum Bug {
     StaleRefusal = 122,
     /// A log that stays small is never flushed, however old.
     SmallLogsAreLeft = 123,
+    /// The limit of unindexed bytes is kept at the head held, not at the one that is replaced.
+    LimitOfHeldHead = 141,
+    /// H2: orphans are deleted before the floor is raised.
+    SweepWithoutFloor = 124,
+    /// H8: idempotency keys do not survive a merge.
+    MergeForgetsKeys = 125,
+    /// A new life of a namespace begins with its floor at zero.
+    FloorFallsAtRebirth = 126,
+    /// The overlay passes over deletions.
+    DeletesAreNotOverlaid = 127,
+    /// A snapshot of one life of a namespace is brought forward into the next.
+    AdvanceAcrossLives = 128,
+    /// Batches held of one life of a namespace are taken for those of the next.
+    BatchesOfAnotherLife = 129,
+    /// A patch drops the attributes that it does not mention.
+    PatchForgetsTheRest = 130,
+    /// Conditions of writes are not looked at.
+    ConditionIgnored = 131,
+    /// What filters of a write matched is not brought up to date when the commit is overtaken.
+    MatchesStayOld = 132,
+    /// A put that was turned away is taken as success.
+    ThrottledIsSuccess = 133,
+    /// A flush leaves the rows alive that its documents replace.
+    FlushKillsNothing = 134,
+    /// A flush kills rows that another segment has killed.
+    DeadRowsAreKilledAgain = 135,
+    /// A merge brings rows back that were killed.
+    MergeKeepsDeadRows = 136,
+    /// A query that is content with a stale answer gets one however old.
+    StaleForEver = 137,
+    /// What a flush absorbed takes newer words out of the overlay with it.
+    AbsorbForgetsNewer = 138,
+    /// A deletion of unknown outcome is reported as done.
+    UnknownDeletionIsDone = 139,
+    /// A deletion that was overtaken deletes what came after.
+    DeletionGoesIntoNextLife = 140,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 63] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
         Self::UnknownIsFailure,
         Self::UnchangedIsOvertaken,
+        Self::CommitIdPerWriter,
         Self::PublicationDropsRing,
         Self::DeleteGivesUpWhenOvertaken,
         Self::IncarnationComesBack,
+        Self::RingOfAnotherLife,
         Self::AnsweredBeforeThePut,
+        Self::NeighbourGetsError,
         Self::GroupSeesStateBefore,
-        Self::ConditionIgnored,
-        Self::MatchesStayOld,
         Self::UnstoredIsNamed,
         Self::OffsetIsForgotten,
         Self::FirstWordCounts,
@@ -112,16 +159,20 @@ impl Bug {
         Self::MergeDropsKills,
         Self::MergeInputsUnchecked,
         Self::RebaseKeepsItsHead,
+        Self::IndexedBytesJump,
         Self::DeadRowsAreFound,
         Self::OrphansAboveFloor,
         Self::CollectorRunsOnce,
+        Self::OnePageOfGarbage,
         Self::OverlayIsNotLookedUp,
         Self::NotDecidedAgain,
         Self::KeyWithoutFingerprint,
         Self::FlushForgetsKeys,
         Self::LimitIsIgnored,
+        Self::SpilledBytesCountTwice,
         Self::EarlierCheckServes,
         Self::OlderIsAdopted,
+        Self::AgeFromTheReply,
         Self::DeadRowsAnswer,
         Self::OverlaidRowsAnswer,
         Self::FlushRebases,
@@ -132,6 +183,24 @@ impl Bug {
         Self::KeysInLogOnly,
         Self::StaleRefusal,
         Self::SmallLogsAreLeft,
+        Self::LimitOfHeldHead,
+        Self::SweepWithoutFloor,
+        Self::MergeForgetsKeys,
+        Self::FloorFallsAtRebirth,
+        Self::DeletesAreNotOverlaid,
+        Self::AdvanceAcrossLives,
+        Self::BatchesOfAnotherLife,
+        Self::PatchForgetsTheRest,
+        Self::ConditionIgnored,
+        Self::MatchesStayOld,
+        Self::ThrottledIsSuccess,
+        Self::FlushKillsNothing,
+        Self::DeadRowsAreKilledAgain,
+        Self::MergeKeepsDeadRows,
+        Self::StaleForEver,
+        Self::AbsorbForgetsNewer,
+        Self::UnknownDeletionIsDone,
+        Self::DeletionGoesIntoNextLife,
     ];
 }
 

@@ -12,9 +12,6 @@ pub enum InvalidQuery {
     /// A filter names an attribute that is not filterable.
     #[error("filter error in key `{0}`: attribute is not filterable")]
     NotFilterable(String),
-    /// A filter that is no condition of a write compares with a new value.
-    #[error("filter error in key `{0}`: $ref_new is only for conditions of writes")]
-    NewValue(String),
     /// A filter matches an attribute with an expression, and nobody said that it may.
     #[error("filter error in key `{0}`: Regex needs `regex: true` in the schema of the attribute")]
     NotMatched(String),
@@ -34,6 +31,9 @@ pub enum InvalidQuery {
         /// The most there may be.
         most: usize,
     },
+    /// A filter that is no condition of a write compares with a new value.
+    #[error("filter error in key `{0}`: $ref_new is only for conditions of writes")]
+    NewValue(String),
     /// An operand is of the wrong type.
     #[error(
         "filter error in key `{attribute}`: type mismatch, {operator} expects {expected}, but got {got}"

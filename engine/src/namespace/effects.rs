@@ -219,6 +219,9 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
         let known = |id| self.schema.by_id(id).is_some();
         let before = document.attributes.iter().filter(|(attribute, _)| known(*attribute));
         let mut attributes: BTreeMap<_, _> = before.cloned().collect();
+        if planted::is(Bug::PatchForgetsTheRest) {
+            attributes.clear();
+        }
         for (attribute, value) in cast_attributes(self.schema, changes)? {
             match value {
                 Some(value) => attributes.insert(attribute, value),
@@ -232,7 +235,7 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
     fn names_no_vector(&self, changes: &[(AttributeName, Raw)]) -> Result<(), WriteError> {
         let attributes = changes.iter().filter_map(|(name, _)| self.schema.attributes.get(name));
         let mut types = attributes.map(|attribute| attribute.value_type);
-        if types.any(|value_type| matches!(value_type, Type::Vector(_))) {
+        if types.any(Type::is_vector) {
             return Err(InvalidWrite::PatchedVector.into());
         }
         Ok(())

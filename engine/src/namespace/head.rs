@@ -126,7 +126,8 @@ impl Head {
             recent: Vec::new(),
             trash: Vec::new(),
         };
-        let floor = previous.map_or(Stamp(0), |p| p.floor);
+        let floor = previous.filter(|_| !planted::is(Bug::FloorFallsAtRebirth));
+        let floor = floor.map_or(Stamp(0), |p| p.floor);
         let again = previous.filter(|_| planted::is(Bug::IncarnationComesBack));
         let incarnation = again.map_or(incarnation, |p| p.incarnation);
         Self { nonce, step, floor, incarnation, state: State::Live(Box::new(live)) }
@@ -164,6 +165,9 @@ impl Head {
                 && self.floor <= name.stamp
             {
                 old.payload = Payload::Object { name: *name, start: *start };
+                if planted::is(Bug::SpilledBytesCountTwice) {
+                    live.log.bytes_committed += u64::from(old.bytes);
+                }
             }
         }
         let NewEntry { commit, operations, bytes, payload, schema, read_only } = entry;
@@ -263,7 +267,7 @@ impl Head {
         if live.recent.iter().any(is_ours) && !planted::is(Bug::OwnPutIsAnothers) {
             return CommitFate::Landed;
         }
-        let same = self.incarnation == attempt.incarnation;
+        let same = self.incarnation == attempt.incarnation || planted::is(Bug::RingOfAnotherLife);
         let covered = live.recent.first().is_some_and(|(first, _)| *first <= attempt.cursor);
         let not_reached = live.log.committed < attempt.cursor;
         let step_taken = self.step <= attempt.step || (!same && live.created <= attempt.step);
@@ -320,6 +324,9 @@ impl Log {
     fn absorb(&mut self, to: Cursor) {
         let absorbed = self.entries.iter().filter(|entry| entry.cursor <= to);
         self.bytes_indexed += absorbed.map(|entry| u64::from(entry.bytes)).sum::<u64>();
+        if planted::is(Bug::IndexedBytesJump) {
+            self.bytes_indexed = self.bytes_committed;
+        }
         self.entries.retain(|entry| to < entry.cursor);
         self.indexed = to;
     }

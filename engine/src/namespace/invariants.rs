@@ -36,12 +36,11 @@ fn check_live(head: &Head, live: &Live) -> Result<(), Damage> {
     numbers.sort_unstable();
     let below = numbers.last().is_none_or(|last| *last < live.schema.next_id);
     hold(below, "S1: an attribute has a number that was not given yet")?;
-    let distinct = numbers.windows(2).all(|pair| pair[0] < pair[1]);
-    hold(distinct, "S1: two attributes have one number")?;
     let measured = live.schema.attributes.values().all(|attribute| {
         matches!(attribute.value_type, Type::Vector(_)) == attribute.metric.is_some()
     });
-    hold(measured, "S3: an attribute of vectors has a metric, and no other")
+    hold(measured, "S3: an attribute of vectors has a metric, and no other")?;
+    hold(numbers.windows(2).all(|pair| pair[0] < pair[1]), "S1: two attributes have one number")
 }
 
 fn check_log(log: &Log) -> Result<(), Damage> {

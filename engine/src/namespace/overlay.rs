@@ -45,6 +45,10 @@ impl Overlay {
             if planted::is(Bug::FirstWordCounts) && self.latest.contains_key(operation.id()) {
                 continue;
             }
+            let is_delete = matches!(operation, Operation::Delete(_));
+            if is_delete && planted::is(Bug::DeletesAreNotOverlaid) {
+                continue;
+            }
             self.latest.insert(operation.id().clone(), (entry.cursor, place as u32));
         }
         self.entries.push(entry);
@@ -57,7 +61,8 @@ impl Overlay {
     /// Never: they are in order (O1).
     pub fn absorb(&mut self, indexed: Cursor) {
         self.entries.retain(|entry| indexed < entry.cursor);
-        self.latest.retain(|_, (cursor, _)| indexed < *cursor);
+        let forgets = planted::is(Bug::AbsorbForgetsNewer);
+        self.latest.retain(|_, (cursor, _)| indexed < *cursor && !forgets);
         let first = self.entries.first().map(|entry| entry.cursor);
         assert!(first.is_none_or(|first| indexed < first), "O1: what is absorbed is forgotten");
     }
@@ -81,6 +86,13 @@ impl Overlay {
     /// Every id that has a word here, ascending, with the last word on it.
     pub fn words(&self) -> impl Iterator<Item = (&Id, Option<&Document>)> {
         self.latest.iter().map(|(id, at)| (id, self.word(*at)))
+    }
+
+    /// The ids on which an entry after this one has the last word, ascending.
+    pub fn ids_after(&self, cursor: Cursor) -> impl Iterator<Item = &Id> {
+        let some = self.entries.last().is_some_and(|last| cursor < last.cursor);
+        let latest = some.then_some(&self.latest).into_iter().flatten();
+        latest.filter(move |(_, (at, _))| cursor < *at).map(|(id, _)| id)
     }
 
     /// How many ids have a word here.

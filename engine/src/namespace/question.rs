@@ -4,6 +4,7 @@
 //! against a schema yet: names may be unknown and values of the wrong type.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use crate::base::name::{AttributeName, Key};
 use crate::base::value::{Id, Raw, Value};
@@ -15,6 +16,7 @@ pub use crate::index::invalid::InvalidQuery;
 pub use crate::index::order::{Direction, OrderKey};
 pub use crate::index::predicate::{Operator, Predicate};
 pub use crate::index::top::Distance;
+use crate::namespace::snapshot::Learned;
 
 /// What to look for in a namespace.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -163,6 +165,8 @@ pub struct Answer {
     pub found: Found,
     /// What it was found in.
     pub statistics: Statistics,
+    /// What was learned on the way, for the queries that come after.
+    pub learned: Option<Arc<Learned>>,
 }
 
 /// What a query found.

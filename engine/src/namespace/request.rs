@@ -171,10 +171,8 @@ pub enum WriteError {
     /// help.
     #[error(transparent)]
     Filter(#[from] InvalidQuery),
-    /// A filter took more time or memory than a write may. Nothing was written; filter for less.
-    #[error(
-        "the filter takes more time or memory than a write may; nothing was written, filter for less"
-    )]
+    /// A filter took more time than a write may. Nothing was written; filter for less.
+    #[error("the filter takes more time than a write may; nothing was written, filter for less")]
     TooMuch,
     /// Indexing is too far behind. Nothing was written; send the same again later.
     #[error(
@@ -261,6 +259,12 @@ pub enum InvalidWrite {
         /// The field of the request.
         field: &'static str,
         /// The most documents there may be.
+        most: usize,
+    },
+    /// The documents that a filter matches take more memory than they may.
+    #[error("💔 the documents to be changed take more than {most} bytes; filter for less")]
+    MatchesTooLarge {
+        /// The most there may be.
         most: usize,
     },
     /// An attribute to be dropped does not exist.

@@ -144,6 +144,16 @@ pub fn next_merge(snapshot: &Snapshot) -> Option<Range<usize>> {
     tiered(&manifest.segments).or_else(|| mostly_dead(snapshot))
 }
 
+/// The segments to merge next until there are as few as can be, without dead rows.
+pub fn next_compaction(snapshot: &Snapshot) -> Option<Range<usize>> {
+    let neighbours = groups(&snapshot.live().manifest.segments, u32::MAX);
+    let all = || snapshot.directories.iter().map(|directory| &**directory);
+    let has_dead = |place: &usize| !snapshot.directories[*place].dead(all()).is_empty();
+    let dead = || (0..snapshot.directories.len()).find(has_dead);
+    let several = neighbours.into_iter().find(|group| group.len() > 1);
+    several.or_else(|| dead().map(|place| place..place + 1))
+}
+
 /// The first group of neighbours, smallest tier first, in which a tier is full.
 fn tiered(segments: &[SegmentRef]) -> Option<Range<usize>> {
     let most = segments.iter().map(tier).max()?;

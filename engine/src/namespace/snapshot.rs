@@ -4,13 +4,19 @@
 //!
 //! - **Q1** The directories are those of the manifest's segments, in the same order. The overlay is the
 //!   log of the same head.
+//! - **Q3** What is kept beside them follows from them: which rows are dead, and, as far as a query has
+//!   looked, which rows the overlay replaced. A word of the overlay stays until a flush makes a segment
+//!   that kills the row it replaced, so what was found is true as long as the segments are the same.
 
 use std::sync::Arc;
 
+use crate::base::id::Cursor;
+use crate::base::planted::{self, Bug};
 use crate::format::head::{Head, Live, State};
 use crate::format::layout::Place;
 use crate::format::manifest::SegmentRef;
 use crate::format::segment::Directory;
+use crate::index::positions::Positions;
 use crate::namespace::overlay::{Decoded, Overlay};
 
 /// A namespace at one moment. Immutable, shared.
@@ -24,6 +30,26 @@ pub struct Snapshot {
     pub overlay: Arc<Overlay>,
     /// The directories of its segments.
     pub directories: Vec<Arc<Directory>>,
+    /// Where the dead rows of each segment are.
+    dead: Arc<Vec<Positions>>,
+    /// Which rows of each segment the overlay replaced, as far as somebody looked.
+    replaced: Arc<Vec<Replaced>>,
+}
+
+/// Which rows of one segment the overlay replaced.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Replaced {
+    /// The last entry of the log that was looked at.
+    pub until: Cursor,
+    /// Where the rows are that it and those before it replaced.
+    pub positions: Positions,
+}
+
+/// What a query found out about replaced rows, for those that come after it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Learned {
+    segments: Vec<SegmentRef>,
+    replaced: Vec<Replaced>,
 }
 
 impl Snapshot {
@@ -39,7 +65,15 @@ impl Snapshot {
         directories: Vec<Arc<Directory>>,
     ) -> Self {
         assert_eq!(place.incarnation, head.incarnation, "Q1: a place of another incarnation");
-        let snapshot = Self { place, head, overlay, directories };
+        let all = || directories.iter().map(|directory| &**directory);
+        let dead = Arc::new(all().map(|directory| Positions(directory.dead(all()))).collect());
+        let replaced = Arc::new(vec![Replaced::default(); directories.len()]);
+        Self { place, head, overlay, directories, dead, replaced }.checked()
+    }
+
+    /// This snapshot, if what it is made of belongs together (Q1).
+    fn checked(self) -> Self {
+        let snapshot = self;
         let live = snapshot.live();
         let held = snapshot.directories.iter().map(|directory| directory.segment());
         assert!(live.manifest.segments.iter().eq(held), "Q1: directories of other segments");
@@ -65,7 +99,9 @@ impl Snapshot {
         batches: &[Decoded],
         directories: &[Arc<Directory>],
     ) -> Result<Self, Arc<Self>> {
-        let Some(live) = head.live().filter(|_| head.incarnation == self.head.incarnation) else {
+        let same = head.incarnation == self.head.incarnation;
+        let same = same || planted::is(Bug::AdvanceAcrossLives);
+        let Some(live) = head.live().filter(|_| same) else {
             return Err(self);
         };
         let known = self.directories.iter().chain(directories);
@@ -82,7 +118,9 @@ impl Snapshot {
         if known.len() < live.manifest.segments.len() || !whole {
             return Err(self);
         }
-        let Self { place, mut overlay, .. } = Arc::unwrap_or_clone(self);
+        let same = known.iter().zip(&self.directories).all(|(a, b)| a == b)
+            && known.len() == self.directories.len();
+        let Self { place, mut overlay, dead, replaced, .. } = Arc::unwrap_or_clone(self);
         let last = overlay.entries().last().map(|entry| entry.cursor);
         let grown = Arc::make_mut(&mut overlay);
         grown.absorb(live.log.indexed);
@@ -90,7 +128,59 @@ impl Snapshot {
             let entry = batches.iter().find(|batch| batch.cursor == cursor);
             grown.push(entry.expect("all that is not here was given").clone());
         }
+        if same {
+            let head = head.clone();
+            return Ok(Self { place, head, overlay, directories: known, dead, replaced }.checked());
+        }
         Ok(Self::new(place, head.clone(), overlay, known))
+    }
+
+    /// Where the dead rows of a segment are, by its place in the manifest.
+    pub fn dead(&self, segment: usize) -> &Positions {
+        assert_eq!(
+            self.dead.len(),
+            self.directories.len(),
+            "Q3: what is dead is of these segments"
+        );
+        &self.dead[segment]
+    }
+
+    /// Which rows of a segment the overlay replaced, as far as somebody looked.
+    pub fn replaced(&self, segment: usize) -> &Replaced {
+        &self.replaced[segment]
+    }
+
+    /// What a query found out that began with this snapshot: for each segment what it knows now.
+    ///
+    /// # Panics
+    ///
+    /// If it does not say something of every segment (Q1).
+    pub fn learned(&self, replaced: Vec<Replaced>) -> Option<Learned> {
+        assert_eq!(replaced.len(), self.directories.len(), "Q1: one word for each segment");
+        let is_new = replaced != *self.replaced;
+        let segments = self.directories.iter().map(|directory| directory.segment().clone());
+        is_new.then(|| Learned { segments: segments.collect(), replaced })
+    }
+
+    /// The same snapshot, with what a query found out about it, or about an older one with the same
+    /// segments (Q3).
+    #[must_use]
+    pub fn learn(self: Arc<Self>, learned: &Learned) -> Arc<Self> {
+        let held = self.directories.iter().map(|directory| directory.segment());
+        if !held.eq(&learned.segments) {
+            return self;
+        }
+        // Of a log that this snapshot has not seen it must not speak.
+        let committed = self.live().log.committed;
+        let mut snapshot = Arc::unwrap_or_clone(self);
+        for (known, found) in
+            Arc::make_mut(&mut snapshot.replaced).iter_mut().zip(&learned.replaced)
+        {
+            if known.until < found.until && found.until <= committed {
+                *known = found.clone();
+            }
+        }
+        Arc::new(snapshot)
     }
 
     /// The directory of a segment, if it is held.

@@ -55,7 +55,7 @@ use crate::namespace::documents::{Known, decide, mentioned_ids, mentioned_keys};
 use crate::namespace::head::{Attempt, Blocked, CommitFate, NewEntry, Spilled};
 use crate::namespace::invariants;
 use crate::namespace::matched::Matched;
-use crate::namespace::request::{QueryError, WriteError, WriteRequest};
+use crate::namespace::request::{InvalidWrite, QueryError, WriteError, WriteRequest};
 use crate::ops::lookup::Lookup;
 use crate::ops::matching::Matching;
 use crate::ops::publication::PAUSE;
@@ -359,9 +359,10 @@ impl Group {
             Step::Done(Err(QueryError::Damaged(bad))) => self.fail(Some(held), &bad.into()),
             // What does not fit the schema is refused at a fresh head only (D19).
             Step::Done(Err(QueryError::Invalid(_))) => self.decide(now, held, &known),
-            Step::Done(Err(QueryError::TooLong | QueryError::TooLarge { .. })) => {
-                self.fail(Some(held), &WriteError::TooMuch)
+            Step::Done(Err(QueryError::TooLarge { most })) => {
+                self.fail(Some(held), &InvalidWrite::MatchesTooLarge { most }.into())
             }
+            Step::Done(Err(QueryError::TooLong)) => self.fail(Some(held), &WriteError::TooMuch),
             Step::Done(Err(QueryError::Unavailable | QueryError::NoNamespace)) => {
                 self.fail(None, &WriteError::Unavailable)
             }
@@ -422,6 +423,9 @@ impl Group {
     /// Whether indexing is too far behind for another batch. A batch alone is never too much.
     fn behind(&self, held: &Held, bytes: u64) -> Option<WriteError> {
         let (.., live) = held.live()?;
+        if self.is_fresh && planted::is(Bug::LimitOfHeldHead) {
+            return None;
+        }
         let (unindexed_bytes, limit_bytes) =
             (live.log.unindexed_bytes(), self.plan.unindexed_bytes_max);
         let has_room = unindexed_bytes == 0 || planted::is(Bug::LimitIsIgnored);
@@ -572,7 +576,11 @@ impl Group {
             let step = Stamp(first.step.0 - 1);
             Head { step, ..first }
         };
-        let commit = CommitId(self.plan.nonces.draw());
+        let commit = if planted::is(Bug::CommitIdPerWriter) {
+            CommitId::default()
+        } else {
+            CommitId(self.plan.nonces.draw())
+        };
         let entry = NewEntry {
             commit,
             operations: decided.batch.operations.len() as u32,
@@ -655,8 +663,14 @@ impl Group {
         let direct = held.version.as_ref().is_some_and(|(_, head)| *head == attempted.next);
         let base = attempted.base.version.as_ref().map(|(tag, _)| tag.clone());
         let (commit, batch) = (attempted.attempt.commit, attempted.decided.batch);
+        let mut outcomes = attempted.decided.outcomes;
+        if let Some(error) = outcomes.iter().find(|outcome| outcome.is_err()).cloned()
+            && planted::is(Bug::NeighbourGetsError)
+        {
+            outcomes.fill(error);
+        }
         Step::Done(Committed {
-            outcomes: attempted.decided.outcomes,
+            outcomes,
             landed: direct.then_some(Landed { base, commit, batch }),
             held: Some(held),
             spilled: self.plan.spilled,

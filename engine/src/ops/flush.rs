@@ -319,7 +319,8 @@ impl Looking {
             }
             let row = directory.row_at(position);
             let dead = snapshot.directories.iter().any(|other| other.kills().contains(row));
-            if !dead {
+            let again = dead && planted::is(Bug::DeadRowsAreKilledAgain);
+            if (!dead || again) && !planted::is(Bug::FlushKillsNothing) {
                 self.kills.insert(row);
             }
         }

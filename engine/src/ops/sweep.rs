@@ -110,7 +110,7 @@ impl SweepPlan {
         more: bool,
     ) -> Step<Sweep> {
         assert!(objects.is_sorted(), "Y2: a listing is in the order of keys");
-        let goes_on = more && !objects.is_empty();
+        let goes_on = more && !objects.is_empty() && !planted::is(Bug::OnePageOfGarbage);
         seen.extend(objects.into_iter().map(|object| object.key));
         if goes_on {
             return self.list(seen);
@@ -136,6 +136,9 @@ impl SweepPlan {
         let floor = self.floor.min(head.step);
         if head.live().is_none() || orphans(&seen, &head, floor).len() <= left.len() {
             return self.delete(left, 0, held);
+        }
+        if planted::is(Bug::SweepWithoutFloor) {
+            return self.delete(orphans(&seen, &head, floor), 0, held);
         }
         let plan = Plan {
             namespace: self.namespace.clone(),

@@ -110,6 +110,16 @@ impl Upkeep {
             && !self.is_asked
     }
 
+    /// Whether nothing is being built, and there is nothing to merge in the newest version.
+    pub(super) fn is_settled(&self, view: &View) -> bool {
+        let is_built = self.flush == Build::Idle && self.merge == Build::Idle;
+        let planned = match view.version().and_then(|(_, head)| head.live()) {
+            Some(live) => self.next_merge == (Some(live.manifest.generation), None),
+            None => true,
+        };
+        is_built && planned && !self.is_asked
+    }
+
     /// Whether the newest version has to be loaded for what is to be done.
     pub(super) fn wants_refresh(&self, view: &View) -> bool {
         let flushes = self.unindexed_since.is_some() && self.flush == Build::Idle;
@@ -168,7 +178,7 @@ impl Upkeep {
         if now < self.resume_at {
             return starts;
         }
-        self.plan_merge(view);
+        self.plan_merge(settings, view);
         starts.extend(self.start_flush(now, settings, view, nonces));
         starts.extend(self.start_merge(now, wall, settings, view, nonces));
         let may_collect = !self.is_collecting && self.collect_at <= now;
@@ -250,11 +260,15 @@ impl Upkeep {
     }
 
     /// Finds the next merge, once for a generation.
-    fn plan_merge(&mut self, view: &View) {
+    fn plan_merge(&mut self, settings: &Settings, view: &View) {
         let Some(snapshot) = view.snapshot().filter(|_| view.is_loaded()) else { return };
         let generation = Some(snapshot.live().manifest.generation);
         if self.next_merge.0 != generation {
-            self.next_merge = (generation, segments::next_merge(snapshot));
+            let next = match segments::next_merge(snapshot) {
+                None if settings.compacts => segments::next_compaction(snapshot),
+                next => next,
+            };
+            self.next_merge = (generation, next);
         }
     }
 

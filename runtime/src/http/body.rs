@@ -6,6 +6,7 @@
 //!   comes when it is full waits, or is told to come back.
 //! - **B2** A body is as large as it may be after it was inflated, too.
 
+use core::fmt::Display;
 use core::time::Duration;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use flate2::write::GzEncoder;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::StatusCode;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -59,12 +60,15 @@ impl Budget {
     ///
     /// 413 if it is too large, 400 if it is not what its headers say, 408 if the client falls silent,
     /// 503 if there is no memory for it now.
-    pub(super) async fn read(
+    pub(super) async fn read<B>(
         &self,
         headers: &HeaderMap,
-        body: Incoming,
+        body: B,
         compute: &Compute,
-    ) -> Result<Held, Failure> {
+    ) -> Result<Held, Failure>
+    where
+        B: Body<Data = Bytes, Error: Display> + Unpin,
+    {
         let held = self.receive(body).await?;
         match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity" | b"") => Ok(held),
@@ -80,7 +84,10 @@ impl Budget {
         }
     }
 
-    async fn receive(&self, mut body: Incoming) -> Result<Held, Failure> {
+    async fn receive<B>(&self, mut body: B) -> Result<Held, Failure>
+    where
+        B: Body<Data = Bytes, Error: Display> + Unpin,
+    {
         let most = self.body_bytes_max;
         let said = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(most + 1));
         if said.is_some_and(|bytes| bytes > most) {

@@ -212,7 +212,7 @@ fn base64_of(vector: &Vector) -> String {
 }
 
 /// A moment in milliseconds since 1970, as RFC 3339 with nine digits of a second.
-pub(super) fn date_time(ms: i64) -> String {
+pub(crate) fn date_time(ms: i64) -> String {
     const DAY_MS: i64 = 86_400_000;
     let (days, ms) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
     let (year, month, day) = civil(days);

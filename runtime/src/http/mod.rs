@@ -18,7 +18,7 @@ mod body;
 mod documents;
 mod errors;
 mod filter;
-mod json;
+pub(crate) mod json;
 mod metadata;
 mod namespaces;
 mod path;

@@ -1,10 +1,11 @@
 //! From request to answer.
 
+use core::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::Body;
 use hyper::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
@@ -52,11 +53,14 @@ impl Answer {
 }
 
 impl Server {
-    /// Answers one request.
-    pub(super) async fn answer(
+    /// Answers one request, wherever it comes from.
+    pub(crate) async fn answer<B>(
         self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, core::convert::Infallible> {
+        request: Request<B>,
+    ) -> Result<Response<Full<Bytes>>, core::convert::Infallible>
+    where
+        B: Body<Data = Bytes, Error: Display> + Unpin,
+    {
         let began = Instant::now();
         let route = Route::parse(request.method(), request.uri().path());
         let name = route.as_ref().map_or("none", Route::name);
@@ -85,12 +89,15 @@ impl Server {
         Err(Failure::new(StatusCode::UNAUTHORIZED, message))
     }
 
-    async fn dispatch(
+    async fn dispatch<B>(
         &self,
         route: Route,
-        request: Request<Incoming>,
+        request: Request<B>,
         began: Instant,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, Failure>
+    where
+        B: Body<Data = Bytes, Error: Display> + Unpin,
+    {
         let query = request.uri().query().map(str::to_owned);
         let (parts, body) = request.into_parts();
         let headers = parts.headers;

@@ -80,6 +80,11 @@ impl Hosted {
         live.map_or(0, |live| live.log.unindexed_bytes())
     }
 
+    /// Whether nothing is left to flush or to merge.
+    pub(super) fn is_settled(&self) -> bool {
+        self.state().service.is_settled()
+    }
+
     /// Changes the state and says what is to be begun then. A panic is a crash (O1): it is over, and
     /// who waits hears that by losing the other end.
     fn change(

@@ -209,7 +209,7 @@ impl Node {
                 }
             };
             for name in &page.names {
-                let look = self.hand(name, |state| state.service.look());
+                let look = self.look(name);
                 look.unwrap_or_else(|Crashed| tracing::error!("namespace {name} crashed"));
                 tokio::time::sleep(LOOK_PAUSE).await;
             }
@@ -218,6 +218,21 @@ impl Node {
                 return;
             }
         }
+    }
+
+    /// Sees to it that the newest version of a namespace is looked at, and indexed if it has to be.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`] if the namespace broke.
+    pub fn look(&self, name: &NamespaceName) -> Result<(), Crashed> {
+        self.hand(name, |state| state.service.look())
+    }
+
+    /// Whether a namespace in memory is looked at and has nothing left to flush or to merge.
+    pub fn is_settled(&self, name: &NamespaceName) -> bool {
+        let hosted = self.shared.namespaces().get(name).cloned();
+        hosted.is_some_and(|hosted| hosted.is_settled())
     }
 
     /// The namespaces in memory.

@@ -56,11 +56,10 @@ fn count_patterns(
             parts.iter().try_for_each(|part| count_patterns(part, levels, patterns))
         }
         Predicate::Not(part) => count_patterns(part, levels, patterns),
-        Predicate::Compare { operator, .. } => {
+        Predicate::Compare { operator, .. } | Predicate::CompareNew { operator, .. } => {
             *patterns += usize::from(operator.pattern().is_some());
             Ok(())
         }
-        Predicate::CompareNew { attribute, .. } => Err(InvalidQuery::NewValue(attribute.clone())),
     }
 }
 

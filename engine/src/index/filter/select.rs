@@ -56,6 +56,11 @@ impl Selection {
         (Self { rows, possible, passed }, deciders)
     }
 
+    /// How many rows the segment has.
+    pub const fn rows(&self) -> u32 {
+        self.rows
+    }
+
     /// Where the filter may hold.
     pub const fn possible(&self) -> &Positions {
         &self.possible

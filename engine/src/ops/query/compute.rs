@@ -68,7 +68,9 @@ impl Computation {
             };
             Ok(Self { label: label.clone(), what })
         };
-        all.iter().map(one).collect()
+        let computed: Vec<Self> = all.iter().map(one).collect::<Result<_, _>>()?;
+        assert!(computed.len() <= most, "as many as asked for");
+        Ok(computed)
     }
 
     /// The attributes that must be known of a document.

@@ -40,6 +40,8 @@ impl Stage {
             }
             (Collected::Groups(groups), Wanted::Groups { keys, figures, .. }) => {
                 let groups: Vec<Group> = groups.into_groups();
+                let whole = |group: &Group| group.keys.len() == keys.len();
+                assert!(groups.iter().all(whole), "Q2: a group has every key");
                 Found::Groups { keys: keys.clone(), figures: figures.clone(), groups }
             }
             (Collected::Rows(_) | Collected::Groups(_), _) => {
@@ -121,6 +123,7 @@ pub(super) fn fused(fuse: &Fuse, found: Vec<Found>) -> Found {
         computed: Vec::new(),
     });
     let mut fused: Vec<AnswerRow> = fused.collect();
+    assert!(fused.len() <= fuse.limit, "no more rows than asked for");
     let places = fused.iter().enumerate().map(|(place, row)| (row.id.clone(), place));
     let places: BTreeMap<Id, usize> = places.collect();
     for row in lists.into_iter().flatten() {

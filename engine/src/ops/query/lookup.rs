@@ -44,8 +44,9 @@ impl Lookup {
     ) -> Self {
         let overlay = &source.snapshot.overlay;
         let held = ids.iter().filter_map(|id| overlay.get(id)?.cloned()).collect();
-        let unsaid = ids.iter().filter(|id| overlay.get(id).is_none());
-        let pending = source.probes(unsaid).into_iter().collect();
+        let unsaid = || ids.iter().filter(|id| overlay.get(id).is_none());
+        let segments = 0..source.directories().count();
+        let pending = segments.flat_map(|segment| source.probes(segment, unsaid())).collect();
         let (flying, found) = (BTreeMap::new(), BTreeMap::new());
         Self { held, attributes, state: State::Finding { pending, flying, found } }
     }

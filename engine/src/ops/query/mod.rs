@@ -56,14 +56,14 @@ use crate::machine::{Machine, Round, Step};
 use crate::namespace::request::{
     Answer, Found, Fuse, InvalidQuery, QueryError, QueryRequest, Search, Statistics, Want,
 };
-use crate::namespace::snapshot::Snapshot;
+use crate::namespace::snapshot::{Replaced, Snapshot};
 use collected::Collected;
 use fetching::Fetching;
 use lookup::Lookup;
 use plan::{Plan, Wanted};
 use ranking::Ranking;
 use reads::{Read, Source};
-use scan::Scan;
+use scan::{Scan, Selected};
 
 /// A query on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -85,6 +85,8 @@ struct Searching {
     stage: Stage,
     /// What of that which is being read is for this search.
     flying: BTreeSet<Read>,
+    /// What it found out about replaced rows, if it looked.
+    replaced: Vec<Replaced>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -158,7 +160,8 @@ impl Query {
             if fuse.is_some() && !matches!(plan.want, Wanted::Rows(_)) {
                 return Err(InvalidQuery::NotFused);
             }
-            Ok(Searching { plan, stage: Stage::Planning, flying: BTreeSet::new() })
+            let (flying, replaced) = (BTreeSet::new(), Vec::new());
+            Ok(Searching { plan, stage: Stage::Planning, flying, replaced })
         };
         let searches = searches.iter().map(plan).collect::<Result<_, _>>()?;
         Ok(Self { source, searches, several, fuse, flying: Vec::new() })
@@ -186,14 +189,21 @@ impl Query {
 
     /// What all searches found.
     fn answer(self) -> Outcome {
-        let statistics = statistics(&self.source.snapshot);
+        let snapshot = &self.source.snapshot;
+        let statistics = statistics(snapshot);
+        // The first that looked knows as much as any: all began with the same snapshot.
+        let replaced = self.searches.iter().map(|search| &search.replaced);
+        let replaced = replaced.clone().max_by_key(|all| all.iter().map(|r| r.until).max());
+        let replaced = replaced.filter(|replaced| !replaced.is_empty());
+        let learned = replaced.and_then(|replaced| snapshot.learned(replaced.clone()));
+        let learned = learned.map(Arc::new);
         let mut found: Vec<Found> = self.searches.into_iter().map(Searching::found).collect();
         let found = match self.fuse {
             Some(fuse) => Found::Several(vec![fetching::fused(&fuse, found)]),
             None if self.several => Found::Several(found),
             None => found.pop().expect("a query is at least one search"),
         };
-        Ok(Answer { found, statistics })
+        Ok(Answer { found, statistics, learned })
     }
 }
 
@@ -230,7 +240,14 @@ impl Searching {
                 break;
             }
             let stage = core::mem::replace(&mut self.stage, Stage::Planning);
-            self.stage = stage.next(&self.plan)?;
+            self.stage = match stage {
+                Stage::Scanning(scan) => {
+                    let selected = scan.finish(&self.plan);
+                    self.replaced.clone_from(&selected.replaced);
+                    Stage::rank(&self.plan, selected)?
+                }
+                stage => stage.next(&self.plan)?,
+            };
         }
         Ok(())
     }
@@ -291,17 +308,20 @@ impl Stage {
                 let held = documents.into_iter().map(|document| (document.id.clone(), document));
                 Ok(Self::fetch(plan, collected, held.collect()))
             }
-            Self::Scanning(scan) => {
-                let mut collected = Collected::new(&plan.want);
-                let words = plan.source.snapshot.overlay.words();
-                collected.offer(plan, words.filter_map(|(_, document)| document));
-                collected.fits()?;
-                Ok(Self::Ranking(Ranking::begin(plan, scan.finish(plan), collected)))
-            }
+            Self::Scanning(scan) => Self::rank(plan, scan.finish(plan)),
             Self::Ranking(ranking) => Ok(Self::fetch(plan, ranking.finish(), BTreeMap::new())),
             Self::Fetching(fetching) => Ok(Self::Answered(fetching.answer(plan)?)),
             Self::Answered(_) => Ok(self),
         }
+    }
+
+    /// Begins to rank what a scan selected, and what the overlay holds.
+    fn rank(plan: &Plan, selected: Selected) -> Result<Self, QueryError> {
+        let mut collected = Collected::new(&plan.want);
+        let words = plan.source.snapshot.overlay.words();
+        collected.offer(plan, words.filter_map(|(_, document)| document));
+        collected.fits()?;
+        Ok(Self::Ranking(Ranking::begin(plan, selected, collected)))
     }
 }
 

@@ -144,6 +144,8 @@ impl Listing {
         };
         columns.extend(self.per.iter().flat_map(|(keys, _)| keys));
         columns.push(None);
+        let most = 2 * limits::ORDER_KEYS_MAX + 1;
+        assert!(columns.len() <= most, "keys and kinds are bounded where they are resolved");
         columns
     }
 

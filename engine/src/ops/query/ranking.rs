@@ -106,6 +106,7 @@ impl Units<'_> {
     /// The pages of a column that hold values of these rows.
     fn reads(&self, of: Option<AttributeId>, rows: &Range<u32>) -> Vec<Read> {
         let Some(column) = self.source.column(self.segment, of) else { return Vec::new() };
+        assert!(rows.start < rows.end, "a unit has rows");
         let first = column.page_of(rows.start).expect("C1: pages cover all positions");
         let pages = column.pages().iter().enumerate().skip(first);
         let pages = pages.take_while(|(_, page)| page.first < rows.end);
@@ -117,7 +118,7 @@ impl Units<'_> {
 impl Ranking {
     /// Begins with what was selected. `collected` holds what was found elsewhere.
     pub(super) fn begin(plan: &Plan, selected: Selected, mut collected: Collected) -> Self {
-        let Selected { positions: selected, held } = selected;
+        let Selected { positions: selected, held, .. } = selected;
         let segments = plan.source.directories().count();
         assert_eq!(selected.len(), segments, "a selection for each segment");
         if let Collected::Figures(tallies) = &mut collected {

@@ -158,19 +158,19 @@ impl Source {
         Ok(position)
     }
 
-    /// The blocks that may hold these ids, each with those it may hold.
-    pub(super) fn probes<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> BTreeMap<Read, Vec<Id>> {
+    /// The blocks of a segment that may hold these ids, each with those it may hold.
+    pub(super) fn probes<'a>(
+        &self,
+        segment: usize,
+        ids: impl Iterator<Item = &'a Id>,
+    ) -> BTreeMap<Read, Vec<Id>> {
+        let directory = self.directory(segment);
         let mut probes = BTreeMap::<_, Vec<_>>::new();
-        for id in ids {
-            for (segment, directory) in self.directories().enumerate() {
-                if !directory.may_contain(id) {
-                    continue;
-                }
-                let Some(block) = directory.id_block(id) else { continue };
-                let place = directory.id_blocks().partition_point(|b| b.first < block.first);
-                let read = Read { segment, of: Of::Block(place) };
-                probes.entry(read).or_default().push(id.clone());
-            }
+        for id in ids.filter(|id| directory.may_contain(id)) {
+            let Some(block) = directory.id_block(id) else { continue };
+            let place = directory.id_blocks().partition_point(|b| b.first < block.first);
+            let read = Read { segment, of: Of::Block(place) };
+            probes.entry(read).or_default().push(id.clone());
         }
         probes
     }

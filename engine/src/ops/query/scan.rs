@@ -3,7 +3,8 @@
 //!
 //! # Invariants
 //!
-//! - **S1** A row counts if no segment killed it and the overlay has no word on its id.
+//! - **S1** A row counts if no segment killed it and the overlay has no word on its id. Words that an
+//!   earlier query looked up are known already.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,6 +14,7 @@ use crate::base::value::Id;
 use crate::index::filter::select::Selection;
 use crate::index::positions::Positions;
 use crate::namespace::request::QueryError;
+use crate::namespace::snapshot::Replaced;
 use crate::ops::query::plan::{Plan, RankBy, Wanted};
 use crate::ops::query::ranking::units;
 use crate::ops::query::reads::{Of, Read};
@@ -23,7 +25,7 @@ pub(super) struct Scan {
     /// One for each segment.
     selections: Vec<Selection>,
     /// Where rows have been replaced, in each segment.
-    superseded: Vec<Positions>,
+    replaced: Vec<Replaced>,
     pending: VecDeque<(Read, For)>,
     flying: BTreeMap<Read, For>,
     /// What the next stage will probably read, as far as one round can bring it along.
@@ -35,7 +37,7 @@ pub(super) struct Scan {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum For {
     /// To find the replaced rows of these ids.
-    Superseded(Vec<Id>),
+    Replaced(Vec<Id>),
     /// To decide these tests of the filter.
     Tests(Vec<usize>),
 }
@@ -47,6 +49,8 @@ pub(super) struct Selected {
     pub(super) positions: Vec<Positions>,
     /// What was read ahead.
     pub(super) held: BTreeMap<Read, Blob>,
+    /// What is known now of the replaced rows of each segment.
+    pub(super) replaced: Vec<Replaced>,
 }
 
 impl Scan {
@@ -57,7 +61,7 @@ impl Scan {
         for (segment, directory) in source.directories().enumerate() {
             let mut alive = Positions::all(directory.rows());
             if !planted::is(Bug::DeadRowsAnswer) {
-                alive.0 -= directory.dead(source.directories());
+                alive.0 -= &source.snapshot.dead(segment).0;
             }
             let (selection, deciders) = Selection::begin(&plan.filter, directory, &alive);
             for ((attribute, page), tests) in deciders {
@@ -73,15 +77,22 @@ impl Scan {
             if nearest && !pending.is_empty() { VecDeque::new() } else { units(plan, &possible) };
         let ahead = ahead.into_iter().flat_map(|unit| unit.reads).collect();
 
-        let overlaid = source.snapshot.overlay.words().map(|(id, _)| id);
-        for (read, ids) in source.probes(overlaid) {
-            let may = !selections[read.segment].possible().is_empty();
-            if may && !planted::is(Bug::OverlaidRowsAnswer) {
-                pending.insert(read, For::Superseded(ids));
+        let overlay = &source.snapshot.overlay;
+        let mut replaced = Vec::new();
+        for (segment, selection) in selections.iter().enumerate() {
+            let mut known = source.snapshot.replaced(segment).clone();
+            if !selection.possible().is_empty() && !planted::is(Bug::OverlaidRowsAnswer) {
+                let ids = overlay.ids_after(known.until);
+                let probes = source.probes(segment, ids).into_iter();
+                pending.extend(probes.map(|(read, ids)| (read, For::Replaced(ids))));
+                let last = overlay.entries().last();
+                known.until = last.map_or(known.until, |last| last.cursor.max(known.until));
             }
+            assert!(known.positions.0.max().is_none_or(|last| last < selection.rows()), "Q3");
+            replaced.push(known);
         }
         Self {
-            superseded: vec![Positions::default(); selections.len()],
+            replaced,
             selections,
             pending: pending.into_iter().collect(),
             flying: BTreeMap::new(),
@@ -122,11 +133,11 @@ impl Scan {
                     let first = plan.source.page(&read).1.first;
                     self.selections[read.segment].decide(&plan.filter, &tests, &page, first);
                 }
-                For::Superseded(ids) => {
+                For::Replaced(ids) => {
                     let block = plan.source.open_block(&read, &arrived[&read])?;
                     for id in ids {
                         let position = plan.source.find(&read, &block, &id)?;
-                        self.superseded[read.segment].0.extend(position);
+                        self.replaced[read.segment].positions.0.extend(position);
                     }
                 }
             }
@@ -141,14 +152,14 @@ impl Scan {
     /// What was selected, once nothing is wanted any more.
     pub(super) fn finish(self, plan: &Plan) -> Selected {
         assert!(self.pending.is_empty() && self.flying.is_empty(), "S1: all is decided");
-        let rows = self.selections.iter().zip(&self.superseded);
-        let rows = rows.map(|(selection, superseded)| {
+        let rows = self.selections.iter().zip(&self.replaced);
+        let rows = rows.map(|(selection, replaced)| {
             let selected = selection.finish(&plan.filter).0;
             if planted::is(Bug::OverlaidRowsAnswer) {
                 return Positions(selected);
             }
-            Positions(selected - &superseded.0)
+            Positions(selected - &replaced.positions.0)
         });
-        Selected { positions: rows.collect(), held: self.held }
+        Selected { positions: rows.collect(), held: self.held, replaced: self.replaced }
     }
 }

@@ -147,7 +147,7 @@ fn rows_are_printed_and_billed_as_clients_expect() {
     let statistics = Statistics { unindexed_rows: 2, namespace_rows: 7 };
     let query = parsed(r#"{"limit":5,"include_attributes":true}"#);
     let performance = Performance { hits: 1, ..Performance::default() };
-    let body = answer(&query, &Answer { found, statistics }, performance);
+    let body = answer(&query, &Answer { found, statistics, learned: None }, performance);
     let printed = String::from_utf8(body.to_vec()).unwrap();
     let first = r#"{"rows":[{"id":1,"$dist":0.5,"vector":[0.7,2.0],"s":"hello","t":"world"},"#;
     assert!(printed.starts_with(first), "{printed}");
@@ -168,7 +168,7 @@ fn an_offset_leaves_rows_out_and_nothing_found_is_an_empty_list() {
         let query = parsed(&format!(r#"{{"limit":5,"offset":{offset}}}"#));
         let body = answer(
             &query,
-            &Answer { found: rows.clone(), statistics: statistics.clone() },
+            &Answer { found: rows.clone(), statistics: statistics.clone(), learned: None },
             Performance::default(),
         );
         serde_json::from_slice::<Value>(&body).unwrap()["rows"].clone()
@@ -189,7 +189,7 @@ fn figures_are_printed_as_integers_where_they_are() {
     let query = parsed(r#"{"aggregate_by":{"a":["Count"]}}"#);
     let body = answer(
         &query,
-        &Answer { found, statistics: Statistics::default() },
+        &Answer { found, statistics: Statistics::default(), learned: None },
         Performance::default(),
     );
     let printed = String::from_utf8(body.to_vec()).unwrap();
@@ -303,7 +303,7 @@ fn groups_and_results_are_printed_flat() {
     let query = parsed(r#"{"queries":[{"limit":5,"offset":1},{"limit":1}]}"#);
     let found = Found::Several(vec![rows, groups]);
     let statistics = Statistics::default();
-    let body = answer(&query, &Answer { found, statistics }, Performance::default());
+    let body = answer(&query, &Answer { found, statistics, learned: None }, Performance::default());
     let printed = String::from_utf8(body.to_vec()).unwrap();
     let expected = r#"{"results":[{"rows":[{"id":1,"d":0.7,"is":true}]},{"aggregation_groups":[{"color":null,"n":2},{"color":"red","n":1}]}],"billing""#;
     assert!(printed.starts_with(expected), "{printed}");

@@ -1,5 +1,6 @@
 //! A namespace for tests: its segments, its overlay, its store, and what it holds.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::machine::request::{Reply, Request, Tag};
 use crate::machine::{Machine, Step};
 use crate::namespace::overlay::{Decoded, Overlay};
 use crate::namespace::request::{Answer, QueryError, QueryRequest};
-use crate::namespace::snapshot::Snapshot;
+use crate::namespace::snapshot::{Learned, Snapshot};
 use crate::ops::query::Query;
 
 pub(super) const DEADLINE: Timestamp = Timestamp(60_000);
@@ -37,6 +38,8 @@ pub(super) struct World {
     cursor: Cursor,
     next_row: Row,
     objects: u128,
+    /// What queries learned, newest last.
+    learned: RefCell<Vec<Arc<Learned>>>,
 }
 
 struct Segment {
@@ -82,6 +85,7 @@ impl World {
             cursor: Cursor(0),
             next_row: Row(0),
             objects: 0,
+            learned: RefCell::default(),
         }
     }
 
@@ -243,7 +247,9 @@ impl World {
             incarnation: place().incarnation,
             state: State::Live(Box::new(live)),
         };
-        Arc::new(Snapshot::new(place(), head.into(), self.overlay().into(), directories))
+        let snapshot = Snapshot::new(place(), head.into(), self.overlay().into(), directories);
+        let learned = self.learned.borrow();
+        learned.iter().fold(Arc::new(snapshot), |snapshot, learned| snapshot.learn(learned))
     }
 
     /// Asks, and answers each read from the store.
@@ -260,7 +266,12 @@ impl World {
         let (mut rounds, mut requests, mut bytes) = (0, 0, 0);
         loop {
             match step {
-                Step::Done(outcome) => return Run { outcome, rounds, requests, bytes },
+                Step::Done(mut outcome) => {
+                    if let Ok(answer) = &mut outcome {
+                        self.learned.borrow_mut().extend(answer.learned.take());
+                    }
+                    return Run { outcome, rounds, requests, bytes };
+                }
                 Step::Wait(query, round) => {
                     let replies: Vec<_> =
                         round.requests.iter().map(|request| self.reply(request)).collect();
