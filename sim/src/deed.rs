@@ -162,6 +162,7 @@ impl Stage {
             wall: WALL,
             nonces: self.nonces.fork(),
             deadline: DEADLINE,
+            host: Host::default(),
             unindexed_bytes_max: limits::UNINDEXED_BYTES_MAX,
             idempotency_retention: limits::IDEMPOTENCY_RETENTION,
         };
