@@ -68,7 +68,7 @@ enum Command {
         #[arg(long, default_value_t = 400_000)]
         worlds: usize,
         /// Seeds, at most.
-        #[arg(long, default_value_t = 300)]
+        #[arg(long, default_value_t = 600)]
         seeds: u64,
     },
 }

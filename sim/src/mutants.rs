@@ -161,7 +161,9 @@ const fn likely(bug: Bug) -> Option<&'static str> {
         | Bug::UnknownIsMissed
         | Bug::UnknownDeletionIsDone
         | Bug::DeletionGoesIntoNextLife => "delete",
-        Bug::FloorFallsAtRebirth | Bug::BatchesOfAnotherLife => "rebirth",
+        Bug::FloorFallsAtRebirth | Bug::BatchesOfAnotherLife | Bug::FlushGoesIntoNextLife => {
+            "rebirth"
+        }
         Bug::UnstoredIsNamed | Bug::OffsetIsForgotten | Bug::SpilledBytesCountTwice => "spill",
         Bug::FirstWordCounts
         | Bug::MergeDropsKills
@@ -172,6 +174,7 @@ const fn likely(bug: Bug) -> Option<&'static str> {
         | Bug::FloorIsIgnored
         | Bug::SweepWithoutFloor => "collect",
         Bug::NotDecidedAgain => "retry",
+        Bug::ConditionIgnored | Bug::MatchesStayOld => "condition",
         Bug::DeadRowsAreFound
         | Bug::FlushForgetsKeys
         | Bug::KeysInLogOnly

@@ -64,7 +64,7 @@ impl Mix {
             keyed: pick(&[0, 300, 1_000]),
             conditional: pick(&[0, 0, 300]),
             by_filter: pick(&[0, 0, 150]),
-            stale: pick(&[0, 200]),
+            stale: pick(&[0, 200, 800]),
             large: pick(&[0, 0, 0, 100]),
             large_bytes: pick(&[70_000, 400_000]) as usize,
         }

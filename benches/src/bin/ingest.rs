@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use sana_benches::client::Connection;
 use sana_benches::data::{self, Encoding};
 use sana_runtime::compute;
-use sana_runtime::http::{Server, ServerOptions};
+use sana_runtime::http::{Patience, Server, ServerOptions};
 use sana_runtime::node::Node;
 use sana_runtime::store::fs::FolderStore;
 use sana_runtime::telemetry::Metrics;
@@ -150,8 +150,12 @@ async fn start(folder: &Path) -> String {
         sana_engine::service::namespace::Settings { host: compute::host(), ..Default::default() };
     let node =
         Node::start(store.into(), 1 << 30, compute::threads(), settings, Arc::clone(&metrics));
-    let options =
-        ServerOptions { api_key: None, body_bytes_max: 512_000_000, bodies_bytes_max: 1 << 30 };
+    let options = ServerOptions {
+        api_key: None,
+        body_bytes_max: 512_000_000,
+        bodies_bytes_max: 1 << 30,
+        patience: Patience::default(),
+    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("the system gives a port");
     let address = listener.local_addr().expect("a listener has an address").to_string();

@@ -97,8 +97,6 @@ pub enum Bug {
     StaleRefusal = 122,
     /// A log that stays small is never flushed, however old.
     SmallLogsAreLeft = 123,
-    /// The limit of unindexed bytes is kept at the head held, not at the one that is replaced.
-    LimitOfHeldHead = 141,
     /// H2: orphans are deleted before the floor is raised.
     SweepWithoutFloor = 124,
     /// H8: idempotency keys do not survive a merge.
@@ -133,6 +131,8 @@ pub enum Bug {
     UnknownDeletionIsDone = 139,
     /// A deletion that was overtaken deletes what came after.
     DeletionGoesIntoNextLife = 140,
+    /// The limit of unindexed bytes is kept at the head held, not at the one that is replaced.
+    LimitOfHeldHead = 141,
 }
 
 impl Bug {
@@ -183,7 +183,6 @@ impl Bug {
         Self::KeysInLogOnly,
         Self::StaleRefusal,
         Self::SmallLogsAreLeft,
-        Self::LimitOfHeldHead,
         Self::SweepWithoutFloor,
         Self::MergeForgetsKeys,
         Self::FloorFallsAtRebirth,
@@ -201,6 +200,7 @@ impl Bug {
         Self::AbsorbForgetsNewer,
         Self::UnknownDeletionIsDone,
         Self::DeletionGoesIntoNextLife,
+        Self::LimitOfHeldHead,
     ];
 }
 

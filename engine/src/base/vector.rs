@@ -100,8 +100,8 @@ impl Element {
             Self::F32 => number.is_finite().then_some(number),
             Self::F16 => Half::nearest(number).map(Half::number),
             Self::I8 => {
-                let whole = number as i8;
-                (f32::from(whole) == number).then_some(f32::from(whole))
+                let whole = f32::from(number as i8);
+                (whole - number == 0.0).then_some(whole)
             }
         }
     }
@@ -122,6 +122,7 @@ pub struct Half(u16);
 
 impl Half {
     /// The nearest to a number, ties to even; `None` if it lies beyond the largest.
+    #[allow(clippy::cast_sign_loss)] // What is rounded below has no sign.
     pub fn nearest(number: f32) -> Option<Self> {
         let bits = number.to_bits();
         let (sign, size) = ((bits >> 16) as u16 & 0x8000, bits & 0x7fff_ffff);

@@ -110,34 +110,34 @@ impl Groups {
         };
         let mut key: Vec<Option<Scalar>> = self.keys.iter().map(key).collect();
         let Some(place) = self.keys.iter().position(|(_, each)| *each) else {
-            return self.add_to(key, document);
+            return self.add_to(&key, document);
         };
         let elements = self.keys[place].0.and_then(|attribute| document.value(attribute));
         if let Some(Value::Array(elements)) = elements {
             let distinct: BTreeSet<&Scalar> = elements.iter().collect();
             for element in distinct {
                 key[place] = Some(element.clone());
-                self.add_to(key.clone(), document);
+                self.add_to(&key, document);
             }
         }
     }
 
-    fn add_to(&mut self, key: Vec<Option<Scalar>>, document: &Document) {
+    fn add_to(&mut self, key: &[Option<Scalar>], document: &Document) {
         let is_full = self.held.len() >= self.most;
         let last = self.held.last_key_value().filter(|_| is_full);
-        if self.most == 0 || last.is_some_and(|(last, _)| key > *last) {
+        if self.most == 0 || last.is_some_and(|(last, _)| key > last.as_slice()) {
             return;
         }
-        if !self.held.contains_key(&key) {
-            self.bytes += self.bytes_of(&key);
-            self.held.insert(key.clone(), self.tallies.clone());
+        if !self.held.contains_key(key) {
+            self.bytes += self.bytes_of(key);
+            self.held.insert(key.to_vec(), self.tallies.clone());
             if self.held.len() > self.most
                 && let Some((last, _)) = self.held.pop_last()
             {
                 self.bytes -= self.bytes_of(&last);
             }
         }
-        if let Some(tallies) = self.held.get_mut(&key) {
+        if let Some(tallies) = self.held.get_mut(key) {
             tallies.iter_mut().for_each(|tally| tally.add(document));
         }
     }

@@ -39,8 +39,8 @@ impl<T: Ord + Clone, K: Ord + Clone> Spread<T, K> {
         same.insert(item.clone());
         self.held.insert(item, kind);
         if same.len() > self.of_each {
-            let last = same.pop_last().expect("it has more than it may");
-            self.held.remove(&last);
+            let last = same.pop_last();
+            last.and_then(|last| self.held.remove(&last));
         } else if self.held.len() > self.most
             && let Some((last, kind)) = self.held.pop_last()
             && let Some(same) = self.kinds.get_mut(&kind)

@@ -136,6 +136,10 @@ impl Snapshot {
     }
 
     /// Where the dead rows of a segment are, by its place in the manifest.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such segment (Q3).
     pub fn dead(&self, segment: usize) -> &Positions {
         assert_eq!(
             self.dead.len(),

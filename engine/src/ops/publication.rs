@@ -121,7 +121,10 @@ impl Plan {
             Fate::Overtaken(Some((tag, body))) => {
                 let key = layout::head(&self.namespace);
                 match Head::decode(&key, &body) {
-                    Ok(head) if head.incarnation != next.incarnation => {
+                    Ok(head)
+                        if head.incarnation != next.incarnation
+                            && !planted::is(Bug::FlushGoesIntoNextLife) =>
+                    {
                         Step::Done(Publicized::Superseded)
                     }
                     Ok(_) if planted::is(Bug::RebaseKeepsItsHead) => {

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::sizes;
 use crate::compute;
-use crate::http::{Server, ServerOptions};
+use crate::http::{Patience, Server, ServerOptions};
 use crate::node::Node;
 use crate::store::place::{self, BadPlace, Opened};
 use crate::telemetry::Metrics;
@@ -136,6 +136,7 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
         api_key: arguments.api_key.clone(),
         body_bytes_max,
         bodies_bytes_max: body_bytes_max.saturating_mul(2).max(1 << 30),
+        patience: Patience::default(),
     };
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::failure::Failed;
 use crate::compute;
-use crate::http::{Server, ServerOptions};
+use crate::http::{Patience, Server, ServerOptions};
 use crate::node::Node;
 use crate::store::Store;
 use crate::store::place;
@@ -106,6 +106,7 @@ impl Session {
             api_key: None,
             body_bytes_max: BODY_BYTES_MAX,
             bodies_bytes_max: 4 * BODY_BYTES_MAX,
+            patience: Patience::default(),
         };
         let server = Arc::new(Server::new(node.clone(), metrics, options));
         Ok(Self { node, store, server })

@@ -5,6 +5,8 @@
 //! - **B1** The bodies of all requests together take no more memory than the server has for them. Who
 //!   comes when it is full waits, or is told to come back.
 //! - **B2** A body is as large as it may be after it was inflated, too.
+//! - **B3** Who sends a body keeps its share of the memory only as long as something arrives, and
+//!   enough of it.
 
 use core::fmt::Display;
 use core::time::Duration;
@@ -21,6 +23,7 @@ use hyper::StatusCode;
 use hyper::body::Body;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::errors::{Failure, Retry};
 use crate::compute::{Compute, Crashed};
@@ -30,6 +33,7 @@ use crate::compute::{Compute, Crashed};
 pub(super) struct Budget {
     kibibytes: Arc<Semaphore>,
     body_bytes_max: usize,
+    silence_max: Duration,
 }
 
 /// A body in memory, and its share of the budget.
@@ -39,8 +43,11 @@ pub(super) struct Held {
     _share: Option<OwnedSemaphorePermit>,
 }
 
-/// How long a client may say nothing in the middle of a body.
-const SILENCE_MAX: Duration = Duration::from_mins(1);
+/// The least that must have arrived of a body after some time, in bytes per second. Slower links than
+/// that carry no search.
+const RATE_MIN: u64 = 16 << 10;
+/// How long a body may take however small it is.
+const GRACE: Duration = Duration::from_mins(1);
 /// How much memory is taken at a time for a body whose length nobody said.
 const STRIDE_BYTES: usize = 1 << 20;
 /// Memory that is taken before anything of a body was seen.
@@ -49,9 +56,9 @@ const TRUSTED_BYTES: usize = 16 << 20;
 const COMPRESS_BYTES_MIN: usize = 1 << 10;
 
 impl Budget {
-    pub(super) fn new(bytes: usize, body_bytes_max: usize) -> Self {
+    pub(super) fn new(bytes: usize, body_bytes_max: usize, silence_max: Duration) -> Self {
         let kibibytes = (bytes.max(body_bytes_max) >> 10).clamp(1, Semaphore::MAX_PERMITS);
-        Self { kibibytes: Arc::new(Semaphore::new(kibibytes)), body_bytes_max }
+        Self { kibibytes: Arc::new(Semaphore::new(kibibytes)), body_bytes_max, silence_max }
     }
 
     /// Reads a body to its end, and inflates it if it is compressed.
@@ -100,8 +107,11 @@ impl Budget {
         };
         let mut taken = said.unwrap_or(0);
         let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(TRUSTED_BYTES));
+        let began = Instant::now();
         loop {
-            let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await;
+            let received = Duration::from_secs(bytes.len() as u64 / RATE_MIN);
+            let until = (Instant::now() + self.silence_max).min(began + GRACE + received);
+            let frame = tokio::time::timeout_at(until, body.frame()).await;
             let frame = frame.map_err(|_| {
                 Failure::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
             })?;
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_body_that_inflates_beyond_the_limit_is_refused() {
-        let budget = Budget::new(1 << 30, 8 << 20);
+        let budget = Budget::new(1 << 30, 8 << 20, GRACE);
         let bomb = gzip(&vec![0; 64 << 20]);
         assert!(bomb.len() < 100_000);
         let failure = budget.inflate(&held(bomb)).unwrap_err();
@@ -222,7 +232,7 @@ mod tests {
 
     #[test]
     fn who_finds_no_memory_is_told_to_come_back() {
-        let budget = Budget::new(2 << 20, 2 << 20);
+        let budget = Budget::new(2 << 20, 2 << 20, GRACE);
         let first = budget.inflate(&held(gzip(&vec![1; 1_500_000]))).unwrap();
         let failure = budget.inflate(&held(gzip(&[1; 10]))).unwrap_err();
         assert_eq!((failure.status.as_u16(), failure.retry), (503, Retry::After(1)));

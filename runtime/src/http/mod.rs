@@ -11,6 +11,7 @@
 //! | `query`      | What is looked for, and what was found? with `filter` and `rank`     |
 //! | `metadata`   | What is a namespace?                                                 |
 //! | `namespaces` | Which namespaces are there?                                          |
+//! | `slots`      | How many queries of one namespace run at once?                       |
 //!
 //! Deviations from turbopuffer are on one page, `docs/api.md`.
 
@@ -27,10 +28,12 @@ mod rank;
 mod recall;
 mod routes;
 mod schema;
+mod slots;
 mod write;
 
 use core::fmt;
 use core::future::Future;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -44,6 +47,7 @@ use tokio::sync::Semaphore;
 use crate::node::Node;
 use crate::telemetry::Metrics;
 use body::Budget;
+use slots::Slots;
 
 /// What answers requests.
 pub struct Server {
@@ -51,6 +55,8 @@ pub struct Server {
     metrics: Arc<Metrics>,
     api_key: Option<String>,
     budget: Budget,
+    slots: Slots,
+    patience: Patience,
 }
 
 /// How a server is set up.
@@ -62,6 +68,24 @@ pub struct ServerOptions {
     pub body_bytes_max: usize,
     /// The size of all bodies in memory together, in bytes.
     pub bodies_bytes_max: usize,
+    /// How long clients may keep the server waiting.
+    pub patience: Patience,
+}
+
+/// How long clients may keep the server waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// For the head of a request, and between two requests on one connection. Official clients drop
+    /// a connection that was idle for a minute: who waits longer never hangs up on them.
+    pub head: Duration,
+    /// For more of a body.
+    pub silence: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(75), silence: Duration::from_secs(30) }
+    }
 }
 
 impl fmt::Debug for ServerOptions {
@@ -71,6 +95,7 @@ impl fmt::Debug for ServerOptions {
             .field("has_api_key", &self.api_key.is_some())
             .field("body_bytes_max", &self.body_bytes_max)
             .field("bodies_bytes_max", &self.bodies_bytes_max)
+            .field("patience", &self.patience)
             .finish()
     }
 }
@@ -84,8 +109,6 @@ impl fmt::Debug for Server {
 
 /// Connections at once. Further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 4_096;
-/// How long a client may take to say what it wants.
-const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long requests may go on when the server was told to stop.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(25);
 /// The pause after a connection could not be accepted: files have run out, for one.
@@ -94,15 +117,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 impl Server {
     /// A server of this node.
     pub fn new(node: Node, metrics: Arc<Metrics>, options: ServerOptions) -> Self {
-        let budget = Budget::new(options.bodies_bytes_max, options.body_bytes_max);
-        Self { node, metrics, api_key: options.api_key, budget }
+        let ServerOptions { api_key, body_bytes_max, bodies_bytes_max, patience } = options;
+        let budget = Budget::new(bodies_bytes_max, body_bytes_max, patience.silence);
+        Self { node, metrics, api_key, budget, slots: Slots::default(), patience }
     }
 
     /// Answers requests until `stop` ends, then finishes those that are under way, for a while.
     pub async fn run(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.patience.head);
+        let mut http2 = builder.http2();
+        http2.timer(TokioTimer::new()).max_concurrent_streams(256);
+        // A client that is gone without a word is noticed.
+        http2.keep_alive_interval(self.patience.head).keep_alive_timeout(self.patience.silence);
         let (drain, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         let mut stop = core::pin::pin!(stop);
         loop {
@@ -121,14 +148,29 @@ impl Server {
             // Answers are small: waiting to fill a packet would only delay them. A socket that
             // refuses is closed already, and reading from it will say so.
             let _ = stream.set_nodelay(true);
-            let server = Arc::clone(&self);
-            let service = service_fn(move |request| Arc::clone(&server).answer(request));
+            let (server, patience) = (Arc::clone(&self), self.patience.head);
+            let has_asked = Arc::new(AtomicBool::new(false));
+            let asked = Arc::clone(&has_asked);
+            let service = service_fn(move |request| {
+                asked.store(true, Ordering::Relaxed);
+                Arc::clone(&server).answer(request)
+            });
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             let connection = drain.watch(connection.into_owned());
             tokio::spawn(async move {
+                let mut connection = core::pin::pin!(connection);
+                // Which version it speaks is told by its first bytes, and nothing else limits how
+                // long they may take.
+                let ended = match tokio::time::timeout(patience, &mut connection).await {
+                    Ok(ended) => Some(ended),
+                    Err(_) if has_asked.load(Ordering::Relaxed) => Some(connection.await),
+                    Err(_) => None,
+                };
                 // A client that hangs up in the middle concerns nobody else.
-                if let Err(error) = connection.await {
-                    tracing::debug!("a connection ended: {error}");
+                match ended {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => tracing::debug!("a connection ended: {error}"),
+                    None => tracing::debug!("a client connected and asked for nothing"),
                 }
                 drop(place);
             });

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::errors::{Failure, Retry};
 use super::path::{Route, Verb};
 use super::query::Performance;
-use super::{Server, body, json, metadata, namespaces, query, recall, schema, write};
+use super::{Server, body, json, metadata, namespaces, query, recall, schema, slots, write};
 use crate::compute::Crashed;
 use crate::node::Reads;
 
@@ -158,6 +158,7 @@ impl Server {
     async fn query(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
         let body = asked.body.bytes.clone();
         let parsed = self.parsed(body.len(), move || query::parse(&body)).await??;
+        let _slots = self.slots.take(name, slots::weight(&parsed.request)).await?;
         let executed = Instant::now();
         let (found, reads) = self.found(name, parsed.request.clone()).await?;
         let performance = Performance {

@@ -6,7 +6,8 @@ use sana_engine::base::limits;
 use sana_engine::base::name::NamespaceName;
 use sana_engine::base::value::{IdType, Raw};
 use sana_engine::namespace::request::{
-    Consistency, Create, Idempotency, Include, QueryRequest, Rank, RawDocument, Want, WriteRequest,
+    ByFilter, Consistency, Create, Idempotency, Include, Operator, Predicate, QueryRequest, Rank,
+    RawDocument, Want, WriteRequest,
 };
 
 use crate::arena::{Arena, Mishaps, Setup};
@@ -16,8 +17,19 @@ use crate::store::{Store, Tags};
 use crate::workload::{name, schema};
 
 /// The names of all explorations.
-pub const NAMES: [&str; 10] =
-    ["flush", "merge", "collect", "retry", "keys", "group", "commit", "delete", "rebirth", "spill"];
+pub const NAMES: [&str; 11] = [
+    "flush",
+    "merge",
+    "collect",
+    "retry",
+    "keys",
+    "group",
+    "condition",
+    "commit",
+    "delete",
+    "rebirth",
+    "spill",
+];
 
 /// The exploration of this name. `small` ones are for tests: they take seconds.
 pub fn named(name: &str, small: bool) -> Option<Setup> {
@@ -30,6 +42,7 @@ pub fn named(name: &str, small: bool) -> Option<Setup> {
         "collect" => collect(small),
         "keys" => keys(small),
         "group" => group(small),
+        "condition" => condition(small),
         "rebirth" => rebirth(small),
         "spill" => spill(small),
         _ => return None,
@@ -116,6 +129,21 @@ fn group(small: bool) -> Setup {
         ],
         sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::OverlaySeen, Mark::Indexed],
         ..base("group", mishaps)
+    }
+}
+
+/// Writers who each change a document only if it is as another leaves it, and all that are.
+fn condition(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+    Setup {
+        scripts: vec![
+            vec![put(1, 10, None), put_over(1, 20, 10)],
+            vec![put_over(1, 30, 10), remove_over(1, 20)],
+            vec![patch_all_over(40, 10)],
+            vec![Deed::Flush],
+        ],
+        sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::Rebased, Mark::IndexedAndLog],
+        ..base("condition", mishaps)
     }
 }
 
@@ -234,6 +262,31 @@ fn document(id: i128, n: i128) -> RawDocument {
 
 fn write(request: WriteRequest) -> Deed {
     Deed::Write(Arc::from(vec![WriteRequest { id_type: Some(IdType::Uint), ..request }]))
+}
+
+/// Puts a document, if there is none or its `n` is `before`.
+fn put_over(id: i128, n: i128, before: i128) -> Deed {
+    let upserts = Some(vec![document(id, n)]);
+    write(WriteRequest { upserts, upsert_condition: Some(n_is(before)), ..WriteRequest::default() })
+}
+
+/// Removes a document, if its `n` is `before`.
+fn remove_over(id: i128, before: i128) -> Deed {
+    let deletes = Some(vec![Raw::Integer(id)]);
+    let delete_condition = Some(n_is(before));
+    write(WriteRequest { deletes, delete_condition, ..WriteRequest::default() })
+}
+
+/// Changes every document whose `n` is `before`.
+fn patch_all_over(n: i128, before: i128) -> Deed {
+    let by_filter = ByFilter { filter: n_is(before), allows_partial: false };
+    let patch_by_filter = Some((by_filter, vec![(name("n"), Raw::Integer(n))]));
+    write(WriteRequest { patch_by_filter, create: Create::Never, ..WriteRequest::default() })
+}
+
+fn n_is(n: i128) -> Predicate {
+    let (attribute, operand) = ("n".to_owned(), Raw::Integer(n));
+    Predicate::Compare { attribute, operator: Operator::Eq, operand }
 }
 
 /// One commit of what these deeds would write.

@@ -146,7 +146,7 @@ impl GatheredVectors {
             Element::F32 => self.components.extend(all.iter().flat_map(|x| x.to_le_bytes())),
             Element::F16 => self.components.extend(all.iter().flat_map(|x| half(x).to_le_bytes())),
             Element::I8 => {
-                self.components.extend(all.iter().flat_map(|x| (*x as i8).to_le_bytes()))
+                self.components.extend(all.iter().flat_map(|x| (*x as i8).to_le_bytes()));
             }
         }
         all.len() * self.element.bytes()

@@ -166,5 +166,5 @@ impl Parser<'_> {
 
 /// A character that stands for itself, whatever it means elsewhere.
 fn push_escaped(expression: &mut String, c: char) {
-    expression.push_str(&format!("\\x{{{:x}}}", u32::from(c)));
+    expression.extend(c.escape_unicode());
 }

@@ -44,6 +44,9 @@ pub(super) struct Candidate {
     pub(super) place: Option<Place>,
 }
 
+/// Says where a document stands.
+type RankOf<'a> = Box<dyn Fn(&Document) -> Option<Rank> + 'a>;
+
 /// What a row is ordered by. All rows of one search are ranked in one way.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum Rank {
@@ -173,7 +176,7 @@ impl Listing {
 
 impl RankBy {
     /// Says where a document stands; `None` if it has no place in this order.
-    fn ready<'a>(&'a self, plan: &Plan) -> Box<dyn Fn(&Document) -> Option<Rank> + 'a> {
+    fn ready<'a>(&'a self, plan: &Plan) -> RankOf<'a> {
         match self {
             Self::Keys(order) => Box::new(|document| Some(Rank::Keys(order.keys_of(document)))),
             Self::Nearest(nearest) => {

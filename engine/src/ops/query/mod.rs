@@ -177,7 +177,7 @@ impl Query {
             wanted.extend(&search.flying);
         }
         if wanted.is_empty() {
-            return Step::Done(self.answer());
+            return Step::Done(Ok(self.answer()));
         }
         if now >= self.source.deadline {
             return Step::Done(Err(QueryError::TooLong));
@@ -188,7 +188,7 @@ impl Query {
     }
 
     /// What all searches found.
-    fn answer(self) -> Outcome {
+    fn answer(self) -> Answer {
         let snapshot = &self.source.snapshot;
         let statistics = statistics(snapshot);
         // The first that looked knows as much as any: all began with the same snapshot.
@@ -203,7 +203,7 @@ impl Query {
             None if self.several => Found::Several(found),
             None => found.pop().expect("a query is at least one search"),
         };
-        Ok(Answer { found, statistics, learned })
+        Answer { found, statistics, learned }
     }
 }
 

@@ -43,7 +43,7 @@ type Cell<'a> = (&'a ColumnPage, usize);
 pub(super) fn units(plan: &Plan, selected: &[&Positions]) -> VecDeque<Unit> {
     let mut units = VecDeque::new();
     for (segment, rows) in selected.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-        let mut from = Units { source: &plan.source, segment, rows, units: &mut units };
+        let mut from = Units { source: &plan.source, segment, rows, into: &mut units };
         match &plan.want {
             Wanted::Rows(listing) => match &listing.rank {
                 RankBy::Keys(_) => from.add(listing.columns(), None),
@@ -73,7 +73,7 @@ struct Units<'a> {
     source: &'a Source,
     segment: usize,
     rows: &'a Positions,
-    units: &'a mut VecDeque<Unit>,
+    into: &'a mut VecDeque<Unit>,
 }
 
 impl Units<'_> {
@@ -99,7 +99,7 @@ impl Units<'_> {
             let rows = page.first..page.end();
             let reads = columns.iter().flat_map(|of| self.reads(*of, &rows)).collect();
             let (segment, columns) = (self.segment, columns.clone());
-            self.units.push_back(Unit { segment, rows, columns, reads });
+            self.into.push_back(Unit { segment, rows, columns, reads });
         }
     }
 

@@ -119,7 +119,7 @@ impl Serialize for Part<'_> {
             }
             Found::Aggregates(figures) => map.serialize_entry("aggregations", &Figures(figures))?,
             Found::Groups { keys, figures, groups } => {
-                map.serialize_entry("aggregation_groups", &Groups { keys, figures, groups })?;
+                map.serialize_entry("aggregation_groups", &Groups { keys, figures, all: groups })?;
             }
             Found::Several(_) => {}
         }
@@ -186,12 +186,12 @@ impl Serialize for PrintedFigure<'_> {
 struct Groups<'a> {
     keys: &'a [String],
     figures: &'a [String],
-    groups: &'a [Group],
+    all: &'a [Group],
 }
 
 impl Serialize for Groups<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(self.groups.iter().map(|group| PrintedGroup { labels: self, group }))
+        to.collect_seq(self.all.iter().map(|group| PrintedGroup { labels: self, group }))
     }
 }
 

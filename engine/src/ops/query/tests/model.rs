@@ -93,7 +93,7 @@ fn grouped(
             let longer = |one: &Vec<Option<Scalar>>| {
                 choices
                     .iter()
-                    .map(|choice| [one.as_slice(), &[choice.clone()]].concat())
+                    .map(|choice| [one.as_slice(), core::slice::from_ref(choice)].concat())
                     .collect::<Vec<_>>()
             };
             all = all.iter().flat_map(longer).collect();
@@ -190,7 +190,7 @@ pub(super) fn assert_right(world: &World, request: &QueryRequest, found: &Answer
             rows.iter().zip(expected).for_each(|(row, other)| assert_row(row, other));
         }
         (want, found, expected) => {
-            assert_found(world, request.filter.as_ref(), want, found, expected)
+            assert_found(world, request.filter.as_ref(), want, found, expected);
         }
     }
 }

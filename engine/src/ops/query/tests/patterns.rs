@@ -66,7 +66,7 @@ enum Node {
     Any,
     Begin,
     End,
-    Either(Vec<Vec<(Node, Option<char>)>>),
+    Either(Vec<Vec<(Self, Option<char>)>>),
 }
 
 type Parts = Vec<Vec<(Node, Option<char>)>>;

@@ -1,5 +1,8 @@
 //! The server as a client sees it, over real sockets.
 
+mod connections;
+mod hostile;
+
 use core::net::SocketAddr;
 
 use sana_engine::service::namespace::Settings;
@@ -18,23 +21,30 @@ struct Running {
 }
 
 async fn start(api_key: Option<&str>) -> Running {
-    let metrics = Arc::new(Metrics::new());
-    let node = Node::start(
-        MemoryStore::new().into(),
-        1 << 20,
-        2,
-        Settings::default(),
-        Arc::clone(&metrics),
-    );
-    let api_key = api_key.map(str::to_owned);
-    let options = ServerOptions { api_key, body_bytes_max: 1 << 20, bodies_bytes_max: 1 << 20 };
+    start_with(api_key, Patience::default()).await
+}
+
+async fn start_with(api_key: Option<&str>, patience: Patience) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let server = Arc::new(Server::new(node, metrics, options)).run(listener, async {
+    let server = Arc::new(server(api_key, patience, 1 << 20)).run(listener, async {
         stopped.await.unwrap();
     });
     Running { address, stop, server: tokio::spawn(server) }
+}
+
+/// A server of an empty store in memory, that takes bodies of `body_bytes_max`.
+fn server(api_key: Option<&str>, patience: Patience, body_bytes_max: usize) -> Server {
+    let metrics = Arc::new(Metrics::new());
+    let store = MemoryStore::new().into();
+    let node = Node::start(store, 1 << 20, 2, Settings::default(), Arc::clone(&metrics));
+    let (api_key, bodies_bytes_max) = (api_key.map(str::to_owned), 4 * body_bytes_max);
+    Server::new(
+        node,
+        metrics,
+        ServerOptions { api_key, body_bytes_max, bodies_bytes_max, patience },
+    )
 }
 
 /// Sends a request on a connection and reads what comes back: head and body.
