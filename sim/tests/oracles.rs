@@ -24,7 +24,7 @@ const BUGS: [(Bug, Oracle); 10] = [
 fn every_oracle_is_shown_red_by_a_planted_bug() {
     for (bug, oracle) in BUGS {
         planted::choose(Some(bug));
-        let mut runs = (0..60).map(|seed| swarm::run(seed, swarm::size(3, 20)));
+        let mut runs = (0..600).map(|seed| swarm::run(seed, swarm::size(3, 20)));
         let found = runs.find_map(|run| run.broken);
         planted::choose(None);
         let seen = found.as_ref().map(|broken| broken.oracle);

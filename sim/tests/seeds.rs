@@ -83,7 +83,8 @@ fn under_a_weak_store_the_oracles_go_red() {
         let red = (0..8).filter(|seed| swarm::run(*seed, size).broken.is_some()).count();
         match store {
             Kind::Sound => assert_eq!(red, 0, "{name}"),
-            _ => assert!(red >= 6, "{name}: {red} of 8 seeds are red"),
+            // A stale read harms only who acts on it before the next good one.
+            _ => assert!(red >= 3, "{name}: {red} of 8 seeds are red"),
         }
     }
 }
