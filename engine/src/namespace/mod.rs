@@ -9,7 +9,7 @@
 //! | [`request`]    | What do clients write, and what are they told?                         |
 //! | [`question`]   | What do clients ask, and what are they told?                           |
 //! | [`documents`]  | What does a group of requests write?                                   |
-//! | [`effects`]    | What does one request do to documents?                                 |
+//! | `effects`      | What does one request do to documents?                                 |
 //! | [`matched`]    | Which documents do the filters of a write match?                       |
 //! | [`schema`]     | What type has a value, and does it fit?                                |
 //! | [`snapshot`]   | What does a node hold of a namespace at one head?                      |
