@@ -6,7 +6,7 @@ import pytest
 
 def rows(namespace, **query):
     found = namespace.query(rank_by=["id", "asc"], limit=100, include_attributes=True, **query)
-    return {row.id: row.model_dump(exclude={"id"}) for row in found.rows}
+    return {row.id: row.model_dump(exclude={"id"}, exclude_none=True) for row in found.rows}
 
 
 def test_an_upsert_condition_lets_only_newer_versions_in(namespace):
