@@ -555,3 +555,42 @@ fn an_attribute_that_is_dropped_is_left_out_of_new_segments() {
     let Found::Rows(rows) = answer.found else { panic!("rows are wanted") };
     assert!(rows[0].attributes.is_empty(), "{rows:?}");
 }
+
+#[test]
+fn a_write_that_fails_at_an_old_head_does_not_make_it_count_as_looked_at() {
+    let (mut bench, mut first, mut second) = (Bench::default(), service(), service());
+    bench.write(&mut first, upsert(1, 1));
+    bench.wait(&mut first, 2_000);
+    assert_eq!(bench.lookup(&mut first, 1), Some(1));
+    bench.now += 100_000;
+    bench.write(&mut second, upsert(1, 5));
+    // What it changes it reads in a second round, which comes too late.
+    let changes = vec![(AttributeName::parse("a").unwrap(), Raw::Integer(2))];
+    let patch_by_filter = Some((smaller_than(10), changes));
+    let request = WriteRequest { patch_by_filter, ..WriteRequest::default() };
+    first.write(Timestamp(bench.now), Ticket(1), request, 100);
+    let starts = first.due(Timestamp(bench.now), WallTime(bench.now), 77);
+    let (id, start) = starts.into_iter().next().expect("a commit");
+    let Step::Wait(task, round) = start.begin(Timestamp(bench.now)) else { panic!("it reads") };
+    let replies = round.requests.into_iter().map(|r| bench.perform(r)).collect();
+    bench.now += 31_000;
+    let mut step = task.step(Timestamp(bench.now), replies);
+    let output = loop {
+        match step {
+            Step::Done(output) => break output,
+            Step::Wait(task, round) => {
+                let replies = round.requests.into_iter().map(|r| bench.perform(r)).collect();
+                step = task.step(Timestamp(bench.now), replies);
+            }
+        }
+    };
+    let words = first.finished(Timestamp(bench.now), id, output);
+    assert_eq!(words, [(Ticket(1), Word::Written(Err(WriteError::TooMuch)))]);
+    let consistency = Consistency::Eventual(core::time::Duration::from_secs(40));
+    first.query(Timestamp(bench.now), Ticket(2), QueryRequest { consistency, ..by_id(1) });
+    let Some(Word::Answered(Ok(answer))) = bench.settle(&mut first).remove(&Ticket(2)) else {
+        panic!("it is answered")
+    };
+    let Found::Rows(rows) = answer.found else { panic!("rows are wanted") };
+    assert_eq!(rows[0].attributes[0].1, Value::Scalar(Scalar::Int(5)));
+}

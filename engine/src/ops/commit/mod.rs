@@ -243,6 +243,8 @@ impl Group {
     /// Ends with the same word for every request.
     fn fail(self, held: Option<Held>, error: &WriteError) -> Step<Commit> {
         let outcomes = vec![Err(error.clone()); self.plan.requests.len()];
+        // What was held before says nothing of what is there now.
+        let held = held.filter(|_| self.is_fresh);
         let spilled = self.plan.spilled;
         Step::Done(Committed { outcomes, held, landed: None, spilled })
     }
