@@ -89,6 +89,11 @@ impl Extent {
 }
 
 impl SegmentRef {
+    /// The keys of the objects it is made of, in order.
+    pub fn keys(&self, place: &Place) -> Vec<Key> {
+        self.parts.iter().map(|part| place.object(Family::Segment, part.name)).collect()
+    }
+
     /// The key of the object in which a stretch of this segment lies.
     ///
     /// # Panics

@@ -25,9 +25,13 @@ impl<T: Ord + Clone, K: Ord + Clone> Spread<T, K> {
 
     /// Whether something that compares like this to others could still be among the least.
     pub fn admits(&self, is_less_than: impl FnOnce(&T) -> bool) -> bool {
+        self.most > 0 && self.bound().is_none_or(is_less_than)
+    }
+
+    /// The greatest that is held, once nothing greater can be among the least.
+    pub fn bound(&self) -> Option<&T> {
         let is_full = self.held.len() >= self.most;
-        let bound = self.held.last_key_value().filter(|_| is_full);
-        self.most > 0 && bound.is_none_or(|(bound, _)| is_less_than(bound))
+        self.held.last_key_value().filter(|_| is_full).map(|(bound, _)| bound)
     }
 
     /// Takes one more into account, of which nothing equal was offered before.

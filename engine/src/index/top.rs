@@ -11,7 +11,7 @@ use core::hash::{Hash, Hasher};
 pub struct Top<T> {
     most: usize,
     held: Vec<T>,
-    /// As many as asked for are known to be less than this or equal.
+    /// See [`Top::bound`].
     bound: Option<T>,
 }
 
@@ -21,10 +21,15 @@ impl<T: Ord + Clone> Top<T> {
         Self { most, held: Vec::new(), bound: None }
     }
 
+    /// As many as asked for are known to be less than this or equal, if so many were offered.
+    pub const fn bound(&self) -> Option<&T> {
+        self.bound.as_ref()
+    }
+
     /// Whether something that compares like this to others could still be among the least. Saves
     /// making it when it could not.
     pub fn admits(&self, is_less_than: impl FnOnce(&T) -> bool) -> bool {
-        self.most > 0 && self.bound.as_ref().is_none_or(is_less_than)
+        self.most > 0 && self.bound().is_none_or(is_less_than)
     }
 
     /// Takes one more into account.

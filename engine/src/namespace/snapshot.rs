@@ -4,17 +4,18 @@
 //!
 //! - **Q1** The directories are those of the manifest's segments, in the same order. The overlay is the
 //!   log of the same head.
-//! - **Q3** What is kept beside them follows from them: which rows are dead, and, as far as a query has
-//!   looked, which rows the overlay replaced. A word of the overlay stays until a flush makes a segment
+//! - **Q3** What is kept beside them follows from them: the keys of their parts, which rows are dead, and,
+//!   as far as a query has looked, which rows the overlay replaced. A word of the overlay stays until a flush makes a segment
 //!   that kills the row it replaced, so what was found is true as long as the segments are the same.
 
 use std::sync::Arc;
 
 use crate::base::id::Cursor;
+use crate::base::name::Key;
 use crate::base::planted::{self, Bug};
 use crate::format::head::{Head, Live, State};
 use crate::format::layout::Place;
-use crate::format::manifest::SegmentRef;
+use crate::format::manifest::{Extent, SegmentRef};
 use crate::format::segment::Directory;
 use crate::index::positions::Positions;
 use crate::namespace::overlay::{Decoded, Overlay};
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub overlay: Arc<Overlay>,
     /// The directories of its segments.
     pub directories: Vec<Arc<Directory>>,
+    /// The keys of the parts of each segment: a query asks for a thousand stretches of a few objects.
+    keys: Arc<Vec<Vec<Key>>>,
     /// Where the dead rows of each segment are.
     dead: Arc<Vec<Positions>>,
     /// Which rows of each segment the overlay replaced, as far as somebody looked.
@@ -67,8 +70,9 @@ impl Snapshot {
         assert_eq!(place.incarnation, head.incarnation, "Q1: a place of another incarnation");
         let all = || directories.iter().map(|directory| &**directory);
         let dead = Arc::new(all().map(|directory| Positions(directory.dead(all()))).collect());
+        let keys = Arc::new(all().map(|directory| directory.segment().keys(&place)).collect());
         let replaced = Arc::new(vec![Replaced::default(); directories.len()]);
-        Self { place, head, overlay, directories, dead, replaced }.checked()
+        Self { place, head, overlay, directories, keys, dead, replaced }.checked()
     }
 
     /// This snapshot, if what it is made of belongs together (Q1).
@@ -120,7 +124,7 @@ impl Snapshot {
         }
         let same = known.iter().zip(&self.directories).all(|(a, b)| a == b)
             && known.len() == self.directories.len();
-        let Self { place, mut overlay, dead, replaced, .. } = Arc::unwrap_or_clone(self);
+        let Self { place, mut overlay, keys, dead, replaced, .. } = Arc::unwrap_or_clone(self);
         let last = overlay.entries().last().map(|entry| entry.cursor);
         let grown = Arc::make_mut(&mut overlay);
         grown.absorb(live.log.indexed);
@@ -129,10 +133,20 @@ impl Snapshot {
             grown.push(entry.expect("all that is not here was given").clone());
         }
         if same {
-            let head = head.clone();
-            return Ok(Self { place, head, overlay, directories: known, dead, replaced }.checked());
+            let (head, directories) = (head.clone(), known);
+            let snapshot = Self { place, head, overlay, directories, keys, dead, replaced };
+            return Ok(snapshot.checked());
         }
         Ok(Self::new(place, head.clone(), overlay, known))
+    }
+
+    /// The key of the object in which a stretch of a segment lies, by its place in the manifest.
+    ///
+    /// # Panics
+    ///
+    /// If it is no stretch of that segment (Q3).
+    pub fn key(&self, segment: usize, extent: &Extent) -> &Key {
+        &self.keys[segment][extent.part as usize]
     }
 
     /// Where the dead rows of a segment are, by its place in the manifest.

@@ -71,6 +71,18 @@ impl Best {
         }
     }
 
+    /// The distance beyond which no row is among the first any more.
+    pub(super) fn farthest(&self) -> f32 {
+        let bound = match self {
+            Self::All(top) => top.bound(),
+            Self::OfEach(spread) => spread.bound(),
+        };
+        match bound.map(|bound| &bound.rank) {
+            Some(Rank::Distance(distance)) => distance.0,
+            _ => f32::INFINITY,
+        }
+    }
+
     /// Takes a row into account. `kind` is asked only if it matters.
     pub(super) fn offer(&mut self, candidate: Candidate, kind: impl FnOnce() -> Kind) {
         match self {

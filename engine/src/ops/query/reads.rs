@@ -81,8 +81,8 @@ impl Source {
         }
     }
 
-    fn key(&self, read: &Read) -> Key {
-        self.directory(read.segment).key(&self.snapshot.place, &self.extent(read))
+    fn key(&self, read: &Read) -> &Key {
+        self.snapshot.key(read.segment, &self.extent(read))
     }
 
     /// How many bytes this reads.
@@ -96,7 +96,7 @@ impl Source {
         let request = |read| {
             let extent = self.extent(read);
             let range = ByteRange { start: u64::from(extent.start), end: extent.end() };
-            Request::get_range(self.key(read), range)
+            Request::get_range(self.key(read).clone(), range)
         };
         Round::ask_all(reads.iter().map(request).collect(), self.deadline)
     }
@@ -111,8 +111,8 @@ impl Source {
         let answers = replies.iter().any(|reply| matches!(reply, Reply::Found { .. }));
         let body = |(read, reply)| match reply {
             Reply::Found { body, .. } => Ok((read, body)),
-            Reply::Missing => Err(QueryError::Vanished(self.key(&read))),
-            Reply::Unreadable => Err(Damage::Unreadable.of(&self.key(&read)).into()),
+            Reply::Missing => Err(QueryError::Vanished(self.key(&read).clone())),
+            Reply::Unreadable => Err(Damage::Unreadable.of(self.key(&read)).into()),
             // Reads are repeated until the deadline, so it has come: was it the store or the query?
             _ if answers => Err(QueryError::TooLong),
             _ => Err(QueryError::Unavailable),
@@ -124,7 +124,7 @@ impl Source {
     pub(super) fn open(&self, read: &Read, bytes: &Blob) -> Result<ColumnPage, QueryError> {
         let (column, page) = self.page(read);
         let (value_type, key) = (column.value_type(), self.key(read));
-        let opened = ColumnPage::open(value_type, page, &key, bytes)?;
+        let opened = ColumnPage::open(value_type, page, key, bytes)?;
         let expected = match read.of {
             Of::Page(Some(attribute), _) => {
                 let described = self.snapshot.live().schema.by_id(attribute);
@@ -132,7 +132,7 @@ impl Source {
             }
             _ => opened.presence().is_full() && opened.id(0).is_some(),
         };
-        let wrong = || Damage::Content("S1: a page holds values of another type").of(&key);
+        let wrong = || Damage::Content("S1: a page holds values of another type").of(key);
         Ok(expected.then_some(opened).ok_or_else(wrong)?)
     }
 
@@ -140,7 +140,7 @@ impl Source {
     pub(super) fn open_block(&self, read: &Read, bytes: &Blob) -> Result<IdBlock, QueryError> {
         let Of::Block(place) = read.of else { panic!("a page is no block: {read:?}") };
         let block = &self.directory(read.segment).id_blocks()[place];
-        Ok(IdBlock::open(block, &self.key(read), bytes)?)
+        Ok(IdBlock::open(block, self.key(read), bytes)?)
     }
 
     /// The position of an id, if the block has it.
@@ -153,7 +153,7 @@ impl Source {
         let position = block.find(id);
         if position.is_some_and(|position| position >= self.directory(read.segment).rows()) {
             let wrong = Damage::Content("an id stands at a position that does not exist");
-            return Err(wrong.of(&self.key(read)).into());
+            return Err(wrong.of(self.key(read)).into());
         }
         Ok(position)
     }

@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 
-use crate::format::columns::{ColumnPage, Values, Vectors};
+use crate::format::columns::{ColumnPage, Values};
 use crate::index::positions::Positions;
 use crate::index::top::Distance;
 use crate::index::vector::distance::Probe;
@@ -23,10 +23,34 @@ pub(super) fn rank_nearest(
 ) {
     let Some((page, first)) = pages.page(Some(nearest.attribute), unit.rows.start) else { return };
     let Values::Vectors(vectors) = page.values() else { return };
-    let slots = slots(page, first, unit, selected);
-    for ((position, _), distance) in slots.iter().zip(distances(probe, vectors, &slots, page)) {
+    assert_eq!(first, unit.rows.start, "a unit that is ranked by vectors is one page of them");
+    let presence = page.presence();
+    let mut farthest = best.farthest();
+    let mut offer = |position, distance| {
         let rank = Rank::Distance(Distance(distance));
-        offer(best, rank, *position, unit, pages);
+        offer(best, rank, position, unit, pages);
+        best.farthest()
+    };
+    let wanted = selected.0.range_cardinality(unit.rows.clone());
+    // To run through all is faster than to jump, unless few are wanted.
+    if wanted >= presence.present() as u64 / 2 {
+        let mut distances = vec![0.0; vectors.len()];
+        probe.distances(vectors.components(), &mut distances);
+        for (row, distance) in presence.iter().zip(distances) {
+            let position = first + row as u32;
+            // Few are near enough, so it is asked last whether the row is wanted at all.
+            if distance <= farthest && selected.0.contains(position) {
+                farthest = offer(position, distance);
+            }
+        }
+        return;
+    }
+    for (position, slot) in slots(page, first, unit, selected) {
+        let mut distance = [0.0];
+        probe.distances(vectors.at(slot), &mut distance);
+        if distance[0] <= farthest {
+            farthest = offer(position, distance[0]);
+        }
     }
 }
 
@@ -57,31 +81,16 @@ fn offer(best: &mut Best, rank: Rank, position: u32, unit: &Unit, pages: &Pages<
 }
 
 /// The selected positions that have a vector, and its place on the page.
-fn slots(page: &ColumnPage, first: u32, unit: &Unit, selected: &Positions) -> Vec<(u32, usize)> {
+fn slots(
+    page: &ColumnPage,
+    first: u32,
+    unit: &Unit,
+    selected: &Positions,
+) -> impl Iterator<Item = (u32, usize)> {
     assert_eq!(first, unit.rows.start, "a unit that is ranked by vectors is one page of them");
-    let slot = |position| {
+    let slot = move |position| {
         let slot = page.presence().slot((position - first) as usize);
         slot.map(|slot| (position, slot))
     };
-    selected.0.range(unit.rows.clone()).filter_map(slot).collect()
-}
-
-/// The distances of the vectors in these slots, in their order.
-fn distances(
-    probe: &Probe,
-    vectors: &Vectors,
-    slots: &[(u32, usize)],
-    page: &ColumnPage,
-) -> Vec<f32> {
-    // To run through all is faster than to jump, unless few are wanted.
-    if slots.len() >= page.presence().present() / 2 {
-        let mut all = vec![0.0; vectors.len()];
-        probe.distances(vectors.components(), &mut all);
-        return slots.iter().map(|(_, slot)| all[*slot]).collect();
-    }
-    let mut distances = vec![0.0; slots.len()];
-    for ((_, slot), distance) in slots.iter().zip(distances.chunks_mut(1)) {
-        probe.distances(vectors.at(*slot), distance);
-    }
-    distances
+    selected.0.range(unit.rows.clone()).filter_map(slot)
 }
