@@ -2,6 +2,7 @@
 
 mod connections;
 mod hostile;
+mod openapi;
 
 use core::net::SocketAddr;
 
