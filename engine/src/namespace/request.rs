@@ -66,8 +66,14 @@ pub struct ByFilter {
 impl WriteRequest {
     /// Whether documents have to be read to decide it.
     pub fn reads_documents(&self) -> bool {
-        let conditions = [&self.upsert_condition, &self.patch_condition, &self.delete_condition];
-        self.patches.is_some() || self.is_by_filter() || conditions.into_iter().any(Option::is_some)
+        self.patches.is_some() || self.is_by_filter() || self.is_conditional()
+    }
+
+    /// Whether what it does to a document depends on what is there.
+    pub const fn is_conditional(&self) -> bool {
+        self.upsert_condition.is_some()
+            || self.patch_condition.is_some()
+            || self.delete_condition.is_some()
     }
 
     /// Whether a filter has to be evaluated over all documents to decide it.

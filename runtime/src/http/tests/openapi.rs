@@ -1,21 +1,33 @@
 //! `docs/openapi.json` says what the server does, no more and no less.
 
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
+use hyper::body::{Body, Frame};
 use hyper::{Method, Request};
+use sana_engine::base::blob::Blob;
+use sana_engine::base::name::NamespaceName;
+use sana_engine::format::layout;
+use sana_engine::machine::drive::ObjectStore;
+use sana_engine::machine::request::{Reply, Request as StoreRequest, When};
 use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::http::path::{Route, Verb};
+use crate::http::slots::SLOTS;
 
 /// The names of all routes.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "livez",
     "readyz",
     "metrics",
     "namespaces",
     "write",
     "query",
+    "explain_query",
     "delete",
     "metadata",
     "update_metadata",
@@ -35,13 +47,14 @@ const fn place(route: &Route) -> usize {
         Route::Namespace(_, verb) => match verb {
             Verb::Write => 4,
             Verb::Query => 5,
-            Verb::Delete => 6,
-            Verb::Metadata => 7,
-            Verb::UpdateMetadata => 8,
-            Verb::Schema => 9,
-            Verb::UpdateSchema => 10,
-            Verb::Warm => 11,
-            Verb::Recall => 12,
+            Verb::Explain => 6,
+            Verb::Delete => 7,
+            Verb::Metadata => 8,
+            Verb::UpdateMetadata => 9,
+            Verb::Schema => 10,
+            Verb::UpdateSchema => 11,
+            Verb::Warm => 12,
+            Verb::Recall => 13,
         },
     }
 }
@@ -139,6 +152,7 @@ fn is(type_name: &str, value: &Value) -> bool {
         "boolean" => value.is_boolean(),
         "integer" => value.is_u64() || value.is_i64(),
         "number" => value.is_number(),
+        "null" => value.is_null(),
         other => panic!("the file uses the type {other}"),
     }
 }
@@ -147,9 +161,7 @@ async fn send(server: &Arc<Server>, method: &Method, path: &str, body: &Value) -
     let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
     let request = Request::builder().method(method).uri(path).body(Full::new(body)).unwrap();
     let Ok(response) = Arc::clone(server).answer(request).await;
-    let status = response.status().as_u16();
-    let Ok(body) = response.into_body().collect().await;
-    (status, body.to_bytes().to_vec())
+    (response.status().as_u16(), response.into_body().to_vec())
 }
 
 #[test]
@@ -206,27 +218,238 @@ async fn the_examples_of_the_file_work_and_answers_are_as_it_says() {
     assert_eq!(file.misfit(&file.0["components"]["schemas"]["Error"], &error, "error"), Ok(()));
 }
 
+/// What stands between backticks in a text.
+fn quoted(text: &str) -> Vec<String> {
+    let mut words: Vec<_> = text.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    words.sort_unstable();
+    words
+}
+
+fn keys(object: &Value) -> Vec<String> {
+    let mut keys: Vec<_> = object.as_object().unwrap().keys().cloned().collect();
+    keys.sort_unstable();
+    keys
+}
+
 /// The server lists the fields that it knows when it is sent one that it does not.
 #[tokio::test]
 async fn the_file_names_every_field_of_a_request_and_no_other() {
     let file = File::read();
     let server = Arc::new(server(None, Patience::default(), 1 << 20));
     send(&server, &Method::POST, "/v2/namespaces/a", &json!({"upsert_rows": [{"id": 1}]})).await;
+    let (write, query) = ("/v2/namespaces/a", "/v2/namespaces/a/query");
+    let unknown = json!({"no_field": 1});
+    let limit = "QueryRequest/properties/limit/anyOf/1";
+    let per = "QueryRequest/properties/limit/anyOf/1/properties/per";
+    let fuse = json!({"queries": [{"limit": 1}], "rerank_by": ["RRF", unknown]});
     let bodies = [
-        ("/v2/namespaces/a", "WriteRequest"),
-        ("/v2/namespaces/a/query", "QueryRequest"),
-        ("/v1/namespaces/a/_debug/recall", "RecallRequest"),
+        ("POST", write, unknown.clone(), "WriteRequest"),
+        ("POST", write, json!({"sharding": unknown}), "WriteRequest/properties/sharding"),
+        (
+            "POST",
+            write,
+            json!({"patch_by_filter": unknown}),
+            "WriteRequest/properties/patch_by_filter",
+        ),
+        ("POST", query, unknown.clone(), "QueryRequest"),
+        ("POST", query, json!({"queries": [unknown]}), "QueryRequest"),
+        ("POST", query, json!({"limit": unknown}), limit),
+        ("POST", query, json!({"limit": {"per": unknown}}), per),
+        ("POST", query, json!({"consistency": unknown}), "QueryRequest/properties/consistency"),
+        ("POST", query, fuse, "FuseOptions"),
+        ("POST", "/v2/namespaces/a/explain_query", unknown.clone(), "QueryRequest"),
+        ("POST", "/v1/namespaces/a/_debug/recall", unknown.clone(), "RecallRequest"),
+        ("PATCH", "/v1/namespaces/a/metadata", unknown, "MetadataChanges"),
     ];
-    for (path, schema) in bodies {
-        let (status, answer) = send(&server, &Method::POST, path, &json!({"no_field": 1})).await;
-        assert_eq!(status, 422, "{path}");
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
-        let (_, listed) = answer["error"].as_str().unwrap().split_once("expected one of ").unwrap();
-        let mut listed: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
-        listed.sort_unstable();
-        let properties = file.0["components"]["schemas"][schema]["properties"].as_object().unwrap();
-        let mut named: Vec<&str> = properties.keys().map(String::as_str).collect();
-        named.sort_unstable();
-        assert_eq!(named, listed, "{schema}");
+    for (method, path, body, schema) in bodies {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let (status, answer) = send(&server, &method, path, &body).await;
+        let answer = String::from_utf8(answer).unwrap();
+        assert_eq!(status, 422, "{path} {body}: {answer}");
+        let (before, listed) = answer.split_once(", expected ").unwrap();
+        assert!(before.contains("unknown field `no_field`"), "{answer}");
+        let schema = file.0.pointer(&format!("/components/schemas/{schema}")).unwrap();
+        assert_eq!(schema["additionalProperties"], false, "{path} {body}");
+        assert_eq!(keys(&schema["properties"]), quoted(listed), "{path} {body}");
+    }
+}
+
+/// Fields that an attribute's schema does not have are passed over, as on turbopuffer. So each that
+/// the file names is sent with a value that it cannot have.
+#[tokio::test]
+async fn each_field_of_an_attribute_s_schema_is_one_that_the_server_looks_at() {
+    let file = File::read();
+    let server = Arc::new(server(None, Patience::default(), 1 << 20));
+    let path = "/v2/namespaces/a";
+    let named = keys(&file.0["components"]["schemas"]["AttributeSchema"]["properties"]);
+    assert!(named.len() >= 10, "{named:?}");
+    for field in named {
+        let mut attribute = json!({"type": "string"});
+        attribute[&field] = json!(17);
+        let body = json!({"create_namespace": true, "schema": {"id": "uint", "a": attribute}});
+        let (status, answer) = send(&server, &Method::POST, path, &body).await;
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(matches!(status, 400 | 422) && answer.contains(&field), "{body}: {answer}");
+    }
+    let body = json!({"create_namespace": true, "schema": {"id": "uint", "a": {"type": "string", "no_field": 17}}});
+    assert_eq!(send(&server, &Method::POST, path, &body).await.0, 200);
+}
+
+#[test]
+fn paths_that_the_server_takes_are_in_the_file() {
+    let file = File::read();
+    let named = |method: &Method, rest: &str| {
+        file.operations().iter().any(|operation| {
+            operation.method == *method
+                && operation.path.split_once("/namespaces").is_some_and(|(_, other)| other == rest)
+        })
+    };
+    let rests = [
+        "",
+        "/{ns}",
+        "/{ns}/query",
+        "/{ns}/explain_query",
+        "/{ns}/async",
+        "/{ns}/operations/x",
+        "/{ns}/metadata",
+        "/{ns}/schema",
+        "/{ns}/hint_cache_warm",
+        "/{ns}/_debug/recall",
+        "/{ns}/_debug/purge_cache",
+        "/{ns}/_debug/warm_cache",
+    ];
+    let mut taken = 0;
+    for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+        for (rest, version) in rests.iter().flat_map(|rest| [(rest, "v1"), (rest, "v2")]) {
+            let path = format!("/{version}/namespaces{}", rest.replace("{ns}", "a"));
+            if Route::parse(&method, &path).is_ok() {
+                assert!(named(&method, rest), "{method} {path} is not in the file");
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken >= 16, "{taken} were taken");
+}
+
+/// What statuses each operation was seen to answer with.
+#[derive(Default)]
+struct Seen(BTreeMap<String, BTreeSet<u16>>);
+
+impl Seen {
+    fn note(&mut self, operation: &Operation<'_>, status: u16) {
+        let name = operation.body["operationId"].as_str().unwrap().to_owned();
+        self.0.entry(name).or_default().insert(status);
+    }
+}
+
+/// A body of which nothing ever arrives.
+struct Nothing;
+
+impl Body for Nothing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+async fn stuck(server: &Arc<Server>, method: &Method, path: &str) -> u16 {
+    let request = Request::builder().method(method).uri(path).body(Nothing).unwrap();
+    let Ok(response) = Arc::clone(server).answer(request).await;
+    response.status().as_u16()
+}
+
+/// Everything that can go wrong with a request, done to every operation.
+async fn mistreat(server: &Arc<Server>, keyed: &Arc<Server>, of: &Operation<'_>) -> Vec<u16> {
+    let at = |name: &str| of.path.replace("{ns}", name);
+    let mut statuses = vec![send(keyed, &of.method, &at("a"), &json!(null)).await.0];
+    if of.path.contains("{ns}") {
+        for name in ["a%20b", "none", "damaged"] {
+            let missing = json!({"create_namespace": false});
+            let body = match of.body["operationId"].as_str() {
+                Some("write") => missing,
+                Some("query" | "explain_query") => json!({"limit": 1}),
+                _ if of.body["requestBody"].is_object() => json!({}),
+                _ => json!(null),
+            };
+            statuses.push(send(server, &of.method, &at(name), &body).await.0);
+        }
+    }
+    if of.body["requestBody"].is_object() {
+        for body in [json!([1]), json!("x".repeat(2 << 20)), json!({"schema": {"a": "no type"}})] {
+            statuses.push(send(server, &of.method, &at("a"), &body).await.0);
+        }
+        statuses.push(stuck(server, &of.method, &at("a")).await);
+        let schema = json!({"b": "int"});
+        let body = if of.path.ends_with("schema") { schema } else { json!({ "schema": schema }) };
+        statuses.push(send(server, &of.method, &at("still"), &body).await.0);
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn each_error_status_is_in_the_file_and_each_in_the_file_can_be() {
+    let file = File::read();
+    let patience = Patience { silence: Duration::from_millis(50), ..Patience::default() };
+    let store = MemoryStore::new();
+    let damaged = NamespaceName::parse("damaged").unwrap();
+    let put = StoreRequest::Put {
+        key: layout::head(&damaged),
+        body: Blob::from(b"not a head".to_vec()),
+        when: When::Absent,
+    };
+    assert!(matches!(store.perform(put).await, Reply::Stored { .. }));
+    let keyed = Arc::new(server(Some("secret"), patience, 1 << 20));
+    let server = Arc::new(server_on(store, None, patience, 1 << 20));
+    for (name, read_only) in [("a", false), ("still", true)] {
+        let path = format!("/v2/namespaces/{name}");
+        send(&server, &Method::POST, &path, &json!({"upsert_rows": [{"id": 1}]})).await;
+        let path = format!("/v1/namespaces/{name}/metadata");
+        send(&server, &Method::PATCH, &path, &json!({"read_only": read_only})).await;
+    }
+    let mut seen = Seen::default();
+    let slots = server.slots.take(&NamespaceName::parse("a").unwrap(), SLOTS).await.unwrap();
+    for operation in file.operations() {
+        for status in mistreat(&server, &keyed, &operation).await {
+            seen.note(&operation, status);
+        }
+        if operation.path.ends_with("/query") {
+            let path = operation.path.replace("{ns}", "a");
+            let body = json!({"limit": 1});
+            seen.note(&operation, send(&server, &operation.method, &path, &body).await.0);
+        }
+    }
+    drop(slots);
+    seen.0.get_mut("namespaces").unwrap().extend([send(
+        &server,
+        &Method::GET,
+        "/v1/namespaces?page_size=0",
+        &json!(null),
+    )
+    .await
+    .0]);
+    for operation in file.operations() {
+        let documented: BTreeSet<u16> = keys(&operation.body["responses"])
+            .iter()
+            .map(|status| status.parse().unwrap())
+            .collect();
+        let name = operation.body["operationId"].as_str().unwrap();
+        let seen: BTreeSet<_> = seen.0[name].iter().copied().collect();
+        let hidden: Vec<_> = seen.difference(&documented).collect();
+        assert_eq!(hidden, Vec::<&u16>::new(), "{name} answers what the file does not say");
+        // A store that does not answer, and what takes too long, are not to be had here; the rest is.
+        let mut missed: BTreeSet<_> = documented.difference(&seen).copied().collect();
+        missed.retain(|status| !matches!(status, 200 | 202 | 503 | 504));
+        if name != "query" {
+            missed.remove(&429);
+        }
+        if name == "metrics" {
+            missed.remove(&500);
+        }
+        assert_eq!(missed, BTreeSet::new(), "{name} never answers what the file says");
     }
 }
