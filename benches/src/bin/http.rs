@@ -127,7 +127,7 @@ fn request() -> QueryRequest {
         operand: Raw::Integer(20),
     };
     let want = Want::rows(rank, 10, Include::These(vec![name("name"), name("a")]));
-    let consistency = Consistency::Eventual(Duration::from_secs(60));
+    let consistency = Consistency::Eventual(Duration::from_mins(1));
     QueryRequest { filter: Some(filter), want, consistency }
 }
 

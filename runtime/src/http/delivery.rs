@@ -295,12 +295,13 @@ mod tests {
             }
             far
         });
-        stream.write_all(&[1; 64 << 10]).await.unwrap();
+        let bytes = vec![1; 64 << 10];
+        stream.write_all(&bytes).await.unwrap();
         stream.flush().await.unwrap();
         let far = slow.await.unwrap();
         tokio::time::advance(10 * SILENCE).await;
         let began = Instant::now();
-        let error = stream.write_all(&[1; 64 << 10]).await.unwrap_err();
+        let error = stream.write_all(&bytes).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(began.elapsed() >= SILENCE && began.elapsed() < 2 * SILENCE);
         drop(far);
