@@ -66,7 +66,12 @@ pub struct ByFilter {
 impl WriteRequest {
     /// Whether documents have to be read to decide it.
     pub fn reads_documents(&self) -> bool {
-        self.patches.is_some() || self.is_by_filter() || self.conditions().next().is_some()
+        self.patches.is_some() || self.is_by_filter() || self.is_conditional()
+    }
+
+    /// Whether what it does to a document depends on what is there.
+    pub fn is_conditional(&self) -> bool {
+        self.conditions().next().is_some()
     }
 
     /// What documents that are there must satisfy.

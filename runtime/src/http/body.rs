@@ -23,8 +23,8 @@ use hyper::StatusCode;
 use hyper::body::Body;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
+use super::delivery::Pace;
 use super::errors::{Failure, Retry};
 use crate::compute::{Compute, Crashed};
 
@@ -43,11 +43,6 @@ pub(super) struct Held {
     _share: Option<OwnedSemaphorePermit>,
 }
 
-/// The least that must have arrived of a body after some time, in bytes per second. Slower links than
-/// that carry no search.
-const RATE_MIN: u64 = 16 << 10;
-/// How long a body may take however small it is.
-const GRACE: Duration = Duration::from_mins(1);
 /// How much memory is taken at a time for a body whose length nobody said.
 const STRIDE_BYTES: usize = 1 << 20;
 /// Memory that is taken before anything of a body was seen.
@@ -107,11 +102,9 @@ impl Budget {
         };
         let mut taken = said.unwrap_or(0);
         let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(TRUSTED_BYTES));
-        let began = Instant::now();
+        let mut pace = Pace::new(self.silence_max);
         loop {
-            let received = Duration::from_secs(bytes.len() as u64 / RATE_MIN);
-            let until = (Instant::now() + self.silence_max).min(began + GRACE + received);
-            let frame = tokio::time::timeout_at(until, body.frame()).await;
+            let frame = tokio::time::timeout_at(pace.until(), body.frame()).await;
             let frame = frame.map_err(|_| {
                 Failure::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
             })?;
@@ -127,6 +120,7 @@ impl Budget {
                 self.grow(&mut share)?;
                 taken += STRIDE_BYTES;
             }
+            pace.advance(data.len());
             bytes.extend_from_slice(&data);
         }
         Ok(Held { bytes: bytes.into(), _share: share })
@@ -207,6 +201,8 @@ pub(super) fn encoded(headers: &HeaderMap, body: Bytes) -> (Bytes, bool) {
 mod tests {
     use super::*;
 
+    const SILENCE_MAX: Duration = Duration::from_secs(30);
+
     fn gzip(bytes: &[u8]) -> Bytes {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(bytes).unwrap();
@@ -219,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_body_that_inflates_beyond_the_limit_is_refused() {
-        let budget = Budget::new(1 << 30, 8 << 20, GRACE);
+        let budget = Budget::new(1 << 30, 8 << 20, SILENCE_MAX);
         let bomb = gzip(&vec![0; 64 << 20]);
         assert!(bomb.len() < 100_000);
         let failure = budget.inflate(&held(bomb)).unwrap_err();
@@ -232,7 +228,7 @@ mod tests {
 
     #[test]
     fn who_finds_no_memory_is_told_to_come_back() {
-        let budget = Budget::new(2 << 20, 2 << 20, GRACE);
+        let budget = Budget::new(2 << 20, 2 << 20, SILENCE_MAX);
         let first = budget.inflate(&held(gzip(&vec![1; 1_500_000]))).unwrap();
         let failure = budget.inflate(&held(gzip(&[1; 10]))).unwrap_err();
         assert_eq!((failure.status.as_u16(), failure.retry), (503, Retry::After(1)));

@@ -4,7 +4,6 @@ use core::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Body;
 use hyper::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
@@ -14,13 +13,13 @@ use sana_engine::base::name::NamespaceName;
 use sana_engine::format::head::{Head, Live};
 use sana_engine::namespace::request::{self, Create, QueryRequest, WriteRequest};
 use sana_engine::ops::delete::DeleteError;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::errors::{Failure, Retry};
 use super::path::{Route, Verb};
 use super::query::Performance;
-use super::{Server, body, json, metadata, namespaces, query, recall, schema, slots, write};
+use super::tree::Fields;
+use super::{Server, body, explain, json, metadata, namespaces, query, recall, schema, write};
 use crate::compute::Crashed;
 use crate::node::Reads;
 
@@ -57,7 +56,7 @@ impl Server {
     pub(crate) async fn answer<B>(
         self: Arc<Self>,
         request: Request<B>,
-    ) -> Result<Response<Full<Bytes>>, core::convert::Infallible>
+    ) -> Result<Response<Bytes>, core::convert::Infallible>
     where
         B: Body<Data = Bytes, Error: Display> + Unpin,
     {
@@ -111,6 +110,7 @@ impl Server {
             Route::Namespace(name, verb) => match verb {
                 Verb::Write => self.write(&name, asked).await,
                 Verb::Query => self.query(&name, &asked).await,
+                Verb::Explain => self.explain(&name, &asked).await,
                 Verb::Delete => self.delete(&name).await,
                 Verb::Metadata => self.metadata(&name).await,
                 Verb::UpdateMetadata => self.update_metadata(&name, &asked).await,
@@ -148,17 +148,18 @@ impl Server {
         let (has_key, bytes) = (key.is_some(), asked.body.bytes.len());
         let body = asked.body.bytes.clone();
         let request = self.parsed(bytes, move || write::parse(&body, key)).await??;
+        let reads = request.is_conditional() || request.is_by_filter();
         let outcome = self.node.write(name, request, bytes).await;
         let outcome = outcome
             .map_err(|Crashed| Failure::broken())?
             .map_err(|error| Failure::of_write(name, &error, has_key))?;
-        Ok(Answer::json(write::answer(&outcome, milliseconds(asked.began))))
+        Ok(Answer::json(write::answer(&outcome, reads, milliseconds(asked.began))))
     }
 
     async fn query(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
         let body = asked.body.bytes.clone();
         let parsed = self.parsed(body.len(), move || query::parse(&body)).await??;
-        let _slots = self.slots.take(name, slots::weight(&parsed.request)).await?;
+        let _slots = self.slots.take(name, parsed.slots).await?;
         let executed = Instant::now();
         let (found, reads) = self.found(name, parsed.request.clone()).await?;
         let performance = Performance {
@@ -170,6 +171,13 @@ impl Server {
         let bytes = query::bytes_hint(&found.found);
         let print = move || query::answer(&parsed, &found, performance);
         Ok(Answer::json(self.parsed(bytes, print).await?))
+    }
+
+    async fn explain(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
+        let body = asked.body.bytes.clone();
+        let query = self.parsed(body.len(), move || query::parse(&body)).await??;
+        let head = self.head(name).await?;
+        explain::answer(name, &query.request, &head).map(Answer::json)
     }
 
     async fn delete(&self, name: &NamespaceName) -> Result<Answer, Failure> {
@@ -212,7 +220,7 @@ impl Server {
     }
 
     async fn update_schema(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
-        let entries: Map<String, Value> = json::parse(&asked.body.bytes)?;
+        let Fields(entries) = json::parse(&asked.body.bytes)?;
         let said = schema::parse(entries)?;
         let request = WriteRequest {
             schema: said.attributes,
@@ -273,7 +281,7 @@ impl Server {
 }
 
 /// The response of an answer or a failure.
-fn response(headers: &HeaderMap, answered: Result<Answer, Failure>) -> Response<Full<Bytes>> {
+fn response(headers: &HeaderMap, answered: Result<Answer, Failure>) -> Response<Bytes> {
     let (answer, retry) = match answered {
         Ok(answer) => (answer, Retry::AsStatus),
         Err(failure) => {
@@ -286,7 +294,7 @@ fn response(headers: &HeaderMap, answered: Result<Answer, Failure>) -> Response<
         }
     };
     let (body, is_compressed) = body::encoded(headers, answer.body);
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(body);
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
