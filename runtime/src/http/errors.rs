@@ -136,7 +136,7 @@ impl Failure {
                 let retry = if has_key { Retry::AsStatus } else { Retry::No };
                 Self { retry, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, text) }
             }
-            WriteError::Damaged(_) => Self::damaged(text),
+            WriteError::Damaged(_) | WriteError::Unreadable(_) => Self::damaged(text),
         }
     }
 
