@@ -22,6 +22,8 @@ from plain import Plain
 
 LOADS = {"plain": Plain, "mixed": Mixed}
 READY_SECONDS_MAX = 1.0
+# How long a server lives at most. It begins to index after a second.
+LIVES_SECONDS = [0.02, 0.1, 0.4, 2.5]
 # Of so many turns, the store is killed in one.
 STORE_TURNS = 8
 
@@ -33,7 +35,7 @@ def turn(servers, load, choices, kill_store):
     for thread in threads:
         thread.start()
     try:
-        time.sleep(choices.choice([0.02, 0.1, 0.4, 0.9]) * choices.random())
+        time.sleep(choices.choice(LIVES_SECONDS) * choices.random())
         if kill_store:
             kill_store()
             time.sleep(0.2 * choices.random())
