@@ -41,9 +41,13 @@ class World:
     # What did happen though nobody answered, with the outcome that a repeat would be told.
     happened: list = field(default_factory=list)
 
-    def after(self, write):
+    def after(self, at):
+        """The same when what is adrift at this place has happened. If that moved the head on, what was
+        sent before it can land no more."""
+        write = self.adrift[at]
         documents, types, outcome = applied(write.body, self.documents, self.types)
-        adrift = [each for each in self.adrift if each is not write]
+        moved = outcome != REFUSED and ("schema" in write.body or any(outcome.values()))
+        adrift = self.adrift[at + 1:] if moved else [*self.adrift[:at], *self.adrift[at + 1:]]
         return World(documents, types, adrift, [*self.happened, (write, outcome)])
 
     def outcome(self, write):
@@ -73,13 +77,16 @@ class History:
         if not left:
             could = [world.outcome(write) for world in before]
             raise AssertionError(f"{write}\nwas answered {outcome}\nand could be {could}")
-        # What moved the head on is in front of whatever was adrift before, which can land no more.
-        moved = outcome != REFUSED and ("schema" in write.body or any(outcome.values()))
         for world in left:
-            world.adrift = [] if moved else world.adrift
-            world.happened = [(each, told) for each, told in world.happened
-                              if each is not write and each.key is not None]
+            world.happened = [pair for pair in world.happened if pair[0] is not write]
         self.keep(left)
+
+    def moved_on(self):
+        """Another has written: what is adrift has landed before that, or never will."""
+        worlds = self.unfolded()
+        for world in worlds:
+            world.adrift = []
+        self.keep(worlds)
 
     def read(self, documents):
         before = self.unfolded()
@@ -87,21 +94,22 @@ class History:
         if not left:
             raise AssertionError(f"a read saw {documents}\nand could see\n" + "\nor ".join(
                 str(world.documents) for world in before))
-        for world in left:
-            world.happened = [(each, told) for each, told in world.happened if each.key is not None]
         self.keep(left)
 
     def unfolded(self):
-        """Every world, and what it is after any of what is adrift in it, in any order."""
+        """Every world, and what it is after any of what is adrift in it, in the order it was sent."""
         unfolded = list(self.worlds)
         for world in unfolded:  # It grows meanwhile.
-            unfolded += [world.after(write) for write in world.adrift]
+            later = [world.after(at) for at in range(len(world.adrift))]
+            unfolded += [each for each in later if each not in unfolded]
             assert len(unfolded) < WORLDS_MAX, f"too much is in doubt: {world.adrift}"
         return unfolded
 
     def keep(self, worlds):
+        """These, each once. Without a key nobody asks for an outcome again."""
         self.worlds = []
         for world in worlds:
+            world.happened = [pair for pair in world.happened if pair[0].key is not None]
             if world not in self.worlds:
                 self.worlds.append(world)
 

@@ -24,6 +24,7 @@ ATTRIBUTES = {"owner": "int", "n": "int", "text": "string"}
 SCHEMA = {"id": "uint", "by": "int", "before": "int", "owner": "int", "n": "int",
           "text": {"type": "string", "filterable": False}}
 COUNTED = {"upsert": 1, "patch": 2}
+TURN = 3
 IDS = 24
 VALUES = 8
 KEYED = 0.3
@@ -230,13 +231,19 @@ class Mixed:
     def check(self, servers, turn):
         for client in self.clients:
             assert client.failure is None, client.failure
+        row = {"id": TURN, "n": turn}
+        connection = servers[0].connect()
+        written = until_true(lambda: connection.write(NAMESPACE, {"upsert_rows": [row]})[0] == 200)
+        assert written, "a write is not answered"
+        for client in self.clients:
+            client.history.moved_on()
         for server in servers:
             connection = server.connect()
             for client in self.clients:
                 assert until_true(lambda: client.read(connection)), "a read is not answered"
             count = sum(len(client.history.worlds[0].documents) for client in self.clients)
             found = connection.documents(NAMESPACE, ["id"])
-            assert len(found) == count + len(COUNTED), f"{len(found)} documents, and {count} are known"
+            assert len(found) == count + len(COUNTED) + 1, f"{len(found)} documents, and {count} are known"
 
     def figures(self):
         return sum((client.acknowledged for client in self.clients), Counter())

@@ -51,6 +51,32 @@ def test_what_was_not_answered_does_not_land_behind_a_later_write():
         history.read({1: {"n": 5}})
 
 
+def test_what_another_wrote_behind_it_decides_what_was_not_answered():
+    history = History({}, TYPES)
+    history.sent(upsert(1, 5))
+    history.moved_on()
+    history.read({})
+    with pytest.raises(AssertionError, match="a read saw"):
+        history.read({1: {"n": 5}})
+
+
+def test_what_was_sent_first_lands_first_or_never():
+    history = History({}, TYPES)
+    history.sent(upsert(1, 5))
+    history.sent(upsert(1, 6))
+    history.read({1: {"n": 6}})
+    with pytest.raises(AssertionError, match="a read saw"):
+        history.read({1: {"n": 5}})
+
+
+def test_what_changed_nothing_decides_nothing():
+    history = History({}, TYPES)
+    history.sent(upsert(1, 5))
+    acknowledged(history, Write("deletes", {"delete_by_filter": ["n", "Eq", 9]}), rows_deleted=0)
+    history.read({})
+    history.read({1: {"n": 5}})
+
+
 def test_what_was_declined_never_happens():
     history, write = History({}, TYPES), upsert(1, 5)
     history.sent(write)
