@@ -12,6 +12,7 @@
 //! | `metadata`   | What is a namespace?                                                 |
 //! | `namespaces` | Which namespaces are there?                                          |
 //! | `slots`      | How many queries of one namespace run at once?                       |
+//! | [`wire`]     | What does a body mean, without a server?                             |
 //!
 //! Deviations from turbopuffer are on one page, `docs/api.md`.
 
@@ -29,6 +30,7 @@ mod recall;
 mod routes;
 mod schema;
 mod slots;
+pub mod wire;
 mod write;
 
 use core::fmt;
