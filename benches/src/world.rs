@@ -11,8 +11,8 @@ use sana_engine::base::time::{Timestamp, WallTime};
 use sana_engine::base::value::{Document, IdType, Type};
 use sana_engine::format::head::{Head, Live, State};
 use sana_engine::format::layout::Place;
-use sana_engine::format::log::{Batch, Log, LogEntry, Operation, Payload};
-use sana_engine::format::manifest::{Manifest, SegmentRef};
+use sana_engine::format::log::{Batch, LogEntry, Operation, Payload};
+use sana_engine::format::manifest::SegmentRef;
 use sana_engine::format::schema::{Attribute, Metric, Schema};
 use sana_engine::format::segment::Directory;
 use sana_engine::machine::request::{Reply, Request, Tag};
@@ -53,17 +53,7 @@ impl World {
             schema.attributes.insert(name, attribute);
         }
         schema.next_id = AttributeId(attributes.len() as u32);
-        let live = Live {
-            created: Stamp(1),
-            created_at: WallTime(0),
-            written_at: WallTime(0),
-            schema,
-            read_only: false,
-            manifest: Manifest::default(),
-            log: Log::default(),
-            recent: Vec::new(),
-            trash: Vec::new(),
-        };
+        let live = Live { schema, ..Live::new(Stamp(1), WallTime(0)) };
         let state = State::Live(Box::new(live));
         let head = Head { nonce: Nonce(0), step: Stamp(1), floor: Stamp(0), incarnation, state };
         let place = Place { namespace, incarnation };

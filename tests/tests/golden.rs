@@ -181,17 +181,7 @@ fn a_batch_has_the_bytes_that_are_kept() {
 #[test]
 fn a_head_has_the_bytes_that_are_kept() {
     let key = Key::new("k");
-    let empty = Live {
-        created: Stamp(1),
-        created_at: WallTime(0),
-        written_at: WallTime(0),
-        schema: Schema::default(),
-        read_only: false,
-        manifest: Manifest::default(),
-        log: Log::default(),
-        recent: Vec::new(),
-        trash: Vec::new(),
-    };
+    let empty = Live::new(Stamp(1), WallTime(0));
     let heads = [
         ("live", head(State::Live(Box::new(live())))),
         ("empty", head(State::Live(Box::new(empty)))),

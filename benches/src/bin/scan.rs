@@ -140,16 +140,12 @@ impl Namespace {
         let cache = pages.map(|page| stretch(&page.extent)).collect();
         let attribute = Attribute { metric, ..Attribute::of(AttributeId(0), value_type) };
         let live = Live {
-            created: Stamp(1),
-            created_at: WallTime(0),
-            written_at: WallTime(0),
             schema: Schema {
                 id_type: Some(IdType::Uint),
                 metric,
                 attributes: [(attribute_name(), attribute)].into(),
                 next_id: AttributeId(1),
             },
-            read_only: false,
             manifest: Manifest {
                 generation: Generation(1),
                 next_row: Row(rows),
@@ -158,8 +154,7 @@ impl Namespace {
                 logical_bytes: 0,
             },
             log: Log { committed: Cursor(1), indexed: Cursor(1), ..Log::default() },
-            recent: Vec::new(),
-            trash: Vec::new(),
+            ..Live::new(Stamp(1), WallTime(0))
         };
         let head = Head {
             nonce: Nonce(1),

@@ -83,6 +83,23 @@ pub struct Trash {
     pub names: Vec<(Family, ObjectName)>,
 }
 
+impl Live {
+    /// A namespace in which there is nothing yet, created by the version of this step.
+    pub fn new(created: Stamp, at: WallTime) -> Self {
+        Self {
+            created,
+            created_at: at,
+            written_at: at,
+            schema: Schema::default(),
+            read_only: false,
+            manifest: Manifest::default(),
+            log: Log::default(),
+            recent: Vec::new(),
+            trash: Vec::new(),
+        }
+    }
+}
+
 impl Head {
     /// The head as bytes.
     pub fn encode(&self) -> Vec<u8> {

@@ -22,7 +22,6 @@ use crate::base::time::WallTime;
 use crate::format::head::{Head, Live, State, Trash};
 use crate::format::layout::{Family, ObjectName};
 use crate::format::log::{Log, LogEntry, Payload};
-use crate::format::manifest::Manifest;
 use crate::format::schema::Schema;
 use crate::namespace::segments::{FlushEdit, MergeEdit, Stale};
 
@@ -115,17 +114,7 @@ impl Head {
         );
         assert!(previous.is_none_or(|p| p.incarnation != incarnation), "W1: a life is lived once");
         let step = previous.map_or(Stamp(0), |p| p.step).next();
-        let live = Live {
-            created: step,
-            created_at: at,
-            written_at: at,
-            schema: Schema::default(),
-            read_only: false,
-            manifest: Manifest::default(),
-            log: Log::default(),
-            recent: Vec::new(),
-            trash: Vec::new(),
-        };
+        let live = Live::new(step, at);
         let floor = previous.filter(|_| !planted::is(Bug::FloorFallsAtRebirth));
         let floor = floor.map_or(Stamp(0), |p| p.floor);
         let again = previous.filter(|_| planted::is(Bug::IncarnationComesBack));

@@ -77,9 +77,6 @@ pub(super) struct SchemaArguments {
     store: StoreArguments,
 }
 
-/// Names of a page of the listing.
-const PAGE: usize = 1_000;
-
 /// `sana namespaces`
 ///
 /// # Errors
@@ -89,19 +86,18 @@ pub(super) async fn namespaces(arguments: &NamespacesArguments) -> Result<(), Fa
     let session = Session::open(&arguments.store, Purpose::Look).await?;
     let (mut out, mut all, mut after) = (Output::new(), Vec::new(), None);
     loop {
-        let page = session.node.list(&arguments.prefix, after.as_ref(), PAGE).await;
-        let page = page.map_err(|error| Failed::Trouble(error.to_string()))?;
-        for name in &page.names {
+        let (page, next) = session.names(&arguments.prefix, after.as_ref()).await?;
+        for name in &page {
             if arguments.store.json {
                 all.push(json!(name.as_str()));
             } else {
                 out.line(name.as_str())?;
             }
         }
-        after = page.names.last().cloned().filter(|_| page.more);
-        if after.is_none() {
+        if next.is_none() {
             break;
         }
+        after = next;
     }
     if arguments.store.json {
         out.json(&Value::Array(all))?;

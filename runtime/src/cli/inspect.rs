@@ -47,9 +47,6 @@ pub(super) struct VerifyArguments {
     store: StoreArguments,
 }
 
-/// Names of a page of the listing.
-const PAGE: usize = 1_000;
-
 /// `sana inspect`
 ///
 /// # Errors
@@ -215,12 +212,11 @@ fn report(name: &NamespaceName, verified: &Verified) -> Value {
 async fn all_names(session: &Session) -> Result<Vec<NamespaceName>, Failed> {
     let (mut names, mut after) = (Vec::new(), None);
     loop {
-        let page = session.node.list("", after.as_ref(), PAGE).await;
-        let page = page.map_err(|error| Failed::Trouble(error.to_string()))?;
-        names.extend(page.names.iter().cloned());
-        after = page.names.last().cloned().filter(|_| page.more);
-        if after.is_none() {
+        let (page, next) = session.names("", after.as_ref()).await?;
+        names.extend(page);
+        if next.is_none() {
             return Ok(names);
         }
+        after = next;
     }
 }

@@ -72,7 +72,27 @@ const CACHE_BYTES: usize = 128 << 20;
 /// The size of one request's body, in bytes.
 const BODY_BYTES_MAX: usize = 512_000_000;
 
+/// Names of a page of the listing.
+const PAGE: usize = 1_000;
+
 impl Session {
+    /// A page of the namespaces with a prefix that come after a name, and after which name the next page
+    /// begins, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed::Trouble`] if they cannot be listed.
+    pub(super) async fn names(
+        &self,
+        prefix: &str,
+        after: Option<&NamespaceName>,
+    ) -> Result<(Vec<NamespaceName>, Option<NamespaceName>), Failed> {
+        let page = self.node.list(prefix, after, PAGE).await;
+        let page = page.map_err(|error| Failed::Trouble(error.to_string()))?;
+        let next = page.names.last().cloned().filter(|_| page.more);
+        Ok((page.names, next))
+    }
+
     /// Opens a store. Only who writes may find none.
     pub(super) async fn open(arguments: &StoreArguments, purpose: Purpose) -> Result<Self, Failed> {
         let place = arguments.store.as_str();

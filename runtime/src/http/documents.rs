@@ -15,7 +15,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde::{Deserialize, Deserializer};
 
 use super::errors::Failure;
-use super::json::{AnyRaw, RawSeed};
+use super::json::RawSeed;
 
 /// The documents of `upsert_rows` or `patch_rows`, or what their meaning is wrong with.
 #[derive(Debug)]
@@ -46,6 +46,9 @@ struct Known {
     /// How long its last list was.
     elements: usize,
 }
+
+/// What stands at each attribute.
+type Named<T> = Vec<(AttributeName, T)>;
 
 /// What a key of a document means.
 enum Field {
@@ -83,6 +86,41 @@ impl Names {
         };
         self.likely = place + 1;
         Field::Attribute(place)
+    }
+
+    /// Reads the next map: what stands at `id`, and at each attribute. `value` reads one of them, and is
+    /// told how long the last list of that attribute was.
+    fn fields<'de, A: MapAccess<'de>, T>(
+        &mut self,
+        map: &mut A,
+        value: impl Fn(&mut A, &mut usize) -> Result<T, A::Error>,
+    ) -> Result<(T, Named<T>), A::Error> {
+        self.documents += 1;
+        self.likely = 0;
+        let mut id = None;
+        let mut attributes = Vec::with_capacity(self.attributes);
+        while let Some(field) = map.next_key_seed(FieldSeed(self))? {
+            match field {
+                Field::Id if id.is_some() => return Err(A::Error::duplicate_field("id")),
+                Field::Id => id = Some(value(map, &mut 0)?),
+                Field::Attribute(place) => {
+                    let known = &mut self.known[place];
+                    if known.document == self.documents {
+                        let twice = format_args!("duplicate field `{}`", known.name);
+                        return Err(A::Error::custom(twice));
+                    }
+                    known.document = self.documents;
+                    let value = value(map, &mut known.elements)?;
+                    attributes.push((known.name.clone(), value));
+                }
+                Field::Bad => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        self.attributes = attributes.len();
+        let id = id.ok_or_else(|| A::Error::missing_field("id"))?;
+        Ok((id, attributes))
     }
 }
 
@@ -129,33 +167,8 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawDocument, A::Error> {
-        let names = self.0;
-        names.documents += 1;
-        names.likely = 0;
-        let mut id = None;
-        let mut attributes = Vec::with_capacity(names.attributes);
-        while let Some(field) = map.next_key_seed(FieldSeed(names))? {
-            match field {
-                Field::Id if id.is_some() => return Err(A::Error::duplicate_field("id")),
-                Field::Id => id = Some(map.next_value::<AnyRaw>()?.0),
-                Field::Attribute(place) => {
-                    let known = &mut names.known[place];
-                    if known.document == names.documents {
-                        let twice = format_args!("duplicate field `{}`", known.name);
-                        return Err(A::Error::custom(twice));
-                    }
-                    known.document = names.documents;
-                    let seed = RawSeed { elements: &mut known.elements };
-                    let value = map.next_value_seed(seed)?;
-                    attributes.push((known.name.clone(), value));
-                }
-                Field::Bad => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        names.attributes = attributes.len();
-        let id = id.ok_or_else(|| A::Error::missing_field("id"))?;
+        let value = |map: &mut A, elements: &mut _| map.next_value_seed(RawSeed { elements });
+        let (id, attributes) = self.0.fields(&mut map, value)?;
         Ok(RawDocument { id, attributes })
     }
 }
@@ -198,28 +211,9 @@ impl<'de> Visitor<'de> for ColumnsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
-        let mut names = Names { documents: 1, ..Names::default() };
-        let mut ids = None;
-        let mut columns = Vec::new();
-        while let Some(field) = map.next_key_seed(FieldSeed(&mut names))? {
-            match field {
-                Field::Id if ids.is_some() => return Err(A::Error::duplicate_field("id")),
-                Field::Id => ids = Some(map.next_value::<Column>()?.0),
-                Field::Attribute(place) => {
-                    let known = &mut names.known[place];
-                    if known.document == names.documents {
-                        let twice = format_args!("duplicate field `{}`", known.name);
-                        return Err(A::Error::custom(twice));
-                    }
-                    known.document = names.documents;
-                    columns.push((known.name.clone(), map.next_value::<Column>()?.0));
-                }
-                Field::Bad => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        let ids = ids.ok_or_else(|| A::Error::missing_field("id"))?;
+        let mut names = Names::default();
+        let value = |map: &mut A, _: &mut _| Ok(map.next_value::<Column>()?.0);
+        let (ids, columns) = names.fields(&mut map, value)?;
         let documents = transposed(ids, columns);
         Ok(Columns(names.problem.map_or(documents, Err)))
     }

@@ -220,11 +220,7 @@ impl World {
             payload: Payload::Inline(Blob::default()),
         };
         let live = Live {
-            created: Stamp(1),
-            created_at: WallTime(0),
-            written_at: WallTime(0),
             schema: self.schema.clone(),
-            read_only: false,
             manifest: Manifest {
                 generation: Generation(1),
                 next_row: self.next_row,
@@ -239,8 +235,7 @@ impl World {
                 bytes_indexed: indexed.0,
                 entries: self.overlay.iter().map(entry).collect(),
             },
-            recent: Vec::new(),
-            trash: Vec::new(),
+            ..Live::new(Stamp(1), WallTime(0))
         };
         let head = Head {
             nonce: Nonce(1),

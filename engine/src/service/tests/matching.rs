@@ -1,0 +1,111 @@
+//! Writes by filter.
+
+use super::bench::*;
+
+use crate::base::name::AttributeName;
+use crate::base::time::{Timestamp, WallTime};
+use crate::base::value::{Raw, Scalar, Value};
+use crate::machine::{Machine, Step};
+use crate::namespace::request::{
+    ByFilter, Consistency, Found, Operator, Predicate, QueryRequest, WriteError, WriteRequest,
+};
+use crate::service::namespace::{Ticket, Word};
+
+fn smaller_than(a: i128) -> ByFilter {
+    let (attribute, operand) = ("a".to_owned(), Raw::Integer(a));
+    let filter = Predicate::Compare { attribute, operator: Operator::Lt, operand };
+    ByFilter { filter, allows_partial: false }
+}
+
+#[test]
+fn filters_of_a_write_see_what_is_indexed_and_what_is_not() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    for id in 0..4 {
+        bench.write(&mut service, upsert(id, id.into()));
+        bench.wait(&mut service, 2_000);
+    }
+    bench.write(&mut service, upsert(4, 4));
+    bench.write(&mut service, upsert(3, 0));
+    let changes = vec![(AttributeName::parse("a").unwrap(), Raw::Integer(100))];
+    let request = WriteRequest {
+        delete_by_filter: Some(smaller_than(1)),
+        patch_by_filter: Some((smaller_than(3), changes)),
+        upserts: Some(vec![document(0, 7)]),
+        patches: Some(vec![document(3, 8), document(4, 9)]),
+        ..WriteRequest::default()
+    };
+    let outcome = written(bench.write(&mut service, request));
+    // 0 and 3 are removed, 1 and 2 changed, 0 is put again, 3 is not there to be patched, 4 is.
+    assert_eq!((outcome.deleted, outcome.patched, outcome.upserted), (Some(2), Some(3), Some(1)));
+    for wait in [0, 2_000] {
+        bench.wait(&mut service, wait);
+        let found: Vec<_> = (0..5).map(|id| bench.lookup(&mut service, id)).collect();
+        assert_eq!(found, [Some(7), Some(100), Some(100), None, Some(9)]);
+    }
+}
+
+#[test]
+fn a_write_by_filter_that_is_overtaken_matches_what_is_there_then() {
+    for flushes in [false, true] {
+        let (mut bench, mut first, mut second) = (Bench::default(), service(), service());
+        for (id, a) in [(1, 1), (2, 2), (3, 30)] {
+            bench.write(&mut first, upsert(id, a));
+        }
+        bench.wait(&mut first, 2_000);
+        let request =
+            WriteRequest { delete_by_filter: Some(smaller_than(10)), ..WriteRequest::default() };
+        first.write(Timestamp(bench.now), Ticket(1), request, 100);
+        let starts = first.due(Timestamp(bench.now), WallTime(bench.now), 77);
+        let [(id, start)] = <[_; 1]>::try_from(starts).expect("a commit");
+        let (task, requests) = until_put(&mut bench, start);
+        // Another node moves 1 out of the filter and 3 into it.
+        bench.write(&mut second, upsert(1, 11));
+        bench.write(&mut second, upsert(3, 3));
+        if flushes {
+            bench.wait(&mut second, 2_000);
+        }
+        bench.look();
+        let replies = requests.into_iter().map(|r| bench.perform(r)).collect();
+        let step = task.step(Timestamp(bench.now), replies);
+        let output = finish(&mut bench, step);
+        let words = first.finished(Timestamp(bench.now), id, output);
+        let (_, word) = words.into_iter().next().expect("the write is answered");
+        assert_eq!(written(word).deleted, Some(2));
+        let (_, asked) = bench.look();
+        let data = asked.iter().filter(|r| r.key().as_str().starts_with("data/") && r.is_read());
+        assert_eq!(data.count() > 0, flushes, "what is in the log is not scanned for");
+        let found: Vec<_> = (1..4).map(|id| bench.lookup(&mut first, id)).collect();
+        assert_eq!(found, [Some(11), None, None]);
+    }
+}
+
+#[test]
+fn a_write_that_fails_at_an_old_head_does_not_make_it_count_as_looked_at() {
+    let (mut bench, mut first, mut second) = (Bench::default(), service(), service());
+    bench.write(&mut first, upsert(1, 1));
+    bench.wait(&mut first, 2_000);
+    assert_eq!(bench.lookup(&mut first, 1), Some(1));
+    bench.now += 100_000;
+    bench.write(&mut second, upsert(1, 5));
+    // What it changes it reads in a second round, which comes too late.
+    let changes = vec![(AttributeName::parse("a").unwrap(), Raw::Integer(2))];
+    let patch_by_filter = Some((smaller_than(10), changes));
+    let request = WriteRequest { patch_by_filter, ..WriteRequest::default() };
+    first.write(Timestamp(bench.now), Ticket(1), request, 100);
+    let starts = first.due(Timestamp(bench.now), WallTime(bench.now), 77);
+    let (id, start) = starts.into_iter().next().expect("a commit");
+    let Step::Wait(task, round) = start.begin(Timestamp(bench.now)) else { panic!("it reads") };
+    let replies = round.requests.into_iter().map(|r| bench.perform(r)).collect();
+    bench.now += 31_000;
+    let step = task.step(Timestamp(bench.now), replies);
+    let output = finish(&mut bench, step);
+    let words = first.finished(Timestamp(bench.now), id, output);
+    assert_eq!(words, [(Ticket(1), Word::Written(Err(WriteError::TooMuch)))]);
+    let consistency = Consistency::Eventual(core::time::Duration::from_secs(40));
+    first.query(Timestamp(bench.now), Ticket(2), QueryRequest { consistency, ..by_id(1) });
+    let Some(Word::Answered(Ok(answer))) = bench.settle(&mut first).remove(&Ticket(2)) else {
+        panic!("it is answered")
+    };
+    let Found::Rows(rows) = answer.found else { panic!("rows are wanted") };
+    assert_eq!(rows[0].attributes[0].1, Value::Scalar(Scalar::Int(5)));
+}
