@@ -62,3 +62,38 @@ impl Query {
         query::answer(&self.0, answer, Performance::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sana_engine::base::value::Id;
+    use sana_engine::namespace::request::{AnswerRow, Found, Statistics};
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_understood_or_refused_as_by_a_server() {
+        let request = write(br#"{"deletes":[1,2]}"#, Some("k".to_owned())).unwrap();
+        assert_eq!(request.deletes.map(|ids| ids.len()), Some(2));
+        assert_eq!(request.idempotency.map(|idempotency| idempotency.key), Some("k".to_owned()));
+        let status =
+            |body: &[u8]| (write(body, None).unwrap_err().status, query(body).unwrap_err().status);
+        assert_eq!(status(b"{"), (400, 400));
+        assert_eq!(status(br#"{"unknown":1}"#), (422, 422));
+    }
+
+    #[test]
+    fn an_answer_is_printed_as_its_query_asked() {
+        let query = query(br#"{"limit":1,"offset":1}"#).unwrap();
+        let row = |id| AnswerRow {
+            id: Id::Uint(id),
+            distance: None,
+            attributes: Vec::new(),
+            computed: Vec::new(),
+        };
+        let statistics = Statistics { unindexed_rows: 0, namespace_rows: 2 };
+        let found = Found::Rows(vec![row(1), row(2)]);
+        let body = query.answered(&Answer { found, statistics, learned: None });
+        let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(parsed["rows"], serde_json::json!([{"id": 2}]));
+    }
+}

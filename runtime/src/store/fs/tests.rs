@@ -358,7 +358,7 @@ fn a_glance_leaves_to_others_what_is_not_in_the_cache() {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The bytes here were laid out by hand, after the picture of the format.

@@ -41,6 +41,21 @@ proptest! {
             model::assert_right(&world, &request, &answer);
         }
     }
+
+    /// As the fuzzer asks, which has more time.
+    #[test]
+    fn a_filter_over_any_values_selects_what_brute_force_does(
+        bytes in proptest::collection::vec(any::<u8>(), 0..1_500),
+    ) {
+        let mut dice = Dice::of(&bytes);
+        let world = dice.small_world();
+        for _ in 0..4 {
+            let request = dice.filtered(&world.schema);
+            let run = world.query(&request);
+            let answer = run.outcome.unwrap_or_else(|error| panic!("{error} for {request:?}"));
+            model::assert_right(&world, &request, &answer);
+        }
+    }
 }
 
 /// Documents 0, 1, … with a number `n`, its remainder `r` and a vector.
