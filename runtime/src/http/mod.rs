@@ -47,6 +47,7 @@ use tokio::sync::Semaphore;
 use crate::node::Node;
 use crate::telemetry::Metrics;
 use body::Budget;
+pub(crate) use errors::Outcome;
 use slots::Slots;
 
 /// What answers requests.
