@@ -262,6 +262,10 @@ fn documents_are_written_changed_found_and_deleted() {
     assert_eq!(code(&scratch.run_with(&["query", "shop", "-"], "{")), 4);
     scratch.refused(4, &["query", "shop", "--filter", r#"["no","Eq",1]"#]);
 
+    let set = ["patch", "shop", "--filter", r#"["price","Gt",20]"#, "--set", r#"{"sale":true}"#];
+    assert!(scratch.told(&set).starts_with("2 documents"));
+    let dear = ["delete", "shop", "--filter", r#"["name","Eq","none"]"#];
+    assert!(scratch.told(&dear).starts_with("0 documents"));
     assert!(scratch.told(&["delete", "shop", "1", "3"]).starts_with("2 documents"));
     assert_eq!(scratch.told(&["query", "shop"]).lines().collect::<Vec<_>>(), ["id", "2"]);
 }

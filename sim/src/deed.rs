@@ -23,7 +23,7 @@ use sana_engine::ops::sweep::SweepPlan;
 use sana_engine::service::task::{Output, Start};
 
 use crate::model::Change;
-use crate::oracles::linearizability::OpId;
+use crate::oracles::linearizability::{OpId, Told};
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
 use crate::words;
@@ -193,9 +193,9 @@ impl Stage {
             }
             Output::Query(Ok(answer)) => {
                 let query = self.query();
-                witness
-                    .monitor
-                    .change(|monitor| monitor.answer_query(ops[0], query, Some(&answer.found)))?;
+                witness.monitor.change(|monitor| {
+                    monitor.answer_query(ops[0], query, Told::Found(&answer.found))
+                })?;
                 Ok(self.done())
             }
             Output::Query(Err(error)) => {
@@ -237,7 +237,9 @@ impl Stage {
         self.held = Some(held.clone());
         let (Some(snapshot), Some(version)) = (held.snapshot, held.version) else {
             if let Deed::Query(query) = &self.deed {
-                witness.monitor.change(|monitor| monitor.answer_query(ops[0], query, None))?;
+                witness
+                    .monitor
+                    .change(|monitor| monitor.answer_query(ops[0], query, Told::NoNamespace))?;
             }
             return Ok(self.done());
         };

@@ -6,7 +6,7 @@
 
 pub mod search;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sana_engine::base::limits;
@@ -23,7 +23,18 @@ pub type Attributes = BTreeMap<AttributeName, Value>;
 pub type Documents = BTreeMap<Id, Arc<Attributes>>;
 
 /// What a namespace is at one moment. `None` if there is no such namespace.
-pub type Contents = Option<Shared<Documents>>;
+pub type Contents = Option<Shared<Content>>;
+
+/// A namespace that is there.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Content {
+    /// Its documents.
+    pub documents: Documents,
+    /// The attributes that its schema has.
+    pub attributes: BTreeSet<AttributeName>,
+    /// Whether documents and schema may not be changed.
+    pub read_only: bool,
+}
 
 /// What clients do to a namespace.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -50,6 +61,10 @@ pub enum Effect {
     NoNamespace,
     /// The idempotency key stood for another request.
     KeyReused,
+    /// The namespace is read-only.
+    ReadOnly,
+    /// It names an attribute that does not exist.
+    NoAttribute,
 }
 
 /// A namespace and the requests it remembers by key.
@@ -69,7 +84,7 @@ impl State {
             Change::Remove => (Self::default(), Effect::Removed),
             Change::Write(request) => self.after_write(request),
             Change::Create => {
-                let empty = || Shared::new(Documents::new());
+                let empty = || Shared::new(Content::default());
                 let contents = Some(self.contents.clone().unwrap_or_else(empty));
                 (Self { contents, keys: self.keys.clone() }, Effect::Created)
             }
@@ -89,17 +104,22 @@ impl State {
             Create::Always => true,
             Create::Never => false,
         };
-        let mut documents = match &self.contents {
-            Some(documents) => Documents::clone(documents),
-            None if creates => Documents::new(),
+        let mut content = match &self.contents {
+            Some(there) if there.read_only && changes_content(request) => {
+                return (self.clone(), Effect::ReadOnly);
+            }
+            Some(there) => Content::clone(there),
+            None if creates => Content::default(),
             None => return (self.clone(), Effect::NoNamespace),
         };
-        let effect = written(&mut documents, request);
+        let Some(effect) = content.write(request) else {
+            return (self.clone(), Effect::NoAttribute);
+        };
         let mut keys = self.keys.clone();
         if let Some(key) = &request.idempotency {
             keys.insert(key.key.clone(), (key.fingerprint, effect.clone()));
         }
-        (Self { contents: Some(Shared::new(documents)), keys }, effect)
+        (Self { contents: Some(Shared::new(content)), keys }, effect)
     }
 }
 
@@ -115,6 +135,45 @@ impl Change {
         let values = documents.flat_map(|document| &document.attributes);
         values.map(|(_, raw)| text(raw)).sum::<usize>() > limits::INLINE_BATCH_BYTES_MAX
     }
+}
+
+impl Content {
+    /// Does what a request says, and counts. `None` if it names an attribute that does not exist, and then
+    /// it is not to be done.
+    fn write(&mut self, request: &WriteRequest) -> Option<Effect> {
+        let by_filter = request.patch_by_filter.iter().map(|(by, _)| by);
+        let filters = by_filter.chain(&request.delete_by_filter).map(|by| &by.filter);
+        let mut known = filters.flat_map(search::attributes_of).all(|name| self.has(name));
+        for name in &request.drops {
+            known &= self.attributes.remove(name);
+            for document in self.documents.values_mut() {
+                Arc::make_mut(document).remove(name);
+            }
+        }
+        let lists = request.upserts.iter().chain(&request.patches).flatten();
+        let values = lists.flat_map(|document| &document.attributes);
+        let values = values.chain(request.patch_by_filter.iter().flat_map(|(_, changes)| changes));
+        let inferred = values.filter(|(_, raw)| *raw != Raw::Null).map(|(name, _)| name);
+        self.attributes
+            .extend(request.schema.iter().map(|(name, _)| name).chain(inferred).cloned());
+        let conditions =
+            [&request.upsert_condition, &request.patch_condition, &request.delete_condition];
+        let conditions = conditions.into_iter().flatten().flat_map(search::attributes_of);
+        known &= conditions.into_iter().all(|name| self.has(name));
+        self.read_only = request.read_only.unwrap_or(self.read_only);
+        known.then(|| written(&mut self.documents, request))
+    }
+
+    /// Whether there is an attribute of this name.
+    pub fn has(&self, name: &str) -> bool {
+        name == "id" || self.attributes.iter().any(|attribute| attribute.as_str() == name)
+    }
+}
+
+/// Whether a request is about more than whether the namespace is locked.
+fn changes_content(request: &WriteRequest) -> bool {
+    let only_locks = WriteRequest { read_only: request.read_only, ..WriteRequest::default() };
+    *request != only_locks
 }
 
 /// Does what a request says to documents, and counts.
@@ -291,7 +350,29 @@ mod tests {
         let gone = WriteRequest { delete_by_filter: Some(filter), ..WriteRequest::default() };
         let (state, effect) = write(gone, &state);
         assert_eq!(effect, Effect::Written(None, None, Some(1)));
-        assert_eq!(state.contents.unwrap().len(), 2);
+        assert_eq!(state.contents.unwrap().documents.len(), 2);
+    }
+
+    #[test]
+    fn what_is_dropped_is_gone_and_what_is_locked_stays() {
+        let write =
+            |request: WriteRequest, state: &State| state.after(&Change::Write(Arc::new(request)));
+        let put =
+            |id, n| WriteRequest { upserts: Some(vec![upsert(id, n)]), ..WriteRequest::default() };
+        let (state, _) = write(put(1, 2), &State::default());
+        let n = AttributeName::parse("n").unwrap();
+        let drop = WriteRequest { drops: vec![n], ..WriteRequest::default() };
+        let (state, effect) = write(drop.clone(), &state);
+        assert_eq!(effect, Effect::Written(None, None, None));
+        assert_eq!(write(drop, &state), (state.clone(), Effect::NoAttribute));
+        let (state, _) = write(put(2, 3), &state);
+        let documents = &state.contents.as_ref().unwrap().documents;
+        assert_eq!((documents[&Id::Uint(1)].len(), documents[&Id::Uint(2)].len()), (0, 1));
+        let lock =
+            |read_only| WriteRequest { read_only: Some(read_only), ..WriteRequest::default() };
+        let (locked, _) = write(lock(true), &state);
+        assert_eq!(write(put(3, 3), &locked), (locked.clone(), Effect::ReadOnly));
+        assert_eq!(write(lock(false), &locked).0, state);
     }
 
     #[test]
@@ -314,6 +395,6 @@ mod tests {
         let (again, effect) = state.after(&Change::Write(first));
         assert_eq!(effect, Effect::Written(Some(1), None, None));
         assert_eq!(again, state);
-        assert_eq!(again.contents.as_deref(), Some(&Documents::new()));
+        assert_eq!(again.contents.unwrap().documents, Documents::new());
     }
 }

@@ -175,6 +175,7 @@ const fn likely(bug: Bug) -> Option<&'static str> {
         | Bug::SweepWithoutFloor => "collect",
         Bug::NotDecidedAgain => "retry",
         Bug::ConditionIgnored | Bug::MatchesStayOld => "condition",
+        Bug::DroppedNumberComesBack | Bug::LockIsIgnored | Bug::DropsLeaveMatches => "drop",
         Bug::DeadRowsAreFound
         | Bug::FlushForgetsKeys
         | Bug::KeysInLogOnly

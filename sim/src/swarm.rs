@@ -40,8 +40,6 @@ pub struct Band {
     pub node_ms: u64,
     /// Histories that were watched, one of each namespace.
     pub histories: usize,
-    /// Of these, those with too many readings to follow.
-    pub lost: usize,
     /// Seeds that broke something, and what.
     pub broken: Vec<(u64, Broken)>,
 }
@@ -115,7 +113,6 @@ impl Band {
             ops: first.ops,
             node_ms: runs * first.time * size.nodes as u64,
             histories: size.spaces,
-            lost: first.lost,
             broken: broken.into_iter().map(|broken| (seed, broken)).collect(),
         }
     }
@@ -128,7 +125,6 @@ impl Band {
         self.ops += other.ops;
         self.node_ms += other.node_ms;
         self.histories += other.histories;
-        self.lost += other.lost;
         self.broken.extend(other.broken);
     }
 }

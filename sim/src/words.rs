@@ -3,7 +3,9 @@
 use sana_engine::format::head::Head;
 use sana_engine::format::layout;
 use sana_engine::machine::request::{Reply, Request, When};
-use sana_engine::namespace::request::{WriteError, WriteOutcome, WriteRequest};
+use sana_engine::namespace::request::{
+    InvalidQuery, InvalidWrite, WriteError, WriteOutcome, WriteRequest,
+};
 use sana_engine::ops::delete::DeleteError;
 use sana_engine::service::task::Output;
 
@@ -120,6 +122,14 @@ pub fn write(request: &WriteRequest) -> String {
     for id in request.deletes.iter().flatten() {
         parts.push(format!("delete {id:?}"));
     }
+    if let Some(by) = &request.delete_by_filter {
+        parts.push(format!("delete where {:?}", by.filter));
+    }
+    if let Some((by, changes)) = &request.patch_by_filter {
+        parts.push(format!("patch where {:?}: {changes:?}", by.filter));
+    }
+    parts.extend(request.drops.iter().map(|name| format!("drop {name}")));
+    parts.extend(request.read_only.map(|locks| format!("read-only: {locks}")));
     let key = request.idempotency.as_ref().map(|key| format!(" under key {}", key.key));
     format!("[{}{}]", parts.join(", "), key.unwrap_or_default())
 }
@@ -144,6 +154,11 @@ pub fn told(
         Err(WriteError::Unknown { .. }) => Ok(true),
         Err(WriteError::NoNamespace) => monitor.answer(op, &Effect::NoNamespace).map(|()| false),
         Err(WriteError::KeyReused) => monitor.answer(op, &Effect::KeyReused).map(|()| false),
+        Err(WriteError::ReadOnly) => monitor.answer(op, &Effect::ReadOnly).map(|()| false),
+        Err(
+            WriteError::Invalid(InvalidWrite::UnknownDrop(_))
+            | WriteError::Filter(InvalidQuery::UnknownFilterAttribute(_)),
+        ) => monitor.answer(op, &Effect::NoAttribute).map(|()| false),
         Err(WriteError::Behind { .. } | WriteError::Unavailable | WriteError::TooMuch) => {
             monitor.refuse(op).map(|()| false)
         }

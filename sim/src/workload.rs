@@ -9,8 +9,9 @@ use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::{Raw, ScalarType, Type};
 use sana_engine::format::schema::Metric;
 use sana_engine::namespace::request::{
-    Aggregate, AttributeRequest, ByFilter, Consistency, Create, Direction, Idempotency, Include,
-    Operator, OrderKey, Predicate, QueryRequest, Rank, RawDocument, Want, WriteRequest,
+    Aggregate, AttributeRequest, ByFilter, Compute, Consistency, Create, Direction, GroupKey,
+    Idempotency, Include, Operator, OrderKey, Per, Predicate, QueryRequest, Rank, RawDocument,
+    Search, Want, WriteRequest,
 };
 
 use crate::choices::{Choices, Site};
@@ -44,6 +45,10 @@ pub struct Mix {
     pub conditional: u32,
     /// Of a thousand writes, those of what a filter matches.
     pub by_filter: u32,
+    /// Of a thousand writes, those that drop an attribute.
+    pub drops: u32,
+    /// Of a thousand writes, those that lock the namespace or unlock it.
+    pub locks: u32,
     /// Of a thousand queries, those content with a stale answer.
     pub stale: u32,
     /// Of a thousand documents, those with a long text.
@@ -64,6 +69,8 @@ impl Mix {
             keyed: pick(&[0, 300, 1_000]),
             conditional: pick(&[0, 0, 300]),
             by_filter: pick(&[0, 0, 150]),
+            drops: pick(&[0, 0, 30]),
+            locks: pick(&[0, 0, 30]),
             stale: pick(&[0, 200, 800]),
             large: pick(&[0, 0, 0, 100]),
             large_bytes: pick(&[70_000, 400_000]) as usize,
@@ -84,6 +91,15 @@ impl Mix {
     }
 
     fn write(&self, choices: &mut Choices, unique: u64) -> WriteRequest {
+        if choices.chance(Site::Workload, self.drops) {
+            let dropped = ["tags", "text", "v"][choices.choose(Site::Workload, 3)];
+            return WriteRequest { drops: vec![name(dropped)], ..WriteRequest::default() };
+        }
+        if choices.chance(Site::Workload, self.locks) {
+            // More often open than shut, or little would ever be written.
+            let read_only = Some(choices.chance(Site::Workload, 300));
+            return WriteRequest { read_only, ..WriteRequest::default() };
+        }
         let mut ids: Vec<u64> = (0..=choices.choose(Site::Workload, 4))
             .map(|_| choices.between(Site::Workload, 1, self.ids))
             .collect();
@@ -185,32 +201,18 @@ impl Mix {
 
     fn query(&self, choices: &mut Choices) -> QueryRequest {
         let filter = choices.chance(Site::Workload, 500).then(|| self.filter(choices, 2));
-        let want = match choices.choose(Site::Workload, 10) {
-            0..3 => {
-                let (rank, limit) = (Rank::By(Vec::new()), 10_000);
-                Want::rows(rank, limit, Include::All)
-            }
-            3..5 => {
-                let direction = if choices.chance(Site::Workload, 500) {
-                    Direction::Ascending
-                } else {
-                    Direction::Descending
-                };
-                let attribute = if choices.chance(Site::Workload, 500) { "n" } else { "text" };
-                let rank = Rank::By(vec![(OrderKey::Attribute(name(attribute)), direction)]);
-                let limit = 1 + choices.choose(Site::Workload, 5);
-                Want::rows(rank, limit, Include::These(vec![name("n")]))
-            }
-            5..8 => {
-                let rank = Rank::Nearest { attribute: name("v"), to: vector(choices) };
-                let limit = 1 + choices.choose(Site::Workload, 5);
-                Want::rows(rank, limit, Include::AllBut(vec![name("body")]))
-            }
-            _ => Want::Aggregates(vec![
-                ("count".into(), Aggregate::Count),
-                ("sum".into(), Aggregate::Sum(name("n"))),
-            ]),
+        let want = if choices.chance(Site::Workload, 100) {
+            let search = |choices: &mut Choices| {
+                let filter = choices.chance(Site::Workload, 500).then(|| self.filter(choices, 1));
+                Search { filter, want: self.want(choices) }
+            };
+            let count = 1 + choices.choose(Site::Workload, 3);
+            Want::Several { searches: (0..count).map(|_| search(choices)).collect(), fuse: None }
+        } else {
+            self.want(choices)
         };
+        // What is asked of all is asked of each by its own filter.
+        let filter = filter.filter(|_| !matches!(want, Want::Several { .. }));
         let consistency = if choices.chance(Site::Workload, self.stale) {
             // Some are content with so little that the way of a reply counts.
             let most = [0, 50, 300, 1_000, 5_000, 20_000];
@@ -220,6 +222,46 @@ impl Mix {
             Consistency::Strong
         };
         QueryRequest { filter, want, consistency }
+    }
+
+    fn want(&self, choices: &mut Choices) -> Want {
+        let by = |attribute: &str| OrderKey::Attribute(name(attribute));
+        let figures =
+            || vec![("count".into(), Aggregate::Count), ("sum".into(), Aggregate::Sum(name("n")))];
+        match choices.choose(Site::Workload, 12) {
+            0..3 => {
+                let (rank, limit) = (Rank::By(Vec::new()), 10_000);
+                Want::rows(rank, limit, Include::All)
+            }
+            3..5 => {
+                let attribute = if choices.chance(Site::Workload, 500) { "n" } else { "text" };
+                let rank = Rank::By(vec![(by(attribute), direction(choices))]);
+                let limit = 1 + choices.choose(Site::Workload, 5);
+                Want::rows(rank, limit, Include::These(vec![name("n")]))
+            }
+            5..8 => {
+                let rank = Rank::Nearest { attribute: name("v"), to: vector(choices) };
+                let limit = 1 + choices.choose(Site::Workload, 5);
+                Want::rows(rank, limit, Include::AllBut(vec![name("body")]))
+            }
+            8 => {
+                let keys = vec![(by("text"), direction(choices)), (by("n"), direction(choices))];
+                let limit = 1 + choices.choose(Site::Workload, 2);
+                let per = choices.chance(Site::Workload, 500);
+                let per = per.then(|| Per { keys: vec![by("text")], limit });
+                let matches = ("matches".into(), Compute::Matches(self.filter(choices, 1)));
+                let (rank, include) = (Rank::By(keys), Include::Nothing);
+                Want::Rows { rank, limit: 4, per, include, compute: vec![matches] }
+            }
+            9 => {
+                let each = choices.chance(Site::Workload, 500);
+                let key = by(if each { "tags" } else { "text" });
+                let keys = vec![GroupKey { label: "key".into(), key, each }];
+                let limit = 1 + choices.choose(Site::Workload, 6);
+                Want::Groups { keys, aggregates: figures(), limit }
+            }
+            _ => Want::Aggregates(figures()),
+        }
     }
 
     fn filter(&self, choices: &mut Choices, depth: u32) -> Predicate {
@@ -294,6 +336,10 @@ pub fn schema() -> Vec<(AttributeName, AttributeRequest)> {
 /// If it is no name.
 pub fn name(name: &str) -> AttributeName {
     AttributeName::parse(name).expect("the workload's names are good")
+}
+
+fn direction(choices: &mut Choices) -> Direction {
+    if choices.chance(Site::Workload, 500) { Direction::Ascending } else { Direction::Descending }
 }
 
 fn tag(choices: &mut Choices) -> Raw {

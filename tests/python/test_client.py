@@ -392,3 +392,10 @@ def test_what_needs_a_later_release_is_refused_by_name(films):
     with pytest.raises(turbopuffer.APIStatusError) as raised:
         films.query(rank_by=("title", "BM25", "man"), top_k=1)
     assert raised.value.status_code in (400, 422)
+
+
+def test_a_query_is_explained_step_by_step(films):
+    plan = films.explain_query(rank_by=("vector", "ANN", [0.1, 0.2]), top_k=3).plan_text
+    assert plan.startswith("take the newest view: ") and "take the first 3" in plan
+    with pytest.raises(turbopuffer.BadRequestError):
+        films.explain_query(rank_by=("vector", "ANN", [0.1, 0.2]))

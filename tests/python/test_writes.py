@@ -123,3 +123,18 @@ def test_a_schema_alone_changes_the_schema(namespace):
 def test_backpressure_may_be_turned_off(namespace):
     result = namespace.write(upsert_rows=[{"id": 1}], disable_backpressure=True)
     assert result.rows_upserted == 1
+
+
+def test_only_writes_that_look_for_documents_are_billed_a_query(namespace):
+    plain = namespace.write(upsert_rows=[{"id": 1, "a": 1}])
+    assert plain.billing.query is None and plain.billing.billable_logical_bytes_written > 0
+    looking = [
+        {"upsert_rows": [{"id": 1, "a": 2}], "upsert_condition": ("a", "Lt", 2)},
+        {"deletes": [1], "delete_condition": ("a", "Eq", 7)},
+        {"patch_by_filter": {"filters": ("a", "Eq", 2), "patch": {"a": 3}}},
+        {"delete_by_filter": ("a", "Eq", 3)},
+    ]
+    for write in looking:
+        query = namespace.write(**write).billing.query
+        assert query.billable_logical_bytes_queried == 256_000_000, write
+        assert query.billable_logical_bytes_returned == 0, write

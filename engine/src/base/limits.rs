@@ -44,7 +44,7 @@ pub const COMPUTED_MAX: usize = 256;
 pub const SEARCHES_MAX: usize = 16;
 /// Ids that a query looks up one by one. Ours: with more it scans.
 pub const LOOKUP_IDS_MAX: usize = 10_000;
-/// Patterns in one filter. Ours, for each is compiled.
+/// Patterns in one query, or in one filter of a write. Ours, for each is compiled.
 pub const PATTERNS_MAX: usize = 64;
 /// Size of one compiled pattern, in bytes. Ours: what repeats counted repeats can be tiny to write.
 pub const PATTERN_BYTES_MAX: usize = MIB;
@@ -71,7 +71,8 @@ pub const HEAD_BYTES_MAX: usize = 4 * MIB;
 pub const RECENT_COMMITS_MAX: usize = 256;
 /// Log entries of a head. Above it writers wait for the indexer, as they do for bytes.
 pub const LOG_ENTRIES_MAX: usize = 4_096;
-/// Segments of a manifest. The merge policy stays far below it.
+/// Segments of a manifest. The merge policy stays far below it; if merges cannot keep up, nothing is
+/// flushed any more, and writers are turned away once too much is unindexed.
 pub const SEGMENTS_MAX: usize = 512;
 /// Documents that one request may remove by a filter.
 pub const DELETE_BY_FILTER_MAX: usize = 5_000_000;

@@ -133,11 +133,19 @@ pub enum Bug {
     DeletionGoesIntoNextLife = 140,
     /// The limit of unindexed bytes is kept at the head held, not at the one that is replaced.
     LimitOfHeldHead = 141,
+    /// An attribute gets the lowest number that is free, also that of a dropped one.
+    DroppedNumberComesBack = 142,
+    /// A read-only namespace is written to.
+    LockIsIgnored = 143,
+    /// Groups are made of what is indexed alone.
+    OverlayIsNotGrouped = 144,
+    /// What filters of a write matched stays, though an attribute they look at was dropped.
+    DropsLeaveMatches = 145,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 67] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -201,6 +209,10 @@ impl Bug {
         Self::UnknownDeletionIsDone,
         Self::DeletionGoesIntoNextLife,
         Self::LimitOfHeldHead,
+        Self::DroppedNumberComesBack,
+        Self::LockIsIgnored,
+        Self::OverlayIsNotGrouped,
+        Self::DropsLeaveMatches,
     ];
 }
 

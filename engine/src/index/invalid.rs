@@ -26,7 +26,7 @@ pub enum InvalidQuery {
         problem: BadPattern,
     },
     /// There are too many patterns.
-    #[error("a filter has at most {most} patterns")]
+    #[error("a query has at most {most} patterns")]
     Patterns {
         /// The most there may be.
         most: usize,
@@ -78,9 +78,9 @@ pub enum InvalidQuery {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A label of the answer stands for two things.
+    /// A label of the answer stands for two things, or is none.
     #[error(
-        "💔 \"{0}\" cannot be used as a label: it is the id, begins with `$`, or is used already"
+        "💔 \"{0}\" cannot be used as a label: it is the id, begins with `$`, is too long or is used already"
     )]
     Label(String),
     /// There is more of something than there may be.

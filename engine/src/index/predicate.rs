@@ -1,5 +1,7 @@
 //! A condition on documents, as a client wrote it: names and values that no schema has seen yet.
 
+use std::collections::BTreeSet;
+
 use crate::base::value::Raw;
 
 /// A condition on documents, as a client wrote it.
@@ -45,6 +47,17 @@ impl Predicate {
             Self::CompareNew { attribute, operator, new: name } => {
                 let (attribute, operator) = (attribute.clone(), *operator);
                 Self::Compare { attribute, operator, operand: new(name) }
+            }
+        }
+    }
+
+    /// The names of the attributes, or `id`, whose values decide it.
+    pub fn attributes(&self) -> BTreeSet<&str> {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::attributes).collect(),
+            Self::Not(part) => part.attributes(),
+            Self::Compare { attribute, .. } | Self::CompareNew { attribute, .. } => {
+                BTreeSet::from([attribute.as_str()])
             }
         }
     }

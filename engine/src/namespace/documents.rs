@@ -10,14 +10,16 @@
 //! - **C3** A request under a known idempotency key has no effect but its first outcome (H8).
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::id::AttributeId;
 use crate::base::planted::{self, Bug};
 use crate::base::time::WallTime;
 use crate::base::value::{Document, Id};
 use crate::format::head::Live;
 use crate::format::log::{Batch, IdempotencyRecord, Operation, WriteOutcome};
 use crate::format::schema::Schema;
+use crate::index::predicate::Predicate;
 use crate::namespace::effects::{self, Effects};
 use crate::namespace::matched::Matched;
 use crate::namespace::request::{Create, InvalidWrite, WriteError, WriteRequest};
@@ -52,13 +54,20 @@ pub struct Decision {
 /// Ids of documents that must be read before the requests can be decided.
 ///
 /// An id that cannot be cast is passed over: the decision will refuse its request.
-pub fn mentioned_ids(schema: Option<&Schema>, requests: &[WriteRequest]) -> Vec<Id> {
-    let Some(id_type) = schema.and_then(|schema| schema.id_type) else { return Vec::new() };
+pub fn mentioned_ids(schema: &Schema, requests: &[WriteRequest]) -> BTreeSet<Id> {
+    let Some(id_type) = schema.id_type else { return BTreeSet::new() };
     let mentioned = requests.iter().flat_map(effects::mentioned);
-    let mut ids: Vec<_> = mentioned.filter_map(|id| cast_id(id, id_type).ok()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
+    mentioned.filter_map(|id| cast_id(id, id_type).ok()).collect()
+}
+
+/// What must be known of those documents: all of one that is patched, else what conditions look at.
+pub fn mentioned_attributes(schema: &Schema, requests: &[WriteRequest]) -> BTreeSet<AttributeId> {
+    let patches = requests.iter().any(|request| request.patches.is_some());
+    let conditions = requests.iter().flat_map(WriteRequest::conditions);
+    let names: BTreeSet<&str> = conditions.flat_map(Predicate::attributes).collect();
+    let attributes = schema.attributes.iter();
+    let needed = attributes.filter(|(name, _)| patches || names.contains(name.as_str()));
+    needed.map(|(_, attribute)| attribute.id).collect()
 }
 
 /// Idempotency keys that must be looked up before the requests can be decided.
@@ -89,17 +98,16 @@ pub fn decide(
         exists: live.is_some(),
         read_only: live.is_some_and(|live| live.read_only),
         schema: live.map(|live| live.schema.clone()).unwrap_or_default(),
+        is_changed: false,
         batch: Batch::default(),
         last: reads.then(BTreeMap::new),
         known,
         at,
         retention,
     };
-    let before = (group.exists, group.read_only, group.schema.clone());
     let outcomes = requests.iter().map(|request| group.apply(request)).collect();
-    assert!(group.exists || !before.0, "C2: a decision ends no namespace");
-    let changed = before != (group.exists, group.read_only, group.schema.clone());
-    let commits = changed || group.batch != Batch::default();
+    assert!(group.exists || live.is_none(), "C2: a decision ends no namespace");
+    let commits = group.is_changed || group.batch != Batch::default();
     let Group { schema, read_only, batch, .. } = group;
     Decision { schema, read_only, batch, outcomes, commits }
 }
@@ -109,6 +117,8 @@ struct Group<'a> {
     exists: bool,
     read_only: bool,
     schema: Schema,
+    /// Whether a request made one of these another. What the next one unmakes was there for a moment.
+    is_changed: bool,
     batch: Batch,
     /// Where the last operation on an id is, if anybody will ask.
     last: Option<BTreeMap<Id, usize>>,
@@ -145,11 +155,11 @@ impl Group<'_> {
 
     /// Whether the namespace is there or the request may create it, and may be written to.
     fn may_write(&self, request: &WriteRequest) -> Result<(), WriteError> {
+        let is_locked = self.read_only && request.changes_content();
+        let is_locked = is_locked && !planted::is(Bug::LockIsIgnored);
         let has_documents = request.upserts.as_ref().is_some_and(|upserts| !upserts.is_empty());
         match request.create {
-            _ if self.exists && self.read_only && request.changes_content() => {
-                Err(WriteError::ReadOnly)
-            }
+            _ if self.exists && is_locked => Err(WriteError::ReadOnly),
             _ if self.exists => Ok(()),
             Create::WithDocuments | Create::Always if has_documents => Ok(()),
             Create::Always if request.id_type.is_some() => Ok(()),
@@ -175,9 +185,11 @@ impl Group<'_> {
         operations: Vec<Operation>,
         outcome: &WriteOutcome,
     ) {
+        let read_only = request.read_only.unwrap_or(self.read_only);
+        self.is_changed |= !self.exists || self.schema != schema || self.read_only != read_only;
         self.exists = true;
         self.schema = schema;
-        self.read_only = request.read_only.unwrap_or(self.read_only);
+        self.read_only = read_only;
         if let Some(last) = &mut self.last {
             let places = operations.iter().enumerate();
             let first = self.batch.operations.len();

@@ -1,12 +1,25 @@
 //! What every head satisfies. Asserted before a head is encoded, checked after one is decoded.
 
+use crate::base::blob::Blob;
 use crate::base::id::{Cursor, Row};
 use crate::base::limits;
+use crate::base::name::Key;
 use crate::base::value::Type;
-use crate::format::frame::Damage;
+use crate::format::frame::{BadObject, Damage};
 use crate::format::head::{Head, Live};
 use crate::format::log::Log;
 use crate::format::manifest::Manifest;
+
+/// Reads a head that stands under this key.
+///
+/// # Errors
+///
+/// [`BadObject`] if these are not the bytes of one, or it is not sound.
+pub fn read(key: &Key, body: &Blob) -> Result<Head, BadObject> {
+    let head = Head::decode(key, body)?;
+    check(&head).map_err(|damage| damage.of(key))?;
+    Ok(head)
+}
 
 /// Checks a head.
 ///

@@ -4,14 +4,17 @@
 //!
 //! - **C7** What is matched is exact at one head: of all documents, those whose filter passes, up to a
 //!   limit. What was found at an older head is brought up to date by the commits since, as long as all
-//!   of them are still in the log; else it is found anew. So a write by filter is as serializable as
-//!   any other, and who is overtaken does not scan again.
+//!   of them are still in the log and none dropped an attribute, for that changes documents without a
+//!   word on them; else it is found anew. So a write by filter is as serializable as any other, and
+//!   who is overtaken does not scan again.
 
 use std::collections::BTreeMap;
 
 use crate::base::id::{Cursor, Incarnation};
 use crate::base::limits;
+use crate::base::planted::{self, Bug};
 use crate::base::value::{Document, Id};
+use crate::format::schema::Schema;
 use crate::index::filter::Filter;
 use crate::namespace::overlay::Decoded;
 use crate::namespace::request::WriteRequest;
@@ -22,6 +25,8 @@ use crate::namespace::snapshot::Snapshot;
 pub struct Matched {
     /// The life of the namespace and the position of the last commit that were seen.
     pub at: (Incarnation, Cursor),
+    /// The schema that was seen.
+    pub schema: Schema,
     /// What is to be removed. Of these documents only the ids count.
     pub deletes: Matches,
     /// What is to be changed.
@@ -40,14 +45,15 @@ pub struct Matches {
 impl Matched {
     /// The same at a newer snapshot; `None` if that cannot be told from the log.
     pub fn advance(mut self, request: &WriteRequest, snapshot: &Snapshot) -> Option<Self> {
-        let log = &snapshot.live().log;
+        let (log, schema) = (&snapshot.live().log, &snapshot.live().schema);
         let (incarnation, seen) = self.at;
-        if incarnation != snapshot.head.incarnation || seen < log.indexed {
+        let drops = self.schema.attributes.values().any(|was| schema.by_id(was.id).is_none());
+        let drops = drops && !planted::is(Bug::DropsLeaveMatches);
+        if incarnation != snapshot.head.incarnation || seen < log.indexed || drops {
             return None;
         }
         let since = snapshot.overlay.entries().iter().filter(|entry| seen < entry.cursor);
         let since: Vec<&Decoded> = since.collect();
-        let schema = &snapshot.live().schema;
         let deletes = request.delete_by_filter.as_ref().map(|by_filter| &by_filter.filter);
         let patches = request.patch_by_filter.as_ref().map(|(by_filter, _)| &by_filter.filter);
         for (filter, matches, most) in [
@@ -62,6 +68,7 @@ impl Matched {
             }
         }
         self.at.1 = log.committed;
+        self.schema.clone_from(schema);
         Some(self)
     }
 }

@@ -60,6 +60,9 @@ impl Overlay {
     ///
     /// Never: they are in order (O1).
     pub fn absorb(&mut self, indexed: Cursor) {
+        if self.entries.first().is_none_or(|first| indexed < first.cursor) {
+            return;
+        }
         self.entries.retain(|entry| indexed < entry.cursor);
         let forgets = planted::is(Bug::AbsorbForgetsNewer);
         self.latest.retain(|_, (cursor, _)| indexed < *cursor && !forgets);

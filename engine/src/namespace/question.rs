@@ -76,6 +76,15 @@ pub enum Want {
 }
 
 impl Want {
+    /// The conditions in what is found out about each row.
+    pub fn conditions(&self) -> impl Iterator<Item = &Predicate> {
+        let compute = if let Self::Rows { compute, .. } = self { compute.as_slice() } else { &[] };
+        compute.iter().filter_map(|(_, compute)| match compute {
+            Compute::Matches(predicate) => Some(predicate),
+            Compute::Distance { .. } | Compute::Score { .. } => None,
+        })
+    }
+
     /// The first rows in some order, without more ado.
     pub const fn rows(rank: Rank, limit: usize, include: Include) -> Self {
         Self::Rows { rank, limit, per: None, include, compute: Vec::new() }

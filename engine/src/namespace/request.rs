@@ -66,8 +66,18 @@ pub struct ByFilter {
 impl WriteRequest {
     /// Whether documents have to be read to decide it.
     pub fn reads_documents(&self) -> bool {
-        let conditions = [&self.upsert_condition, &self.patch_condition, &self.delete_condition];
-        self.patches.is_some() || self.is_by_filter() || conditions.into_iter().any(Option::is_some)
+        self.patches.is_some() || self.is_by_filter() || self.is_conditional()
+    }
+
+    /// Whether what it does to a document depends on what is there.
+    pub fn is_conditional(&self) -> bool {
+        self.conditions().next().is_some()
+    }
+
+    /// What documents that are there must satisfy.
+    pub fn conditions(&self) -> impl Iterator<Item = &Predicate> {
+        let all = [&self.upsert_condition, &self.patch_condition, &self.delete_condition];
+        all.into_iter().flatten()
     }
 
     /// Whether a filter has to be evaluated over all documents to decide it.

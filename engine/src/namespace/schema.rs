@@ -10,6 +10,7 @@ use crate::base::cast::cast;
 use crate::base::id::AttributeId;
 use crate::base::limits;
 use crate::base::name::AttributeName;
+use crate::base::planted::{self, Bug};
 use crate::base::value::{Id, IdType, Raw, Scalar, ScalarType, Type, Uuid, Value};
 use crate::format::schema::{Attribute, Schema};
 use crate::namespace::request::{AttributeRequest, InvalidWrite, WriteError, WriteRequest};
@@ -69,7 +70,11 @@ fn declare(
     wanted: AttributeRequest,
 ) -> Result<(), InvalidWrite> {
     check(name, wanted)?;
-    let next_id = schema.next_id;
+    let mut next_id = schema.next_id;
+    if planted::is(Bug::DroppedNumberComesBack) {
+        let free = |id: &AttributeId| schema.by_id(*id).is_none();
+        next_id = (0..next_id.0).map(AttributeId).find(free).unwrap_or(next_id);
+    }
     if let Some(known) = schema.attributes.get_mut(name) {
         if known.value_type != wanted.value_type {
             let (name, from, to) = (name.clone(), known.value_type, wanted.value_type);
@@ -95,7 +100,7 @@ fn declare(
     let most = limits::ATTRIBUTES_MAX;
     let after = next_id.0.checked_add(1);
     let after = after.ok_or(InvalidWrite::TooManyAttributes { most, vectors: false })?;
-    schema.next_id = AttributeId(after);
+    schema.next_id = schema.next_id.max(AttributeId(after));
     Ok(())
 }
 

@@ -147,9 +147,7 @@ pub fn next_merge(snapshot: &Snapshot) -> Option<Range<usize>> {
 /// The segments to merge next until there are as few as can be, without dead rows.
 pub fn next_compaction(snapshot: &Snapshot) -> Option<Range<usize>> {
     let neighbours = groups(&snapshot.live().manifest.segments, u32::MAX);
-    let all = || snapshot.directories.iter().map(|directory| &**directory);
-    let has_dead = |place: &usize| !snapshot.directories[*place].dead(all()).is_empty();
-    let dead = || (0..snapshot.directories.len()).find(has_dead);
+    let dead = || (0..snapshot.directories.len()).find(|place| !snapshot.dead(*place).is_empty());
     let several = neighbours.into_iter().find(|group| group.len() > 1);
     several.or_else(|| dead().map(|place| place..place + 1))
 }
@@ -206,13 +204,13 @@ fn fit(segments: &[SegmentRef]) -> bool {
 fn mostly_dead(snapshot: &Snapshot) -> Option<Range<usize>> {
     let manifest = &snapshot.live().manifest;
     let rows: u64 = manifest.segments.iter().map(|segment| u64::from(segment.rows)).sum();
-    let all = || snapshot.directories.iter().map(|directory| &**directory);
-    // Counting the dead of each takes a walk over all kills: only if there are many in all.
-    let many = (rows - manifest.live_rows) * 4 > rows;
-    let found = all().position(|directory| {
-        let dead = directory.dead(all()).len();
-        many && tier(directory.segment()) > 0 && dead * 2 > u64::from(directory.rows())
-    });
+    if (rows - manifest.live_rows) * 4 <= rows {
+        return None;
+    }
+    let is_dead = |(place, segment): (usize, &SegmentRef)| {
+        tier(segment) > 0 && snapshot.dead(place).len() * 2 > u64::from(segment.rows)
+    };
+    let found = manifest.segments.iter().enumerate().position(is_dead);
     found.map(|place| place..place + 1)
 }
 

@@ -32,6 +32,7 @@ use crate::format::layout;
 use crate::machine::publish::{Fate, Publish, Write};
 use crate::machine::request::{Reply, Tag, When};
 use crate::machine::{Machine, Step};
+use crate::namespace::invariants;
 use crate::ops::publication::PAUSE;
 use crate::ops::snapshot::{Depth, Held, Refresh, RefreshError};
 
@@ -144,7 +145,7 @@ impl Order {
             Fate::Unknown => Step::Done(Err(DeleteError::Unknown)),
             Fate::Overtaken(None) => Step::Done(Ok(Deleted::Landed(Held::ABSENT))),
             Fate::Overtaken(Some((tag, body))) => {
-                match Head::decode(&layout::head(&self.namespace), &body) {
+                match invariants::read(&layout::head(&self.namespace), &body) {
                     Ok(head)
                         if head.live().is_some()
                             && (head.incarnation == next.incarnation

@@ -60,8 +60,9 @@ impl Matching {
         deadline: Timestamp,
     ) -> Step<Self> {
         let at = (snapshot.head.incarnation, snapshot.live().log.committed);
+        let schema = snapshot.live().schema.clone();
         let patches = request.patch_by_filter.as_ref().map(|(by_filter, _)| &by_filter.filter);
-        let matched = Matched { at, ..Matched::default() };
+        let matched = Matched { at, schema, ..Matched::default() };
         let find = Find { snapshot, patches: patches.cloned(), host, deadline, matched };
         match &request.delete_by_filter {
             Some(by_filter) => {

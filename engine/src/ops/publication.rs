@@ -120,7 +120,7 @@ impl Plan {
             Fate::Overtaken(None) => Step::Done(Publicized::Superseded),
             Fate::Overtaken(Some((tag, body))) => {
                 let key = layout::head(&self.namespace);
-                match Head::decode(&key, &body) {
+                match invariants::read(&key, &body) {
                     Ok(head)
                         if head.incarnation != next.incarnation
                             && !planted::is(Bug::FlushGoesIntoNextLife) =>

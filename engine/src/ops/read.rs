@@ -25,6 +25,20 @@ pub enum ReadError {
     Damaged(#[from] BadObject),
 }
 
+/// What was read of an object.
+///
+/// # Errors
+///
+/// [`ReadError`] if nothing was.
+pub(crate) fn body(key: &Key, reply: Reply) -> Result<Blob, ReadError> {
+    match reply {
+        Reply::Found { body, .. } => Ok(body),
+        Reply::Missing => Err(ReadError::Vanished { key: key.clone() }),
+        Reply::Unreadable => Err(Damage::Unreadable.of(key).into()),
+        _ => Err(ReadError::Late),
+    }
+}
+
 /// Stretches to be read in one round. Those that lie side by side are read together.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Stretches {
@@ -99,12 +113,7 @@ impl Stretches {
     pub(crate) fn bodies(&self, replies: Vec<Reply>) -> Result<Vec<(Key, Blob)>, ReadError> {
         let mut bodies = Vec::new();
         for (reply, (key, _)) in replies.into_iter().zip(&self.reads) {
-            match reply {
-                Reply::Found { body, .. } => bodies.push(body),
-                Reply::Missing => return Err(ReadError::Vanished { key: key.clone() }),
-                Reply::Unreadable => return Err(Damage::Unreadable.of(key).into()),
-                _ => return Err(ReadError::Late),
-            }
+            bodies.push(body(key, reply)?);
         }
         let stretch = |(read, start, length): &(usize, u64, u64)| {
             let (key, range) = &self.reads[*read];

@@ -17,8 +17,7 @@ use crate::format::log::IdempotencyRecord;
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Round, Step};
 use crate::namespace::snapshot::Snapshot;
-use crate::ops::lookup::body;
-use crate::ops::read::ReadError;
+use crate::ops::read::{ReadError, body};
 
 /// A lookup of keys on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

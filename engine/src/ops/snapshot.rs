@@ -160,9 +160,7 @@ impl Refresh {
 
     fn judge(self, tag: Tag, body: &Blob) -> Step<Self> {
         let key = layout::head(&self.namespace);
-        let head = Head::decode(&key, body)
-            .and_then(|head| invariants::check(&head).map(|()| head).map_err(|d| d.of(&key)));
-        let head = match head {
+        let head = match invariants::read(&key, body) {
             Ok(head) => Arc::new(head),
             Err(bad) => return Step::Done(Err(bad.into())),
         };

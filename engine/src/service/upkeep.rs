@@ -10,6 +10,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::base::id::{Generation, Nonces, Stamp};
+use crate::base::limits;
 use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
@@ -37,6 +38,8 @@ pub(super) struct Upkeep {
     resume_at: Timestamp,
     /// The merge that is next, as of a generation of the manifest.
     next_merge: (Option<Generation>, Option<Range<usize>>),
+    /// Merges that failed one after the other, and when the next may begin.
+    failed_merges: (u32, Timestamp),
     /// Trash is not looked at before this moment.
     collect_at: Timestamp,
     /// Whether trash is being collected.
@@ -60,6 +63,8 @@ enum Build {
 
 /// The pause after work that failed or was in vain.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often the pause doubles after merges that failed: up to 51 seconds.
+const MERGE_PAUSE_DOUBLINGS: u32 = 8;
 /// The longest that building a segment may take.
 const BUILD_TIME_MAX: Duration = Duration::from_mins(10);
 /// The longest that a publication may take.
@@ -73,6 +78,7 @@ impl Upkeep {
             unindexed_since: None,
             resume_at: now,
             next_merge: (None, None),
+            failed_merges: (0, now),
             collect_at: now,
             is_collecting: false,
             is_sweeping: false,
@@ -138,7 +144,7 @@ impl Upkeep {
         // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
         let flush = self.unindexed_since.map(|since| since + settings.flush_after);
         let flush = flush.filter(|_| view.is_loaded() && self.flush == Build::Idle);
-        let merge = self.next_merge.1.as_ref().map(|_| now);
+        let merge = self.next_merge.1.as_ref().map(|_| self.failed_merges.1.max(now));
         let merge = merge.filter(|_| view.is_loaded() && self.merge == Build::Idle);
         let live = view.version().and_then(|(_, head)| head.live());
         // The oldest need not be the first: each was dated by the calendar of who unlinked it.
@@ -285,7 +291,10 @@ impl Upkeep {
         let old = self.unindexed_since.is_some_and(|since| since + settings.flush_after <= now);
         let old = old && !planted::is(Bug::SmallLogsAreLeft);
         let large = log.unindexed_bytes() >= settings.flush_bytes;
-        if self.flush != Build::Idle || log.entries.is_empty() || !(old || large) {
+        // Where there is no room for a segment, merges make it. Meanwhile the log grows until writers
+        // are turned away.
+        let is_full = snapshot.live().manifest.segments.len() >= limits::SEGMENTS_MAX;
+        if self.flush != Build::Idle || log.entries.is_empty() || !(old || large) || is_full {
             return None;
         }
         self.flush = Build::Building;
@@ -303,7 +312,8 @@ impl Upkeep {
         nonces: &mut Nonces,
     ) -> Option<Start> {
         let snapshot = view.snapshot().filter(|_| view.is_loaded())?;
-        let segments = self.next_merge.1.clone().filter(|_| self.merge == Build::Idle)?;
+        let may = self.merge == Build::Idle && self.failed_merges.1 <= now;
+        let segments = self.next_merge.1.clone().filter(|_| may)?;
         self.merge = Build::Building;
         let plan = MergePlan {
             snapshot: snapshot.clone(),
@@ -328,6 +338,7 @@ impl Upkeep {
                 None
             }
             Output::Merge(Ok(merged)) => {
+                self.failed_merges = (0, now);
                 self.merge = Build::Built(Edit::Merge(merged.edit), merged.directory);
                 None
             }
@@ -338,6 +349,10 @@ impl Upkeep {
             }
             Output::Merge(Err(_)) => {
                 self.merge = Build::Idle;
+                // What cannot be read now will hardly be in a moment, and a merge reads much.
+                let failed = self.failed_merges.0.saturating_add(1);
+                let pause = PAUSE.saturating_mul(1 << failed.min(MERGE_PAUSE_DOUBLINGS));
+                self.failed_merges = (failed, now + pause);
                 self.start_over(now);
                 None
             }

@@ -65,6 +65,11 @@ pub(super) struct ServeArguments {
     #[arg(long, value_parser = sizes::bytes, default_value = "512MB")]
     body_bytes_max: u64,
 
+    /// How long a client may send nothing more of a body, or take nothing more of an answer, before it
+    /// is given up.
+    #[arg(long, value_parser = sizes::time, default_value = "30s")]
+    client_silence: Duration,
+
     /// Answer queries and take writes only; leave indexing to another process on the same store.
     #[arg(long)]
     no_indexing: bool,
@@ -147,7 +152,7 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
         api_key: arguments.api_key.clone(),
         body_bytes_max,
         bodies_bytes_max: body_bytes_max.saturating_mul(2).max(1 << 30),
-        patience: Patience::default(),
+        patience: Patience { silence: arguments.client_silence, ..Patience::default() },
     };
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

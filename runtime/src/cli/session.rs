@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use sana_engine::base::name::NamespaceName;
 use sana_engine::service::namespace::Settings;
@@ -145,10 +145,9 @@ impl Session {
         let request = request.map_err(|error| Failed::Usage(error.to_string()))?;
         let Ok(response) = Arc::clone(&self.server).answer(request).await;
         let (parts, body) = response.into_parts();
-        let Ok(body) = body.collect().await;
         let is_final = parts.headers.get("x-should-retry").is_some_and(|told| told == "false");
         let outcome = parts.extensions.get().copied().unwrap_or(Outcome::AsStatus);
-        Ok(Answered { status: parts.status, is_final, outcome, body: body.to_bytes() })
+        Ok(Answered { status: parts.status, is_final, outcome, body })
     }
 
     /// Asks for something of a namespace, and expects to get it. `verb` is what follows its name in

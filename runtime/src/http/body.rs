@@ -24,8 +24,8 @@ use hyper::StatusCode;
 use hyper::body::Body;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
+use super::delivery::Pace;
 use super::errors::{Failure, Retry};
 use crate::compute::{Compute, Crashed};
 
@@ -44,11 +44,6 @@ pub(super) struct Held {
     _share: Option<OwnedSemaphorePermit>,
 }
 
-/// The least that must have arrived of a body after some time, in bytes per second. Slower links than
-/// that carry no search.
-const RATE_MIN: u64 = 16 << 10;
-/// How long a body may take however small it is.
-const GRACE: Duration = Duration::from_mins(1);
 /// How much memory is taken at a time.
 const STRIDE_BYTES: usize = 1 << 20;
 /// How long a body waits for memory. Those who wait hold what they have, so that without an end to it
@@ -111,11 +106,9 @@ impl Budget {
         }
         let (mut share, mut taken) = (None, 0);
         let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(TRUSTED_BYTES));
-        let mut began = Instant::now();
+        let mut pace = Pace::new(self.silence_max);
         loop {
-            let received = Duration::from_secs(bytes.len() as u64 / RATE_MIN);
-            let until = (Instant::now() + self.silence_max).min(began + GRACE + received);
-            let frame = tokio::time::timeout_at(until, body.frame()).await;
+            let frame = tokio::time::timeout_at(pace.until(), body.frame()).await;
             let frame = frame.map_err(|_| {
                 Failure::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
             })?;
@@ -136,7 +129,8 @@ impl Budget {
                 taken += stride;
             }
             // The client is not to blame for our lack of memory.
-            began += waited.elapsed();
+            pace.excuse(waited.elapsed());
+            pace.advance(data.len());
             bytes.extend_from_slice(&data);
         }
         Ok(Held { bytes: bytes.into(), _share: share })
@@ -245,6 +239,8 @@ mod tests {
 
     use super::*;
 
+    const SILENCE_MAX: Duration = Duration::from_secs(30);
+
     fn gzip(bytes: &[u8]) -> Bytes {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(bytes).unwrap();
@@ -257,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_body_that_inflates_beyond_the_limit_is_refused() {
-        let budget = Budget::new(1 << 30, 8 << 20, GRACE);
+        let budget = Budget::new(1 << 30, 8 << 20, SILENCE_MAX);
         let bomb = gzip(&vec![0; 64 << 20]);
         assert!(bomb.len() < 100_000);
         let failure = budget.inflate(&held(bomb), 8 << 20).unwrap_err();
@@ -273,7 +269,7 @@ mod tests {
 
     #[test]
     fn who_finds_no_memory_is_told_to_come_back() {
-        let budget = Budget::new(2 << 20, 2 << 20, GRACE);
+        let budget = Budget::new(2 << 20, 2 << 20, SILENCE_MAX);
         let first = budget.inflate(&held(gzip(&vec![1; 1_500_000])), 2 << 20).unwrap();
         let failure = budget.inflate(&held(gzip(&[1; 10])), 2 << 20).unwrap_err();
         assert_eq!((failure.status.as_u16(), failure.retry), (503, Retry::After(1)));
@@ -311,7 +307,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_announces_much_and_sends_little_holds_up_nobody() {
-        let budget = Budget::new(8 << 20, 8 << 20, GRACE);
+        let budget = Budget::new(8 << 20, 8 << 20, SILENCE_MAX);
         let [one, other] = [budget.clone(), budget.clone()];
         let one = tokio::spawn(async move { one.receive(slow(8 << 20, 10), 8 << 20).await });
         let other = tokio::spawn(async move { other.receive(slow(8 << 20, 0), 8 << 20).await });
@@ -329,7 +325,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_long_for_memory_is_told_to_come_back() {
-        let budget = Budget::new(2 << 20, 2 << 20, GRACE);
+        let budget = Budget::new(2 << 20, 2 << 20, SILENCE_MAX);
         let all = budget.inflate(&held(gzip(&vec![1; 1_500_000])), 2 << 20).unwrap();
         let failure = budget.receive(Full::new(Bytes::from_static(b"a")), 10).await.unwrap_err();
         assert_eq!((failure.status.as_u16(), failure.retry), (503, Retry::After(1)));

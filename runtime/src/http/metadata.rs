@@ -5,11 +5,12 @@ use sana_engine::base::time::WallTime;
 use sana_engine::format::head::Live;
 use sana_engine::namespace::request::{Create, WriteRequest};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::errors::Failure;
 use super::json::date_time;
 use super::schema;
+use super::tree::Tree;
 
 /// Fewer unindexed bytes than this count as nothing: clients expect a namespace to be up to date
 /// right after a first small write.
@@ -47,9 +48,10 @@ pub(super) fn answer(live: &Live) -> Bytes {
 
 /// What a client wants to change of it.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Changes {
     read_only: Option<bool>,
-    pinning: Option<Value>,
+    pinning: Option<Tree>,
 }
 
 /// The request in a body.
@@ -59,7 +61,7 @@ struct Changes {
 /// 400 or 422, saying what is wrong with the body.
 pub(super) fn parse(body: &[u8]) -> Result<WriteRequest, Failure> {
     let changes: Changes = super::json::parse(body)?;
-    if changes.pinning.is_some_and(|pinning| pinning != json!(false)) {
+    if changes.pinning.is_some_and(|pinning| *pinning != json!(false)) {
         return Err(Failure::unsupported("pinning"));
     }
     let (create, read_only) = (Create::Never, changes.read_only);
@@ -67,7 +69,7 @@ pub(super) fn parse(body: &[u8]) -> Result<WriteRequest, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use sana_engine::base::id::{CommitId, Cursor, Stamp};
     use sana_engine::format::log::{Log, LogEntry, Payload};
     use sana_engine::format::manifest::Manifest;
@@ -76,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    fn live(unindexed_bytes: u32) -> Live {
+    pub(in crate::http) fn live(unindexed_bytes: u32) -> Live {
         let entry = LogEntry {
             cursor: Cursor(1),
             commit: CommitId::default(),

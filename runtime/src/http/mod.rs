@@ -5,10 +5,13 @@
 //! | `path`       | What is a request about?                                             |
 //! | `routes`     | Who answers it?                                                      |
 //! | `body`       | How do bodies come in and go out without taking all memory?          |
+//! | `delivery`   | What of clients that do not take their answers?                       |
 //! | `json`       | How are bodies parsed and values printed?                            |
+//! | `tree`       | How is JSON kept whose shape is looked at later?                     |
 //! | `errors`     | What is a client told that does not get what it asked for?           |
 //! | `write`      | What is to be written? with `documents` and `schema`                 |
 //! | `query`      | What is looked for, and what was found? with `filter` and `rank`     |
+//! | `explain`    | How would it be looked for?                                          |
 //! | `metadata`   | What is a namespace?                                                 |
 //! | `namespaces` | Which namespaces are there?                                          |
 //! | `slots`      | How many queries of one namespace run at once?                       |
@@ -16,8 +19,10 @@
 //! Deviations from turbopuffer are on one page, `docs/api.md`.
 
 mod body;
+mod delivery;
 mod documents;
 mod errors;
+mod explain;
 mod filter;
 pub(crate) mod json;
 mod metadata;
@@ -29,8 +34,10 @@ mod recall;
 mod routes;
 mod schema;
 mod slots;
+mod tree;
 mod write;
 
+use core::convert::Infallible;
 use core::fmt;
 use core::future::Future;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -41,12 +48,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::node::Node;
 use crate::telemetry::Metrics;
 use body::Budget;
+use delivery::{Deliveries, Impatient};
 pub(crate) use errors::Outcome;
 use slots::Slots;
 
@@ -79,7 +87,7 @@ pub struct Patience {
     /// For the head of a request, and between two requests on one connection. Official clients drop
     /// a connection that was idle for a minute: who waits longer never hangs up on them.
     pub head: Duration,
-    /// For more of a body.
+    /// For more of a body, and until they take more of an answer.
     pub silence: Duration,
 }
 
@@ -149,30 +157,9 @@ impl Server {
             // Answers are small: waiting to fill a packet would only delay them. A socket that
             // refuses is closed already, and reading from it will say so.
             let _ = stream.set_nodelay(true);
-            let (server, patience) = (Arc::clone(&self), self.patience.head);
-            let has_asked = Arc::new(AtomicBool::new(false));
-            let asked = Arc::clone(&has_asked);
-            let service = service_fn(move |request| {
-                asked.store(true, Ordering::Relaxed);
-                Arc::clone(&server).answer(request)
-            });
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            let connection = drain.watch(connection.into_owned());
+            let conversation = Arc::clone(&self).converse(stream, &builder, &drain);
             tokio::spawn(async move {
-                let mut connection = core::pin::pin!(connection);
-                // Which version it speaks is told by its first bytes, and nothing else limits how
-                // long they may take.
-                let ended = match tokio::time::timeout(patience, &mut connection).await {
-                    Ok(ended) => Some(ended),
-                    Err(_) if has_asked.load(Ordering::Relaxed) => Some(connection.await),
-                    Err(_) => None,
-                };
-                // A client that hangs up in the middle concerns nobody else.
-                match ended {
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => tracing::debug!("a connection ended: {error}"),
-                    None => tracing::debug!("a client connected and asked for nothing"),
-                }
+                conversation.await;
                 drop(place);
             });
         }
@@ -181,13 +168,56 @@ impl Server {
             tracing::warn!("some requests did not end in time and were given up");
         }
     }
+
+    /// Answers what comes over one connection, until it ends.
+    fn converse(
+        self: Arc<Self>,
+        stream: TcpStream,
+        builder: &Builder<TokioExecutor>,
+        drain: &GracefulShutdown,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let Patience { head, silence } = self.patience;
+        let (deliveries, has_asked) = (Deliveries::new(silence), Arc::new(AtomicBool::new(false)));
+        let (parcels, asked) = (deliveries.clone(), Arc::clone(&has_asked));
+        let service = service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
+            let (server, parcels) = (Arc::clone(&self), parcels.clone());
+            async move {
+                let Ok(response) = server.answer(request).await;
+                Ok::<_, Infallible>(response.map(|body| parcels.parcel(body)))
+            }
+        });
+        let stream = TokioIo::new(Impatient::new(stream, silence));
+        let connection = drain.watch(builder.serve_connection(stream, service).into_owned());
+        async move {
+            let mut connection = core::pin::pin!(connection);
+            // Which version it speaks is told by its first bytes, and nothing else limits how long
+            // they may take.
+            let asks_nothing = async {
+                tokio::time::sleep(head).await;
+                if has_asked.load(Ordering::Relaxed) {
+                    core::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                // A client that hangs up in the middle concerns nobody else.
+                ended = &mut connection => if let Err(error) = ended {
+                    tracing::debug!("a connection ended: {error}");
+                },
+                () = asks_nothing => tracing::debug!("a client connected and asked for nothing"),
+                () = deliveries.stalled() => {
+                    tracing::debug!("a client did not take its answers in time");
+                }
+            }
+        }
+    }
 }
 
 /// The next connection, once there is a place for it.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> std::io::Result<(tokio::net::TcpStream, Option<tokio::sync::OwnedSemaphorePermit>)> {
+) -> std::io::Result<(TcpStream, Option<tokio::sync::OwnedSemaphorePermit>)> {
     // The semaphore is never closed.
     let place = Arc::clone(places).acquire_owned().await.ok();
     let (stream, _) = listener.accept().await?;

@@ -28,6 +28,8 @@ pub(super) enum Verb {
     Write,
     /// Find documents.
     Query,
+    /// Say how they would be found.
+    Explain,
     /// End it.
     Delete,
     /// Say what it is.
@@ -90,6 +92,7 @@ impl Route {
             Self::Namespaces => "namespaces",
             Self::Namespace(_, Verb::Write) => "write",
             Self::Namespace(_, Verb::Query) => "query",
+            Self::Namespace(_, Verb::Explain) => "explain_query",
             Self::Namespace(_, Verb::Delete) => "delete",
             Self::Namespace(_, Verb::Metadata) => "metadata",
             Self::Namespace(_, Verb::UpdateMetadata) => "update_metadata",
@@ -107,9 +110,11 @@ impl Route {
             Self::Namespace(_, verb) => match verb {
                 Verb::Delete | Verb::Metadata | Verb::Schema | Verb::Warm => None,
                 Verb::Write => Some(usize::MAX),
-                Verb::Query | Verb::Recall | Verb::UpdateMetadata | Verb::UpdateSchema => {
-                    Some(SMALL_BYTES_MAX)
-                }
+                Verb::Query
+                | Verb::Explain
+                | Verb::Recall
+                | Verb::UpdateMetadata
+                | Verb::UpdateSchema => Some(SMALL_BYTES_MAX),
             },
         }
     }
@@ -137,13 +142,13 @@ impl Verb {
             ("POST", "v2", []) => Self::Write,
             ("DELETE", _, []) => Self::Delete,
             ("POST", "v2", ["query"]) => Self::Query,
+            ("POST", "v2", ["explain_query"]) => Self::Explain,
             ("GET", _, ["metadata"]) => Self::Metadata,
             ("PATCH", _, ["metadata"]) => Self::UpdateMetadata,
             ("GET", _, ["schema"]) => Self::Schema,
             ("POST", _, ["schema"]) => Self::UpdateSchema,
             ("GET", _, ["hint_cache_warm"]) => Self::Warm,
             ("POST", _, ["_debug", "recall"]) => Self::Recall,
-            ("POST", _, ["explain_query"]) => return Err(Failure::unsupported("explain_query")),
             ("POST", _, ["async"]) | ("GET", _, ["operations", _]) => {
                 return Err(Failure::unsupported("copying namespaces"));
             }
@@ -238,6 +243,7 @@ mod tests {
             assert_eq!(at(get, "/v1/namespaces"), Ok(Route::Namespaces));
             assert_eq!(at(post, "/v2/namespaces/a"), Ok(of("a", Verb::Write)));
             assert_eq!(at(post, "/v2/namespaces/a/query"), Ok(of("a", Verb::Query)));
+            assert_eq!(at(post, "/v2/namespaces/a/explain_query"), Ok(of("a", Verb::Explain)));
             assert_eq!(at(delete, "/v1/namespaces/a"), Ok(of("a", Verb::Delete)));
             assert_eq!(at(delete, "/v2/namespaces/a"), Ok(of("a", Verb::Delete)));
             assert_eq!(at(get, "/v1/namespaces/a/metadata"), Ok(of("a", Verb::Metadata)));
@@ -274,11 +280,7 @@ mod tests {
             assert_eq!(route(&Method::GET, path), Err(404), "{path}");
         }
         assert_eq!(route(&Method::POST, "/v1/namespaces"), Err(405));
-        let later = [
-            (Method::POST, "/v2/namespaces/a/explain_query"),
-            (Method::POST, "/v2/namespaces/a/async"),
-            (Method::GET, "/v1/namespaces/a"),
-        ];
+        let later = [(Method::POST, "/v2/namespaces/a/async"), (Method::GET, "/v1/namespaces/a")];
         for (method, path) in later {
             let failure = Route::parse(&method, path).unwrap_err();
             assert!(failure.message.contains("not supported"), "{failure:?}");

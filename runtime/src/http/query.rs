@@ -11,14 +11,17 @@ use sana_engine::namespace::request::{
     Aggregate, Compute, Consistency, GroupKey, Include, OrderKey, Per, QueryRequest, Rank, Search,
     Want,
 };
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::errors::{Failure, out_of_range};
 use super::json::{self, VectorEncoding};
+use super::tree::{Fields, Tree};
 use super::write::MetricName;
 use super::{filter, rank};
-pub(super) use answer::{Performance, answer, bytes_hint};
+pub(super) use answer::{Performance, QUERIED_BYTES_MIN, answer, bytes_hint};
 
 /// A query, and what concerns only its answer on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,25 +30,27 @@ pub(super) struct Query {
     /// How many of the first rows are left out, of each search.
     pub(super) offsets: Vec<usize>,
     pub(super) vectors: VectorEncoding,
+    /// How many slots of the namespace it takes.
+    pub(super) slots: u32,
 }
 
 /// A body, field by field. Null is the same as not there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    rank_by: Option<Value>,
+    rank_by: Option<Tree>,
     top_k: Option<i64>,
     limit: Option<Limit>,
     offset: Option<u32>,
-    filters: Option<Value>,
+    filters: Option<Tree>,
     include_attributes: Option<IncludeNames>,
     exclude_attributes: Option<Vec<String>>,
-    compute_attributes: Option<Map<String, Value>>,
-    aggregate_by: Option<Map<String, Value>>,
-    group_by: Option<Vec<Value>>,
+    compute_attributes: Option<Fields>,
+    aggregate_by: Option<Fields>,
+    group_by: Option<Vec<Tree>>,
     consistency: Option<ConsistencyBody>,
     vector_encoding: Option<VectorEncoding>,
-    rerank_by: Option<Value>,
+    rerank_by: Option<Tree>,
     queries: Option<Vec<Self>>,
     /// An old spelling that says what the namespace knows.
     #[serde(rename = "distance_metric")]
@@ -55,14 +60,46 @@ struct Body {
     _disable_cache: Option<bool>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Limit {
-    Total(i64),
-    Object { total: Option<i64>, per: Option<PerBody> },
+/// How many rows: a number, or an object that says more.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct LimitBody {
+    total: Option<i64>,
+    per: Option<PerBody>,
+}
+
+struct Limit(LimitBody);
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(LimitVisitor).map(Self)
+    }
+}
+
+struct LimitVisitor;
+
+impl<'de> Visitor<'de> for LimitVisitor {
+    type Value = LimitBody;
+
+    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("an integer or an object with `total` or `per`")
+    }
+
+    fn visit_i64<E>(self, total: i64) -> Result<LimitBody, E> {
+        Ok(LimitBody { total: Some(total), per: None })
+    }
+
+    fn visit_u64<E>(self, total: u64) -> Result<LimitBody, E> {
+        Ok(LimitBody { total: Some(i64::try_from(total).unwrap_or(i64::MAX)), per: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LimitBody, A::Error> {
+        LimitBody::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PerBody {
     attributes: Vec<String>,
     limit: i64,
@@ -89,6 +126,11 @@ enum Level {
     Eventual,
 }
 
+/// The slots of a query that computes figures.
+const AGGREGATION_SLOTS: u32 = 4;
+/// The slots of a query that asks for exact neighbours.
+pub(super) const EXACT_SLOTS: u32 = 2;
+
 /// How old a view an eventual query may use if it does not say.
 const STALENESS_SECONDS: u32 = 60;
 
@@ -105,7 +147,7 @@ struct Asked {
 /// 400 or 422, saying what is wrong with the body.
 pub(super) fn parse(body: &[u8]) -> Result<Query, Failure> {
     let body: Body = json::parse(body)?;
-    if body.rerank_by.as_ref().is_some_and(Value::is_object) {
+    if body.rerank_by.as_ref().is_some_and(|by| by.is_object()) {
         return Err(Failure::hosted("rerank_by with a model"));
     }
     let consistency = match body.consistency {
@@ -119,20 +161,21 @@ pub(super) fn parse(body: &[u8]) -> Result<Query, Failure> {
     if let Some(queries) = &body.queries {
         let (want, offsets) = several::parse(&body, queries)?;
         let request = QueryRequest { filter: None, want, consistency };
-        return Ok(Query { request, offsets, vectors });
+        let slots = queries.iter().map(Body::slots).sum();
+        return Ok(Query { request, offsets, vectors, slots });
     }
     if body.rerank_by.is_some() {
         return Err(Failure::meaning("💔 rerank_by goes with queries only"));
     }
     let Asked { search: Search { filter, want }, offset } = body.asked()?;
     let request = QueryRequest { filter, want, consistency };
-    Ok(Query { request, offsets: vec![offset], vectors })
+    Ok(Query { request, offsets: vec![offset], vectors, slots: body.slots() })
 }
 
 impl Body {
     /// The search it asks for.
     fn asked(&self) -> Result<Asked, Failure> {
-        let filter = self.filters.as_ref().map(filter::parse).transpose()?;
+        let filter = self.filters.as_deref().map(filter::parse).transpose()?;
         let offset = self.offset.unwrap_or(0) as usize;
         let want = match &self.aggregate_by {
             Some(labels) => self.aggregates(labels)?,
@@ -142,6 +185,16 @@ impl Body {
             None => self.rows(offset, filter.is_some())?,
         };
         Ok(Asked { search: Search { filter, want }, offset })
+    }
+
+    /// How many slots the search takes: more if it goes over all documents.
+    fn slots(&self) -> u32 {
+        let word = self.rank_by.as_ref().and_then(|by| by.get(1));
+        match word.and_then(Value::as_str) {
+            _ if self.aggregate_by.is_some() => AGGREGATION_SLOTS,
+            Some("kNN") => EXACT_SLOTS,
+            _ => 1,
+        }
     }
 
     /// A field that concerns one search, if there is one.
@@ -172,14 +225,14 @@ impl Body {
             return Err(Failure::meaning(format!("💔 limit and offset together exceed {most}")));
         }
         let (limit, per, include) = (limit + offset, self.per()?, self.include()?);
-        let compute = self.compute_attributes.iter().flatten();
+        let compute = self.compute_attributes.iter().flat_map(|labels| labels.iter());
         let compute = compute.map(|(label, by)| Ok((label.clone(), compute_by(label, by)?)));
         Ok(Want::Rows { rank, limit, per, include, compute: compute.collect::<Result<_, _>>()? })
     }
 
     /// How many rows may be alike.
     fn per(&self) -> Result<Option<Per>, Failure> {
-        let Some(Limit::Object { per: Some(per), .. }) = &self.limit else { return Ok(None) };
+        let Some(Limit(LimitBody { per: Some(per), .. })) = &self.limit else { return Ok(None) };
         if per.attributes.is_empty() {
             return Err(Failure::meaning("💔 limit.per.attributes cannot be empty"));
         }
@@ -192,11 +245,7 @@ impl Body {
 
     /// How many rows or groups are wanted.
     fn limit(&self) -> Result<Option<usize>, Failure> {
-        let total = match &self.limit {
-            None => None,
-            Some(Limit::Total(total)) => Some(*total),
-            Some(Limit::Object { total, .. }) => *total,
-        };
+        let total = self.limit.as_ref().and_then(|Limit(limit)| limit.total);
         let (field, limit) = match (self.top_k, total) {
             (Some(_), Some(_)) => {
                 return Err(Failure::meaning("💔 specify either top_k or limit, not both"));
@@ -244,7 +293,7 @@ impl Body {
             ("exclude_attributes", self.exclude_attributes.is_some()),
             ("compute_attributes", self.compute_attributes.is_some()),
             ("offset", self.offset.is_some_and(|offset| offset > 0)),
-            ("limit.per", matches!(self.limit, Some(Limit::Object { per: Some(_), .. }))),
+            ("limit.per", matches!(self.limit, Some(Limit(LimitBody { per: Some(_), .. })))),
         ];
         if let Some((field, _)) = beside.iter().find(|(_, there)| *there) {
             return Err(Failure::meaning(format!("💔 {field} does not go with aggregate_by")));

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use sana_engine::base::limits;
 use sana_engine::namespace::request::{Consistency, Found, Include, QueryRequest, Rank, Want};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::errors::{Failure, out_of_range};
+use super::tree::Tree;
 use super::{filter, json as body_json, rank};
 
 #[derive(Deserialize)]
@@ -17,8 +18,8 @@ use super::{filter, json as body_json, rank};
 struct Body {
     num: Option<i64>,
     top_k: Option<usize>,
-    filters: Option<Value>,
-    rank_by: Option<Value>,
+    filters: Option<Tree>,
+    rank_by: Option<Tree>,
     include_ground_truth: Option<bool>,
 }
 
@@ -44,7 +45,7 @@ pub(super) fn parse(body: &[u8]) -> Result<QueryRequest, Failure> {
     if !(1..=limits::QUERY_ROWS_MAX).contains(&limit) {
         return Err(out_of_range("top_k"));
     }
-    let filter = body.filters.as_ref().map(filter::parse).transpose()?;
+    let filter = body.filters.as_deref().map(filter::parse).transpose()?;
     let rank = match &body.rank_by {
         None => Rank::By(Vec::new()),
         Some(_) if body.num.is_some_and(|num| num != 1) => {

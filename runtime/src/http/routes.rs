@@ -10,7 +10,6 @@ use core::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Body;
 use hyper::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
@@ -20,13 +19,13 @@ use sana_engine::base::name::NamespaceName;
 use sana_engine::format::head::{Head, Live};
 use sana_engine::namespace::request::{self, Create, QueryRequest, WriteRequest};
 use sana_engine::ops::delete::DeleteError;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::errors::{Failure, Outcome, Retry};
 use super::path::{Route, Verb};
 use super::query::Performance;
-use super::{Server, body, json, metadata, namespaces, query, recall, schema, slots, write};
+use super::tree::Fields;
+use super::{Server, body, explain, json, metadata, namespaces, query, recall, schema, write};
 use crate::compute::Crashed;
 use crate::node::Reads;
 
@@ -63,7 +62,7 @@ impl Server {
     pub(crate) async fn answer<B>(
         self: Arc<Self>,
         request: Request<B>,
-    ) -> Result<Response<Full<Bytes>>, core::convert::Infallible>
+    ) -> Result<Response<Bytes>, core::convert::Infallible>
     where
         B: Body<Data = Bytes, Error: Display> + Unpin,
     {
@@ -129,6 +128,7 @@ impl Server {
             Route::Namespace(name, verb) => match verb {
                 Verb::Write => self.write(&name, asked).await,
                 Verb::Query => self.query(&name, &asked).await,
+                Verb::Explain => self.explain(&name, &asked).await,
                 Verb::Delete => self.delete(&name).await,
                 Verb::Metadata => self.metadata(&name).await,
                 Verb::UpdateMetadata => self.update_metadata(&name, &asked).await,
@@ -167,17 +167,18 @@ impl Server {
         let (has_key, bytes) = (key.is_some(), asked.body.bytes.len());
         let body = asked.body.bytes.clone();
         let request = self.parsed(bytes, move || write::parse(&body, key)).await??;
+        let reads = request.is_conditional() || request.is_by_filter();
         let outcome = self.node.write(name, request, bytes).await;
         let outcome = outcome
             .map_err(|Crashed| Failure::broken())?
             .map_err(|error| Failure::of_write(name, &error, has_key))?;
-        Ok(Answer::json(write::answer(&outcome, milliseconds(asked.began))))
+        Ok(Answer::json(write::answer(&outcome, reads, milliseconds(asked.began))))
     }
 
     async fn query(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
         let body = asked.body.bytes.clone();
         let parsed = self.parsed(body.len(), move || query::parse(&body)).await??;
-        let _slots = self.slots.take(name, slots::weight(&parsed.request)).await?;
+        let _slots = self.slots.take(name, parsed.slots).await?;
         let executed = Instant::now();
         let (found, reads) = self.found(name, parsed.request.clone()).await?;
         let performance = Performance {
@@ -189,6 +190,13 @@ impl Server {
         let bytes = query::bytes_hint(&found.found);
         let print = move || query::answer(&parsed, &found, performance);
         Ok(Answer::json(self.parsed(bytes, print).await?))
+    }
+
+    async fn explain(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
+        let body = asked.body.bytes.clone();
+        let query = self.parsed(body.len(), move || query::parse(&body)).await??;
+        let head = self.head(name).await?;
+        explain::answer(name, &query.request, &head).map(Answer::json)
     }
 
     async fn delete(&self, name: &NamespaceName) -> Result<Answer, Failure> {
@@ -230,7 +238,7 @@ impl Server {
 
     async fn update_schema(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
         let (body, bytes) = (asked.body.bytes.clone(), asked.body.bytes.len());
-        let parse = move || json::parse::<Map<String, Value>>(&body).and_then(schema::parse);
+        let parse = move || json::parse(&body).and_then(|Fields(entries)| schema::parse(entries));
         let said = self.parsed(bytes, parse).await??;
         let request = WriteRequest {
             schema: said.attributes,
@@ -252,7 +260,7 @@ impl Server {
         let want = request::Want::rows(first, 1, request::Include::Nothing);
         let consistency = request::Consistency::Strong;
         let request = QueryRequest { filter: None, want, consistency };
-        let _slots = self.slots.take(name, slots::weight(&request)).await?;
+        let _slots = self.slots.take(name, 1).await?;
         self.found(name, request).await?;
         let body = serde_json::json!({"status": "ACCEPTED", "message": "cache warm hint accepted"});
         let body = Bytes::from(body.to_string());
@@ -262,7 +270,7 @@ impl Server {
     async fn recall(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
         let body = asked.body.bytes.clone();
         let request = self.parsed(body.len(), move || recall::parse(&body)).await??;
-        let _slots = self.slots.take(name, slots::weight(&request)).await?;
+        let _slots = self.slots.take(name, query::EXACT_SLOTS).await?;
         let (answer, _) = self.found(name, request).await?;
         Ok(Answer::json(recall::answer(&answer.found)))
     }
@@ -298,7 +306,7 @@ impl Server {
         &self,
         headers: &HeaderMap,
         answered: Result<Answer, Failure>,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<Bytes> {
         let (answer, retry, outcome) = match answered {
             Ok(answer) => (answer, Retry::AsStatus, Outcome::AsStatus),
             Err(failure) => {
@@ -314,7 +322,7 @@ impl Server {
         let encode = move || body::encoded(accepts_gzip, body);
         let encoded = self.parsed(answer.body.len(), encode).await;
         let (body, is_compressed) = encoded.unwrap_or((answer.body, false));
-        let mut response = Response::new(Full::new(body));
+        let mut response = Response::new(body);
         *response.status_mut() = answer.status;
         response.extensions_mut().insert(outcome);
         let headers = response.headers_mut();

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::StatusCode;
 use sana_engine::base::name::NamespaceName;
-use sana_engine::namespace::request::{QueryRequest, Want};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::errors::{Failure, Retry};
@@ -35,20 +34,6 @@ pub(super) struct Taken {
 pub(super) const SLOTS: u32 = 16;
 /// How long a query waits for its slots.
 const WAIT_MAX: Duration = Duration::from_millis(800);
-/// The slots of a query that goes over all documents.
-const AGGREGATION_SLOTS: u32 = 4;
-
-/// How many slots a query takes.
-pub(super) fn weight(request: &QueryRequest) -> u32 {
-    let one = |want: &Want| match want {
-        Want::Aggregates(_) | Want::Groups { .. } => AGGREGATION_SLOTS,
-        Want::Rows { .. } | Want::Several { .. } => 1,
-    };
-    match &request.want {
-        Want::Several { searches, .. } => searches.iter().map(|search| one(&search.want)).sum(),
-        want => one(want),
-    }
-}
 
 impl Slots {
     /// Takes slots, once they are free. Who wants more than there are takes all.

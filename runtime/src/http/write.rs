@@ -16,6 +16,8 @@ use serde_json::{Map, Value, json};
 use super::documents::{Columns, Rows};
 use super::errors::Failure;
 use super::json::{self, AnyRaw, PrintedId};
+use super::query::QUERIED_BYTES_MIN;
+use super::tree::{Fields, Tree};
 use super::{filter, schema};
 
 /// A body, field by field. Null is the same as not there.
@@ -31,18 +33,18 @@ struct Body {
     patch_columns: Option<Columns>,
     deletes: Option<Vec<AnyRaw>>,
     distance_metric: Option<MetricName>,
-    schema: Option<Map<String, Value>>,
+    schema: Option<Fields>,
     create_namespace: Option<bool>,
-    encryption: Option<Value>,
+    encryption: Option<Tree>,
     sharding: Option<Sharding>,
     return_affected_ids: Option<bool>,
     disable_backpressure: Option<bool>,
-    upsert_condition: Option<Value>,
-    patch_condition: Option<Value>,
-    delete_condition: Option<Value>,
+    upsert_condition: Option<Tree>,
+    patch_condition: Option<Tree>,
+    delete_condition: Option<Tree>,
     patch_by_filter: Option<PatchByFilter>,
     patch_by_filter_allow_partial: Option<bool>,
-    delete_by_filter: Option<Value>,
+    delete_by_filter: Option<Tree>,
     delete_by_filter_allow_partial: Option<bool>,
     copy_from_namespace: Option<IgnoredAny>,
     branch_from_namespace: Option<IgnoredAny>,
@@ -70,11 +72,12 @@ impl From<MetricName> for Metric {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PatchByFilter {
-    filters: Value,
-    patch: Map<String, Value>,
+    filters: Tree,
+    patch: Fields,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Sharding {
     num_shards: u64,
 }
@@ -87,11 +90,11 @@ struct Sharding {
 pub(super) fn parse(body: &[u8], key: Option<String>) -> Result<WriteRequest, Failure> {
     let parsed: Body = json::parse(body)?;
     parsed.refuse_unsupported()?;
-    let said = schema::parse(parsed.schema.unwrap_or_default())?;
+    let said = schema::parse(parsed.schema.unwrap_or_default().0)?;
     let metric = parsed.distance_metric.map(Metric::from);
     let deletes = parsed.deletes.map(|ids| ids.into_iter().map(|AnyRaw(id)| id).collect());
     let fingerprint = || xxhash_rust::xxh3::xxh3_128(body);
-    let condition = |filter: Option<Value>| filter.as_ref().map(filter::parse).transpose();
+    let condition = |filter: Option<Tree>| filter.as_deref().map(filter::parse).transpose();
     let delete_by_filter = condition(parsed.delete_by_filter)?.map(|filter| {
         let allows_partial = parsed.delete_by_filter_allow_partial == Some(true);
         ByFilter { filter, allows_partial }
@@ -151,7 +154,7 @@ impl Body {
         if self.sharding.as_ref().is_some_and(|sharding| sharding.num_shards != 1) {
             return Err(Failure::unsupported("a num_shards other than 1"));
         }
-        self.encryption.as_ref().map_or(Ok(()), refuse_encryption)
+        self.encryption.as_deref().map_or(Ok(()), refuse_encryption)
     }
 }
 
@@ -199,8 +202,9 @@ pub(super) fn idempotency_key(header: &[u8]) -> Result<String, Failure> {
     })
 }
 
-/// What became of a write, as the answer's body.
-pub(super) fn answer(outcome: &WriteOutcome, total_ms: u64) -> Bytes {
+/// What became of a write, as the answer's body. `reads` says whether the write had to look for
+/// documents, which counts as a query.
+pub(super) fn answer(outcome: &WriteOutcome, reads: bool, total_ms: u64) -> Bytes {
     let WriteOutcome { upserted, patched, deleted, logical_bytes, remaining, .. } = *outcome;
     let affected: u64 = [upserted, patched, deleted].into_iter().flatten().sum();
     let mut body = json!({
@@ -210,6 +214,12 @@ pub(super) fn answer(outcome: &WriteOutcome, total_ms: u64) -> Bytes {
         "billing": {"billable_logical_bytes_written": logical_bytes},
         "performance": {"server_total_ms": total_ms},
     });
+    if reads {
+        body["billing"]["query"] = json!({
+            "billable_logical_bytes_queried": QUERIED_BYTES_MIN,
+            "billable_logical_bytes_returned": 0,
+        });
+    }
     let counts =
         [("rows_upserted", upserted), ("rows_patched", patched), ("rows_deleted", deleted)];
     for (name, count) in counts {
@@ -384,11 +394,17 @@ mod tests {
             logical_bytes: 9,
             ..WriteOutcome::default()
         };
-        let body: Value = serde_json::from_slice(&answer(&outcome, 3)).unwrap();
+        let body: Value = serde_json::from_slice(&answer(&outcome, false, 3)).unwrap();
         assert_eq!(body["rows_affected"], 2);
         assert_eq!((&body["rows_upserted"], &body["rows_deleted"]), (&json!(2), &json!(0)));
         assert_eq!(body.get("rows_patched"), None);
-        assert_eq!(body["billing"]["billable_logical_bytes_written"], 9);
+        assert_eq!(body["billing"], json!({"billable_logical_bytes_written": 9}));
+        let body: Value = serde_json::from_slice(&answer(&outcome, true, 3)).unwrap();
+        let query = json!({
+            "billable_logical_bytes_queried": 256_000_000,
+            "billable_logical_bytes_returned": 0,
+        });
+        assert_eq!(body["billing"]["query"], query);
         assert_eq!(body["performance"]["server_total_ms"], 3);
     }
 }

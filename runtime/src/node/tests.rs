@@ -1,5 +1,7 @@
 //! Tests of a node, on a store in memory.
 
+use core::time::Duration;
+
 use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::Raw;
 use sana_engine::namespace::request::{

@@ -17,7 +17,7 @@ use crate::store::{Store, Tags};
 use crate::workload::{name, schema};
 
 /// The names of all explorations.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "flush",
     "merge",
     "collect",
@@ -25,6 +25,7 @@ pub const NAMES: [&str; 11] = [
     "keys",
     "group",
     "condition",
+    "drop",
     "commit",
     "delete",
     "rebirth",
@@ -43,6 +44,7 @@ pub fn named(name: &str, small: bool) -> Option<Setup> {
         "keys" => keys(small),
         "group" => group(small),
         "condition" => condition(small),
+        "drop" => drop(small),
         "rebirth" => rebirth(small),
         "spill" => spill(small),
         _ => return None,
@@ -144,6 +146,25 @@ fn condition(small: bool) -> Setup {
         ],
         sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::Rebased, Mark::IndexedAndLog],
         ..base("condition", mishaps)
+    }
+}
+
+/// An attribute is dropped and its name given to another, between writers who look at it. One of them
+/// locks the namespace and unlocks it.
+fn drop(small: bool) -> Setup {
+    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: 0 };
+    let mut scripts = vec![
+        vec![put(1, 10, None), drop_and_declare_n()],
+        vec![patch_all_over(40, 10)],
+        vec![Deed::Flush],
+    ];
+    if !small {
+        scripts.push(vec![lock(true), lock(false)]);
+    }
+    Setup {
+        scripts,
+        sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::Rebased, Mark::IndexedAndLog],
+        ..base("drop", mishaps)
     }
 }
 
@@ -282,6 +303,17 @@ fn patch_all_over(n: i128, before: i128) -> Deed {
     let by_filter = ByFilter { filter: n_is(before), allows_partial: false };
     let patch_by_filter = Some((by_filter, vec![(name("n"), Raw::Integer(n))]));
     write(WriteRequest { patch_by_filter, create: Create::Never, ..WriteRequest::default() })
+}
+
+/// Drops `n`, and declares another of its name.
+fn drop_and_declare_n() -> Deed {
+    let schema = schema().into_iter().filter(|(name, _)| name.as_str() == "n").collect();
+    write(WriteRequest { drops: vec![name("n")], schema, ..WriteRequest::default() })
+}
+
+fn lock(read_only: bool) -> Deed {
+    let request = WriteRequest { read_only: Some(read_only), ..WriteRequest::default() };
+    Deed::Write(Arc::from(vec![request]))
 }
 
 fn n_is(n: i128) -> Predicate {

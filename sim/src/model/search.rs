@@ -4,49 +4,174 @@
 //! compares smaller is true of a missing one; complements are complements.
 
 use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::{Id, Raw, Scalar, Value};
 use sana_engine::namespace::request::{
-    Aggregate, AnswerRow, Direction, Figure, Found, Include, Operator, OrderKey, Predicate,
-    QueryRequest, Rank, RawDocument, Want,
+    Aggregate, AnswerRow, Compute, Computed, Direction, Figure, Found, Group, GroupKey, Include,
+    Operator, OrderKey, Predicate, QueryRequest, Rank, RawDocument, Search, Want,
 };
 
-use crate::model::{self, Attributes, Documents};
+use crate::model::{self, Attributes, Content};
 
-/// What a query finds among these documents. Distances are left out: the model says only which rows
-/// there are and in which order.
+/// What a query finds in a namespace; `None` if it names an attribute that does not exist. Distances are
+/// left out: the model says only which rows there are and in which order.
 ///
 /// # Panics
 ///
 /// If the query asks for what no workload asks for.
-pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
+pub fn find(content: &Content, query: &QueryRequest) -> Option<Found> {
+    found(content, query.filter.as_ref(), &query.want)
+}
+
+fn found(content: &Content, filter: Option<&Predicate>, want: &Want) -> Option<Found> {
+    let named = filter.map(attributes_of).unwrap_or_default();
+    if !named.into_iter().chain(attributes_of_want(want)).all(|name| content.has(name)) {
+        return None;
+    }
     let counts = |id: &Id, attributes: &Attributes| {
-        query.filter.as_ref().is_none_or(|filter| holds(filter, id, attributes))
+        filter.is_none_or(|filter| holds(filter, id, attributes))
     };
-    let all = documents.iter().filter(|(id, attributes)| counts(id, attributes));
-    match &query.want {
-        Want::Rows { rank, limit, include, .. } => {
+    let all = content.documents.iter().filter(|(id, attributes)| counts(id, attributes));
+    Some(match want {
+        Want::Rows { rank, limit, per, include, compute } => {
             let mut rows: Vec<(&Id, &Attributes)> = all.map(|(id, a)| (id, &**a)).collect();
             rows.sort_by(|a, b| compare(rank, *a, *b).then(a.0.cmp(b.0)));
             if let Rank::Nearest { attribute, .. } = rank {
                 rows.retain(|(_, attributes)| attributes.contains_key(attribute));
             }
+            if let Some(per) = per {
+                let mut alike = BTreeMap::<Vec<Option<Scalar>>, usize>::new();
+                rows.retain(|(id, attributes)| {
+                    let kind = per.keys.iter().map(|key| key_of(key, id, attributes)).collect();
+                    let count = alike.entry(kind).or_default();
+                    *count += 1;
+                    *count <= per.limit
+                });
+            }
             rows.truncate(*limit);
-            Found::Rows(rows.into_iter().map(|(id, a)| row(id, a, include)).collect())
+            Found::Rows(rows.into_iter().map(|(id, a)| row(id, a, include, compute)).collect())
         }
         Want::Aggregates(wanted) => {
             let all: Vec<&Attributes> = all.map(|(_, attributes)| &**attributes).collect();
-            let figure = |(label, wanted): &(String, Aggregate)| {
-                let figure = match wanted {
-                    Aggregate::Count => Figure::Count(all.len() as u64),
-                    Aggregate::Sum(name) => Figure::Integer(all.iter().map(|a| int(a, name)).sum()),
-                };
-                (label.clone(), figure)
-            };
+            let figure = |(label, wanted): &_| (String::clone(label), figure(wanted, &all));
             Found::Aggregates(wanted.iter().map(figure).collect())
         }
-        other => panic!("the workload asks for nothing like {other:?}"),
+        Want::Groups { keys, aggregates, limit } => {
+            let mut groups = BTreeMap::<Vec<Option<Scalar>>, Vec<&Attributes>>::new();
+            for (id, attributes) in all {
+                for key in keys_of(keys, id, attributes) {
+                    groups.entry(key).or_default().push(attributes);
+                }
+            }
+            let group = |(keys, all): (Vec<Option<Scalar>>, Vec<&Attributes>)| Group {
+                keys,
+                figures: aggregates.iter().map(|(_, wanted)| figure(wanted, &all)).collect(),
+            };
+            Found::Groups {
+                keys: keys.iter().map(|key| key.label.clone()).collect(),
+                figures: aggregates.iter().map(|(label, _)| label.clone()).collect(),
+                groups: groups.into_iter().take(*limit).map(group).collect(),
+            }
+        }
+        Want::Several { searches, fuse } => {
+            assert!(fuse.is_none(), "the workload fuses nothing");
+            let one = |search: &Search| found(content, search.filter.as_ref(), &search.want);
+            Found::Several(searches.iter().map(one).collect::<Option<_>>()?)
+        }
+    })
+}
+
+fn figure(wanted: &Aggregate, all: &[&Attributes]) -> Figure {
+    match wanted {
+        Aggregate::Count => Figure::Count(all.len() as u64),
+        Aggregate::Sum(name) => Figure::Integer(all.iter().map(|a| int(a, name)).sum()),
+    }
+}
+
+/// The keys of the groups that a document belongs to.
+fn keys_of(keys: &[GroupKey], id: &Id, attributes: &Attributes) -> BTreeSet<Vec<Option<Scalar>>> {
+    let mut all = BTreeSet::from([Vec::new()]);
+    for key in keys {
+        let values: Vec<Option<Scalar>> = match (&key.key, key.each) {
+            (OrderKey::Attribute(name), true) => match attributes.get(name) {
+                Some(Value::Array(elements)) => elements.iter().cloned().map(Some).collect(),
+                _ => Vec::new(),
+            },
+            (key, _) => vec![key_of(key, id, attributes)],
+        };
+        let longer = |(key, value): (&Vec<_>, &Option<Scalar>)| {
+            let mut key = key.clone();
+            key.push(value.clone());
+            key
+        };
+        all = all.iter().flat_map(|key| values.iter().map(move |v| (key, v))).map(longer).collect();
+    }
+    all
+}
+
+fn key_of(key: &OrderKey, id: &Id, attributes: &Attributes) -> Option<Scalar> {
+    match (key, id) {
+        (OrderKey::Attribute(name), _) => scalar(attributes, name).cloned(),
+        (OrderKey::Id, Id::Uint(id)) => Some(Scalar::Uint(*id)),
+        (OrderKey::Id, other) => panic!("{other} is no id of the workload"),
+    }
+}
+
+/// The attributes that a filter names.
+pub fn attributes_of(filter: &Predicate) -> Vec<&str> {
+    match filter {
+        Predicate::And(all) | Predicate::Or(all) => all.iter().flat_map(attributes_of).collect(),
+        Predicate::Not(one) => attributes_of(one),
+        Predicate::Compare { attribute, .. } | Predicate::CompareNew { attribute, .. } => {
+            vec![attribute]
+        }
+    }
+}
+
+/// The attributes that have to exist for this to be found; those of several searches aside.
+fn attributes_of_want(want: &Want) -> Vec<&str> {
+    fn of_key(key: &OrderKey) -> Option<&str> {
+        match key {
+            OrderKey::Attribute(name) => Some(name.as_str()),
+            OrderKey::Id => None,
+        }
+    }
+    let sums = |aggregates| {
+        let aggregates: &[(String, Aggregate)] = aggregates;
+        aggregates.iter().filter_map(|(_, wanted)| match wanted {
+            Aggregate::Sum(name) => Some(name.as_str()),
+            Aggregate::Count => None,
+        })
+    };
+    match want {
+        Want::Rows { rank, per, include, compute, .. } => {
+            let mut names: Vec<&str> = match rank {
+                Rank::By(keys) => keys.iter().filter_map(|(key, _)| of_key(key)).collect(),
+                Rank::Nearest { attribute, .. } | Rank::Likest { attribute, .. } => {
+                    vec![attribute.as_str()]
+                }
+            };
+            names.extend(per.iter().flat_map(|per| &per.keys).filter_map(of_key));
+            if let Include::These(shown) = include {
+                names.extend(shown.iter().map(AttributeName::as_str));
+            }
+            for (_, compute) in compute {
+                match compute {
+                    Compute::Matches(filter) => names.extend(attributes_of(filter)),
+                    Compute::Distance { attribute, .. } | Compute::Score { attribute, .. } => {
+                        names.push(attribute.as_str());
+                    }
+                }
+            }
+            names
+        }
+        Want::Aggregates(aggregates) => sums(aggregates).collect(),
+        Want::Groups { keys, aggregates, .. } => {
+            keys.iter().filter_map(|key| of_key(&key.key)).chain(sums(aggregates)).collect()
+        }
+        Want::Several { .. } => Vec::new(),
     }
 }
 
@@ -54,8 +179,16 @@ pub fn find(documents: &Documents, query: &QueryRequest) -> Found {
 pub fn agrees(answer: &Found, expected: &Found) -> bool {
     match (answer, expected) {
         (Found::Rows(answer), Found::Rows(expected)) => {
-            let plain = |row: &AnswerRow| (row.id.clone(), row.attributes.clone());
+            let plain = |row: &AnswerRow| {
+                let is_truth = |(_, computed): &&_| matches!(computed, Computed::Bool(_));
+                let truths: Vec<_> = row.computed.iter().filter(is_truth).cloned().collect();
+                (row.id.clone(), row.attributes.clone(), truths)
+            };
             answer.iter().map(plain).eq(expected.iter().map(plain))
+        }
+        (Found::Several(answer), Found::Several(expected)) => {
+            answer.len() == expected.len()
+                && answer.iter().zip(expected).all(|(answer, expected)| agrees(answer, expected))
         }
         _ => answer == expected,
     }
@@ -68,16 +201,28 @@ fn int(attributes: &Attributes, name: &AttributeName) -> i128 {
     }
 }
 
-fn row(id: &Id, attributes: &Attributes, include: &Include) -> AnswerRow {
+fn row(
+    id: &Id,
+    attributes: &Attributes,
+    include: &Include,
+    compute: &[(String, Compute)],
+) -> AnswerRow {
     let shown = |name: &AttributeName| match include {
         Include::Nothing => false,
         Include::All => true,
         Include::These(names) => names.contains(name),
         Include::AllBut(names) => !names.contains(name),
     };
+    let computed = compute.iter().filter_map(|(label, compute)| match compute {
+        Compute::Matches(filter) => {
+            Some((label.clone(), Computed::Bool(holds(filter, id, attributes))))
+        }
+        _ => None,
+    });
+    let computed = computed.collect();
     let attributes = attributes.iter().filter(|(name, _)| shown(name));
     let attributes = attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
-    AnswerRow { id: id.clone(), distance: None, attributes, computed: Vec::new() }
+    AnswerRow { id: id.clone(), distance: None, attributes, computed }
 }
 
 fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Ordering {
@@ -231,9 +376,10 @@ mod tests {
         let raw = |x: f32| Raw::List(vec![model::component(x)]);
         let document =
             |x: f32| Arc::new(Attributes::from([(name.clone(), model::value(&raw(x)).unwrap())]));
-        let documents: Documents = [(1, 5.0), (2, 1.0), (3, -1.0), (4, 9.0)]
-            .map(|(id, x)| (Id::Uint(id), document(x)))
-            .into();
+        let documents = [(1, 5.0), (2, 1.0), (3, -1.0), (4, 9.0)];
+        let documents = documents.map(|(id, x)| (Id::Uint(id), document(x))).into();
+        let attributes = BTreeSet::from([name.clone()]);
+        let content = Content { documents, attributes, read_only: false };
         let rank = Rank::Nearest { attribute: name.clone(), to: raw(0.0) };
         let want = Want::rows(rank, 3, Include::Nothing);
         let query = QueryRequest {
@@ -241,7 +387,7 @@ mod tests {
             want,
             consistency: sana_engine::namespace::request::Consistency::default(),
         };
-        let Found::Rows(rows) = find(&documents, &query) else { panic!("asked for rows") };
+        let Some(Found::Rows(rows)) = find(&content, &query) else { panic!("asked for rows") };
         let ids: Vec<_> = rows.into_iter().map(|row| row.id).collect();
         assert_eq!(ids, [2, 3, 1].map(Id::Uint));
     }

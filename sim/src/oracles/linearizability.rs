@@ -33,6 +33,17 @@ use crate::oracles::{Broken, Oracle};
 /// The number of a request in a history.
 pub type OpId = u32;
 
+/// What a client is told of its query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told<'a> {
+    /// What was found.
+    Found(&'a Found),
+    /// There is no such namespace.
+    NoNamespace,
+    /// It names an attribute that does not exist.
+    NoAttribute,
+}
+
 /// All readings of a namespace's history.
 #[derive(Clone, Debug)]
 pub struct Monitor {
@@ -46,8 +57,6 @@ pub struct Monitor {
     over: Arc<Vec<(OpId, Change, Ending)>>,
     /// Whether it is told whose requests each change of the store carries.
     is_guided: bool,
-    /// Whether there were too many readings to go on.
-    is_lost: bool,
 }
 
 /// What a change of the store is said to carry.
@@ -104,7 +113,6 @@ impl Monitor {
             truth: None,
             over: Arc::default(),
             is_guided: false,
-            is_lost: false,
         }
     }
 
@@ -134,9 +142,6 @@ impl Monitor {
     ///
     /// [`Broken`] if no order of requests explains it.
     pub fn answer(&mut self, op: OpId, effect: &Effect) -> Result<(), Broken> {
-        if self.is_lost {
-            return Ok(());
-        }
         if self.is_guided {
             let change = self.open.get(&op);
             let fits = |reading: &Reading| {
@@ -148,10 +153,7 @@ impl Monitor {
             }
             self.readings.retain(fits);
         } else {
-            let Some(readings) = self.spread(&self.truth, Some((op, effect))) else {
-                self.is_lost = true;
-                return Ok(());
-            };
+            let readings = self.spread(&self.truth, Some((op, effect)))?;
             if readings.is_empty() {
                 return self.contradicted(op, effect);
             }
@@ -180,9 +182,6 @@ impl Monitor {
     ///
     /// [`Broken`] if it did.
     pub fn refuse(&mut self, op: OpId) -> Result<(), Broken> {
-        if self.is_lost {
-            return Ok(());
-        }
         self.readings.retain(|reading| !reading.done.contains_key(&op));
         if self.readings.is_empty() {
             let change = self.open.get(&op);
@@ -232,7 +231,7 @@ impl Monitor {
         });
     }
 
-    /// A client is told what its query found; `None` if there is no such namespace.
+    /// A client is told what its query found.
     ///
     /// # Errors
     ///
@@ -241,17 +240,14 @@ impl Monitor {
         &mut self,
         op: OpId,
         query: &QueryRequest,
-        answer: Option<&Found>,
+        answer: Told<'_>,
     ) -> Result<(), Broken> {
-        if self.is_lost {
-            return Ok(());
-        }
         let agrees = |contents: &Contents| match (contents, answer) {
-            (Some(documents), Some(answer)) => {
-                search::agrees(answer, &search::find(documents, query))
-            }
-            (None, None) => true,
-            _ => false,
+            (Some(content), Told::Found(answer)) => search::find(content, query)
+                .is_some_and(|expected| search::agrees(answer, &expected)),
+            (Some(content), Told::NoAttribute) => search::find(content, query).is_none(),
+            (contents, Told::NoNamespace) => contents.is_none(),
+            (None, _) => false,
         };
         let fits = |reading: &Reading| reading.seen[&op].iter().any(agrees);
         let readings = std::mem::take(&mut self.readings);
@@ -280,13 +276,10 @@ impl Monitor {
     ///
     /// [`Broken`] if no order of requests explains it.
     pub fn observe(&mut self, truth: &Contents) -> Result<(), Broken> {
-        if self.is_lost || self.truth == *truth {
+        if self.truth == *truth {
             return Ok(());
         }
-        let Some(readings) = self.spread(truth, None) else {
-            self.is_lost = true;
-            return Ok(());
-        };
+        let readings = self.spread(truth, None)?;
         if readings.is_empty() {
             return self.unexplained(truth);
         }
@@ -345,11 +338,6 @@ impl Monitor {
         oracle.broken(format!("request {op} takes effect and {what} before"))
     }
 
-    /// Whether there were too many readings to follow them all.
-    pub const fn is_lost(&self) -> bool {
-        self.is_lost
-    }
-
     /// What can be recovered from the store, as last observed.
     pub const fn truth(&self) -> &Contents {
         &self.truth
@@ -364,12 +352,13 @@ impl Monitor {
     }
 
     /// Lets open changes take effect in every order: the readings that end in this truth and in which
-    /// the change asked for came to what it was said to. `None` if there are too many to follow.
+    /// the change asked for came to what it was said to. That there are too many to follow is an error:
+    /// whoever stops looking proves nothing.
     fn spread(
         &self,
         truth: &Contents,
         answered: Option<(OpId, &Effect)>,
-    ) -> Option<BTreeSet<Reading>> {
+    ) -> Result<BTreeSet<Reading>, Broken> {
         let mut all = self.readings.clone();
         let mut front: Vec<Reading> = all.iter().cloned().collect();
         while let Some(reading) = front.pop() {
@@ -382,15 +371,14 @@ impl Monitor {
                     front.push(next);
                 }
             }
-            if all.len() > READINGS_MAX {
-                return None;
-            }
+            let few = all.len() <= READINGS_MAX;
+            Oracle::Sound.demand(few, || "a history has too many readings to follow".into())?;
         }
         all.retain(|reading| {
             reading.state.contents == *truth
                 && answered.is_none_or(|(op, effect)| reading.explains(op, effect))
         });
-        Some(all)
+        Ok(all)
     }
 
     /// Says which property it breaks that the store has come to this.
@@ -413,7 +401,7 @@ impl Monitor {
                     reading.state = Shared::new(State { contents, keys: BTreeMap::new() });
                 });
             }
-            other.spread(truth, None).is_some_and(|readings| !readings.is_empty())
+            other.spread(truth, None).is_ok_and(|readings| !readings.is_empty())
         };
         let (from, to) = (self.truth.as_deref(), truth.as_deref());
         let change = format!("what can be recovered has changed from {from:?} to {to:?}");
@@ -507,7 +495,6 @@ impl Hash for Monitor {
         // What is over decides nothing that is to come.
         self.open.hash(state);
         self.readings.hash(state);
-        self.is_lost.hash(state);
     }
 }
 
@@ -599,13 +586,15 @@ mod tests {
         monitor.begin_query(9);
         monitor.observe(&after(&[&b])).unwrap();
         monitor.answer(1, &WRITTEN).unwrap();
-        let found = |change| Some(search::find(after(&[change]).as_deref().unwrap(), &query()));
+        let found = |change| search::find(after(&[change]).as_deref().unwrap(), &query()).unwrap();
         for seen in [&a, &b] {
-            monitor.clone().answer_query(9, &query(), found(seen).as_ref()).unwrap();
+            monitor.clone().answer_query(9, &query(), Told::Found(&found(seen))).unwrap();
         }
-        let missing = monitor.clone().answer_query(9, &query(), None);
-        assert_eq!(oracle(missing), Some(Oracle::Linearizable));
-        let never = monitor.answer_query(9, &query(), found(&c).as_ref());
+        for wrong in [Told::NoNamespace, Told::NoAttribute] {
+            let wrong = monitor.clone().answer_query(9, &query(), wrong);
+            assert_eq!(oracle(wrong), Some(Oracle::Linearizable));
+        }
+        let never = monitor.answer_query(9, &query(), Told::Found(&found(&c)));
         assert_eq!(oracle(never), Some(Oracle::Linearizable));
     }
 }

@@ -17,11 +17,12 @@ use sana_engine::format::head::{Head, Live};
 use sana_engine::format::layout::{self, Family, ObjectName, Place};
 use sana_engine::format::log::{Batch, Operation, Payload};
 use sana_engine::format::manifest::{Extent, SegmentRef};
+use sana_engine::format::schema::Schema;
 use sana_engine::format::segment::Directory;
 use sana_engine::machine::request::Tag;
 
 use crate::digest::Shared;
-use crate::model::{Attributes, Contents, Documents};
+use crate::model::{Attributes, Content, Contents, Documents};
 use crate::oracles::{Broken, Oracle};
 use crate::store::Store;
 
@@ -40,10 +41,11 @@ pub fn head(store: &Store, namespace: &NamespaceName) -> Result<Option<Head>, Br
 #[derive(Clone, Debug, Default)]
 pub struct Memory(BTreeMap<(Incarnation, ObjectName), Known>);
 
-/// A segment, and the versions of the objects it was read from.
+/// A segment, the versions of the objects it was read from, and by which schema.
 #[derive(Clone, Debug)]
 struct Known {
     from: Vec<(Key, Tag)>,
+    schema: Schema,
     segment: Arc<Segment>,
 }
 
@@ -76,7 +78,8 @@ impl Memory {
                 return Oracle::Recoverable.broken("a segment is made of nothing");
             };
             let at = (head.incarnation, first.name);
-            let before = self.0.remove(&at).filter(|known| reader.has(&known.from));
+            let same = |known: &Known| known.schema == live.schema && reader.has(&known.from);
+            let before = self.0.remove(&at).filter(same);
             let segment = match before {
                 Some(known) => known,
                 None => reader.segment(live, reference)?,
@@ -123,10 +126,14 @@ fn unreadable<T>(bad: BadObject) -> Result<T, Broken> {
 fn named(live: &Live, document: &Document) -> Result<Arc<Attributes>, Broken> {
     let mut attributes = Attributes::new();
     for (id, value) in &document.attributes {
-        let Some((name, _)) = live.schema.by_id(*id) else {
-            return Oracle::Recoverable.broken(format!("the schema has no attribute {id:?}"));
+        // What was dropped has no name any more, and its number is never given again.
+        match live.schema.by_id(*id) {
+            Some((name, _)) => attributes.insert(name.clone(), value.clone()),
+            None if *id < live.schema.next_id => None,
+            None => {
+                return Oracle::Recoverable.broken(format!("the schema has no attribute {id:?}"));
+            }
         };
-        attributes.insert(name.clone(), value.clone());
     }
     Ok(Arc::new(attributes))
 }
@@ -175,7 +182,8 @@ impl Reader<'_> {
             Some((key, tag))
         });
         let kills = directory.kills().iter().collect();
-        Ok(Known { from: from.collect(), segment: Arc::new(Segment { kills, rows }) })
+        let (schema, segment) = (live.schema.clone(), Arc::new(Segment { kills, rows }));
+        Ok(Known { from: from.collect(), schema, segment })
     }
 
     /// The documents, with what the log says of them.
@@ -193,7 +201,8 @@ impl Reader<'_> {
                 }
             }
         }
-        Ok(Some(Shared::new(documents)))
+        let attributes = live.schema.attributes.keys().cloned().collect();
+        Ok(Some(Shared::new(Content { documents, attributes, read_only: live.read_only })))
     }
 
     fn directory(&self, segment: &SegmentRef) -> Result<Directory, BadObject> {

@@ -145,11 +145,15 @@ fn follows(before: &Live, after: &Live, floor: Stamp) -> Result<(), Broken> {
             .take_while(|word| word.0 <= before.log.committed)),
         || "entries of the log were lost, changed or put back".into(),
     )?;
-    let schema = before.schema.attributes.iter();
-    let mut lost = schema.filter(|(name, attribute)| {
-        after.schema.attributes.get(*name).is_none_or(|now| now.value_type != attribute.value_type)
+    let numbers = before.schema.next_id <= after.schema.next_id;
+    chain(numbers, || "numbers of attributes are given out again".into())?;
+    // An attribute may be dropped, and its name be given to another. A number stands for one forever.
+    let mut changed = after.schema.attributes.iter().filter(|(name, now)| {
+        let known = before.schema.by_id(now.id);
+        let same = known.map(|(name, known)| (name, known.value_type));
+        same.map_or(now.id < before.schema.next_id, |same| same != (*name, now.value_type))
     });
-    chain(lost.next().is_none(), || "attributes of the schema were lost".into())
+    chain(changed.next().is_none(), || "a number stands for another attribute".into())
 }
 
 fn chain(holds: bool, what: impl FnOnce() -> String) -> Result<(), Broken> {

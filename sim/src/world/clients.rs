@@ -8,7 +8,7 @@ use sana_engine::service::namespace::{Ticket, Word};
 
 use crate::choices::Site;
 use crate::model::{Change, Contents};
-use crate::oracles::linearizability::OpId;
+use crate::oracles::linearizability::{OpId, Told};
 use crate::oracles::{Broken, Oracle};
 use crate::words;
 use crate::workload::Ask;
@@ -57,15 +57,28 @@ impl World {
             return Ok(());
         }
         let node = up[self.choices.choose(Site::Workload, up.len())];
-        self.ops += 1;
-        let op = self.ops;
+        let paused = self.nodes[node].paused_until.saturating_sub(self.now);
+        if paused > 0 {
+            // The node takes nothing up, so the client waits before it has asked.
+            self.after(paused, Event::Client(c));
+            return Ok(());
+        }
+        let unique = u64::from(self.ops) + 1;
         let ask = match self.clients[c].again.take() {
             Some(ask) => {
                 self.activations.count(Fault::Repeated);
                 ask
             }
-            None => self.profile.mix.ask(&mut self.choices, op.into()),
+            None => self.profile.mix.ask(&mut self.choices, unique),
         };
+        self.ask(c, node, ask)
+    }
+
+    /// A client asks a node that listens.
+    pub(super) fn ask(&mut self, c: usize, node: usize, ask: Ask) -> Result<(), Broken> {
+        let space = self.clients[c].space;
+        self.ops += 1;
+        let op = self.ops;
         self.note(&ask);
         let local = self.nodes[node].clock.at(self.now);
         let earlier = self.earlier(space, &ask);
@@ -137,6 +150,14 @@ impl World {
         match (&ask, word) {
             (Ask::Write(request), Word::Written(outcome)) => {
                 unknown = words::told(witness, op, &outcome)?;
+                let counted = match &outcome {
+                    Ok(_) if !request.drops.is_empty() => Some(Fault::Dropped),
+                    Ok(_) if request.read_only.is_some() => Some(Fault::Locked),
+                    Err(WriteError::ReadOnly) => Some(Fault::ReadOnly),
+                    Err(WriteError::Invalid(_) | WriteError::Filter(_)) => Some(Fault::NoAttribute),
+                    _ => None,
+                };
+                counted.into_iter().for_each(|fault| self.activations.count(fault));
                 let failed = matches!(outcome, Err(WriteError::Unavailable));
                 again = (unknown || failed) && request.idempotency.is_some();
             }
@@ -152,19 +173,28 @@ impl World {
             }
             (Ask::Query(query), Word::Answered(outcome)) => {
                 let is_stale = matches!(query.consistency, Consistency::Eventual(_));
-                match &outcome {
-                    Ok(answer) => witness
-                        .monitor
-                        .change(|monitor| monitor.answer_query(op, query, Some(&answer.found)))?,
-                    Err(QueryError::NoNamespace) => {
-                        witness.monitor.change(|monitor| monitor.answer_query(op, query, None))?;
-                    }
+                let told = match &outcome {
+                    Ok(answer) => Some(Told::Found(&answer.found)),
+                    Err(QueryError::NoNamespace) => Some(Told::NoNamespace),
+                    Err(QueryError::Invalid(_)) => Some(Told::NoAttribute),
                     Err(
                         QueryError::Unavailable | QueryError::TooLong | QueryError::Vanished(_),
-                    ) => witness.monitor.change(|monitor| monitor.close_query(op)),
+                    ) => None,
                     Err(error) => {
                         return Oracle::Linearizable.broken(format!("query {op} failed: {error}"));
                     }
+                };
+                match told {
+                    Some(told) => {
+                        witness.monitor.change(|monitor| monitor.answer_query(op, query, told))?;
+                    }
+                    None => witness.monitor.change(|monitor| monitor.close_query(op)),
+                }
+                Oracle::Live.demand(told.is_some() || !self.is_quiet, || {
+                    format!("query {op} of a quiet world has no answer: {outcome:?}")
+                })?;
+                if told == Some(Told::NoAttribute) {
+                    self.activations.count(Fault::NoAttribute);
                 }
                 if is_stale && outcome.is_ok() {
                     self.activations.count(Fault::Stale);

@@ -4,7 +4,6 @@ use sana_engine::machine::flight::Flight;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
-use sana_engine::ops::publication::Publicized;
 use sana_engine::service::task::{Output, Task, TaskId};
 
 use crate::choices::Site;
@@ -12,6 +11,7 @@ use crate::guard::guarded;
 use crate::marks::Mark;
 use crate::oracles::Broken;
 use crate::world::network::{Answer, Parcel};
+use crate::world::node::Node;
 use crate::world::profile::Fault;
 use crate::world::{Event, World};
 
@@ -49,6 +49,11 @@ impl World {
 
     /// Lets a service do all that it can do now.
     pub(super) fn pump(&mut self, n: usize, space: usize) -> Result<(), Broken> {
+        let Node { paused_until, life, .. } = self.nodes[n];
+        if self.now < paused_until {
+            self.after(paused_until - self.now, Event::Wake { node: n, life, space });
+            return Ok(());
+        }
         let mut did = false;
         while self.pump_once(n, space)? {
             did = true;
@@ -122,10 +127,7 @@ impl World {
 
     fn count(&mut self, output: &Output) {
         let fault = match output {
-            Output::Publication(Publicized::Landed(_, head)) => {
-                let log = head.live().map(|live| live.log.entries.is_empty());
-                log.map(|_| Fault::Flushed)
-            }
+            Output::Flush(Ok(_)) => Some(Fault::Flushed),
             Output::Merge(Ok(_)) => Some(Fault::Merged),
             Output::Collect(collected) if collected.deleted > 0 => Some(Fault::Collected),
             Output::Sweep(swept) if swept.deleted > 0 => Some(Fault::Swept),

@@ -69,6 +69,8 @@ pub struct World {
     ops: OpId,
     /// Whether anything goes wrong.
     is_faulty: bool,
+    /// Whether all has come to rest, so that whoever asks is answered.
+    is_quiet: bool,
     choices: Choices,
     mixer: Mixer,
     activations: Activations,
@@ -134,8 +136,6 @@ pub struct Run {
     pub ops: u64,
     /// How long it was, in milliseconds, by the world's time.
     pub time: u64,
-    /// Namespaces whose history had too many readings to follow.
-    pub lost: usize,
     /// The property that was broken, if one was.
     pub broken: Option<Broken>,
     /// What happened, in words, if anybody listened.
@@ -174,6 +174,7 @@ impl World {
             flying: BTreeMap::new(),
             ops: 0,
             is_faulty: true,
+            is_quiet: false,
             choices,
             mixer: Mixer::new(),
             activations: Activations::default(),
@@ -204,7 +205,6 @@ impl World {
             events: self.happened,
             ops: self.ops.into(),
             time: self.now,
-            lost: self.spaces.iter().filter(|space| space.witness.monitor.is_lost()).count(),
             broken,
             story: self.story.into_lines(),
         }
@@ -213,7 +213,8 @@ impl World {
     fn live(&mut self, size: Size) -> Result<(), Broken> {
         while self.now < size.busy && self.happen()? {}
         self.calm_down();
-        self.get_quiet()
+        self.get_quiet()?;
+        self.have_last_words()
     }
 
     /// Lets the next event happen. False if there is none.
@@ -259,6 +260,7 @@ impl World {
         node.life += 1;
         node.is_up = true;
         node.started = now;
+        node.paused_until = 0;
         let local = node.clock.at(now);
         let life = node.life;
         let spaces: Vec<usize> = self.spaces_of(n);

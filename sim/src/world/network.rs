@@ -102,14 +102,20 @@ impl World {
             self.reply_after(delay, parcel, Reply::Throttled);
             return;
         }
+        let refused = faults.dropped + faults.throttled + faults.conflict;
+        if roll < refused && matches!(parcel.request, Request::Put { .. }) {
+            self.activations.count(Fault::Conflict);
+            self.tell_exchange(parcel, "is refused for no reason");
+            self.reply_after(delay, parcel, Reply::Refused);
+            return;
+        }
         let mut arrives = delay;
-        if roll < faults.dropped + faults.throttled + faults.reply_lost {
+        let lost = refused + faults.reply_lost;
+        if roll < lost {
             let what = if is_read { Fault::ReadLost } else { Fault::ReplyLost };
             self.activations.count(what);
             parcel.answer = if noticed(self) { Answer::Broken } else { Answer::None };
-        } else if roll < faults.dropped + faults.throttled + faults.reply_lost + faults.late
-            && !is_read
-        {
+        } else if roll < lost + faults.late && !is_read {
             arrives = self.choices.between(Site::Delay, most, LATE_MOST);
             parcel.answer = Answer::None;
             self.tell_exchange(parcel, "will arrive late");

@@ -39,6 +39,8 @@ pub struct Faults {
     pub late: u32,
     /// A request is turned away.
     pub throttled: u32,
+    /// A write under a condition is refused though the condition holds.
+    pub conflict: u32,
     /// Of lost requests and replies, those whose loss is noticed at once.
     pub noticed: u32,
     /// Of requests, those at which the node crashes, before or after sending it.
@@ -62,6 +64,7 @@ impl Profile {
             reply_lost: pick(&[0, 0, 10, 60]) as u32,
             late: pick(&[0, 0, 10, 60]) as u32,
             throttled: pick(&[0, 0, 30, 150]) as u32,
+            conflict: pick(&[0, 0, 20]) as u32,
             noticed: pick(&[0, 500, 1_000]) as u32,
             crash: pick(&[0, 0, 2, 15]) as u32,
             pause: pick(&[0, 0, 3]) as u32,
@@ -103,6 +106,8 @@ pub enum Fault {
     Throttled,
     /// A condition did not hold.
     Refused,
+    /// A write was refused though its condition held.
+    Conflict,
     /// A condition did not hold because of the sender's own earlier put.
     RefusedItself,
     /// A node crashed before sending a request.
@@ -137,11 +142,19 @@ pub enum Fault {
     Vanished,
     /// A query was answered from a held snapshot.
     Stale,
+    /// An attribute was dropped.
+    Dropped,
+    /// A client asked for an attribute that was dropped.
+    NoAttribute,
+    /// A namespace was locked or unlocked.
+    Locked,
+    /// A write met a locked namespace.
+    ReadOnly,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -149,6 +162,7 @@ impl Fault {
         Self::LandedAfterCrash,
         Self::Throttled,
         Self::Refused,
+        Self::Conflict,
         Self::RefusedItself,
         Self::CrashBefore,
         Self::CrashAfter,
@@ -166,6 +180,10 @@ impl Fault {
         Self::Swept,
         Self::Vanished,
         Self::Stale,
+        Self::Dropped,
+        Self::NoAttribute,
+        Self::Locked,
+        Self::ReadOnly,
     ];
 }
 

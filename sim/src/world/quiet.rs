@@ -2,11 +2,14 @@
 //! nobody names is gone. If it does not, this says who waits for what.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sana_engine::base::name::Key;
 use sana_engine::format::layout;
+use sana_engine::namespace::request::{Consistency, Include, QueryRequest, Rank, Want};
 
 use crate::oracles::{Broken, Oracle, reachability};
+use crate::workload::Ask;
 use crate::world::World;
 
 /// How long it may take, in milliseconds, where all calendars agree.
@@ -21,6 +24,8 @@ const SWEEPS: u64 = 4;
 const IDLE: u64 = 60_000;
 /// Requests that a service may make in that time: it sweeps every few seconds in these worlds.
 const IDLE_REQUESTS_MAX: u64 = 250;
+/// Rounds that a query of these worlds takes, at most.
+const ROUNDS_MAX: u64 = 8;
 /// How often it is looked at, in milliseconds.
 const LOOK_EVERY: u64 = 5_000;
 
@@ -55,6 +60,29 @@ impl World {
         Oracle::Live.demand(requests <= hosted as u64 * IDLE_REQUESTS_MAX, || {
             format!("{requests} requests in an idle minute, by {hosted} services")
         })
+    }
+
+    /// Where nothing goes wrong any more, whoever asks is answered: a client of each namespace looks at
+    /// all there is. What it finds the witness checks.
+    pub(super) fn have_last_words(&mut self) -> Result<(), Broken> {
+        // In some worlds the store is too far away for the time that a query has.
+        let settings = &self.profile.settings;
+        let time = settings.query_time_max.min(settings.write_time_max).as_millis() as u64;
+        self.is_quiet = self.profile.latency.1 * 2 * ROUNDS_MAX <= time;
+        for c in 0..self.spaces.len().min(self.clients.len()) {
+            let nodes = &self.spaces[self.clients[c].space].nodes;
+            let Some(node) = nodes.iter().copied().find(|n| self.nodes[*n].is_up) else { continue };
+            let want = Want::rows(Rank::By(Vec::new()), 10_000, Include::All);
+            let consistency = Consistency::Strong;
+            let query = QueryRequest { filter: None, want, consistency };
+            self.ask(c, node, Ask::Query(Arc::new(query)))?;
+        }
+        let until = self.now + IDLE;
+        while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= until) {
+            self.happen()?;
+        }
+        let waits = self.clients.iter().any(|client| client.waiting.is_some());
+        Oracle::Live.demand(!waits, || "a client of a quiet world was not answered".into())
     }
 
     /// What is not quiet yet.

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use crate::base::id::AttributeId;
 use crate::base::value::{Document, Id, Scalar, Value};
 use pattern::Pattern;
+pub use resolve::bound;
 
 /// A condition on documents.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -35,13 +35,23 @@ impl Filter {
     /// If it names an attribute that does not exist or is not filterable, an operand of another type,
     /// or is nested too deep.
     pub fn resolve(predicate: &Predicate, schema: &Schema) -> Result<Self, InvalidQuery> {
-        let mut patterns = 0;
-        count_patterns(predicate, FILTER_DEPTH_MAX, &mut patterns)?;
-        if patterns > PATTERNS_MAX {
-            return Err(InvalidQuery::Patterns { most: PATTERNS_MAX });
-        }
+        bound([predicate])?;
         resolve(predicate, schema)
     }
+}
+
+/// Looks how deep conditions go, and how much would have to be compiled for all of them together.
+///
+/// # Errors
+///
+/// If it is too much.
+pub fn bound<'a>(predicates: impl IntoIterator<Item = &'a Predicate>) -> Result<(), InvalidQuery> {
+    let mut patterns = 0;
+    for predicate in predicates {
+        count_patterns(predicate, FILTER_DEPTH_MAX, &mut patterns)?;
+    }
+    let most = PATTERNS_MAX;
+    if patterns <= most { Ok(()) } else { Err(InvalidQuery::Patterns { most }) }
 }
 
 /// Counts what will have to be compiled, before anything is, and looks how deep it goes.

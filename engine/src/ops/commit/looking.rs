@@ -5,7 +5,7 @@ use crate::base::planted::{self, Bug};
 use crate::base::time::Timestamp;
 use crate::format::frame::Damage;
 use crate::machine::Step;
-use crate::namespace::documents::{Known, mentioned_ids, mentioned_keys};
+use crate::namespace::documents::{Known, mentioned_attributes, mentioned_ids, mentioned_keys};
 use crate::namespace::request::{InvalidWrite, QueryError, WriteError};
 use crate::ops::lookup::Lookup;
 use crate::ops::matching::Matching;
@@ -16,10 +16,14 @@ use crate::ops::snapshot::Held;
 impl Group {
     /// Reads the documents that patches mention.
     pub(super) fn look_up(self, now: Timestamp, held: Held) -> Step<Commit> {
-        let ids = mentioned_ids(held.live().map(|(.., live)| &live.schema), &self.plan.requests);
+        let Some(schema) = held.live().map(|(.., live)| &live.schema) else {
+            return self.remember(now, held, Known::default());
+        };
+        let ids = mentioned_ids(schema, &self.plan.requests);
         match held.snapshot.clone() {
             Some(snapshot) if !ids.is_empty() => {
-                let lookup = Lookup::start(snapshot, ids, self.plan.deadline);
+                let attributes = mentioned_attributes(schema, &self.plan.requests);
+                let lookup = Lookup::start(snapshot, ids, attributes, self.plan.deadline);
                 self.looking_up(now, held, lookup)
             }
             _ => self.remember(now, held, Known::default()),
@@ -33,7 +37,7 @@ impl Group {
                 let known = Known { documents, ..Known::default() };
                 self.remember(now, held, known)
             }
-            Step::Done(Err(error)) => self.unread(now, held, &error),
+            Step::Done(Err(error)) => self.unfound(now, held, &Known::default(), error),
         }
     }
 
@@ -103,17 +107,22 @@ impl Group {
                 known.matched = matched;
                 self.decide(now, held, &known)
             }
-            Step::Done(Err(QueryError::Vanished(key))) => {
-                self.unread(now, held, &ReadError::Vanished { key })
-            }
-            Step::Done(Err(QueryError::Damaged(bad))) => self.fail(Some(held), &bad.into()),
+            Step::Done(Err(error)) => self.unfound(now, held, &known, error),
+        }
+    }
+
+    /// Documents that a decision needs were not found.
+    fn unfound(self, now: Timestamp, held: Held, known: &Known, error: QueryError) -> Step<Commit> {
+        match error {
+            QueryError::Vanished(key) => self.unread(now, held, &ReadError::Vanished { key }),
+            QueryError::Damaged(bad) => self.unread(now, held, &bad.into()),
             // What does not fit the schema is refused at a fresh head only (D19).
-            Step::Done(Err(QueryError::Invalid(_))) => self.decide(now, held, &known),
-            Step::Done(Err(QueryError::TooLarge { most })) => {
+            QueryError::Invalid(_) => self.decide(now, held, known),
+            QueryError::TooLarge { most } => {
                 self.fail(Some(held), &InvalidWrite::MatchesTooLarge { most }.into())
             }
-            Step::Done(Err(QueryError::TooLong)) => self.fail(Some(held), &WriteError::TooMuch),
-            Step::Done(Err(QueryError::Unavailable | QueryError::NoNamespace)) => {
+            QueryError::TooLong => self.fail(Some(held), &WriteError::TooMuch),
+            QueryError::Unavailable | QueryError::NoNamespace => {
                 self.fail(None, &WriteError::Unavailable)
             }
         }

@@ -278,7 +278,7 @@ impl Group {
     ) -> Step<Commit> {
         let unknown = WriteError::Unknown { commit: attempted.attempt.commit };
         let Some((tag, body)) = found else { return self.fail(None, &unknown) };
-        let head = match Head::decode(&layout::head(&self.plan.namespace), &body) {
+        let head = match invariants::read(&layout::head(&self.plan.namespace), &body) {
             Ok(head) => head,
             Err(bad) => return self.fail(None, &bad.into()),
         };

@@ -54,7 +54,8 @@ impl Computation {
         }
         let one = |(label, compute): &(String, Compute)| {
             let is_shown = shown.iter().any(|(name, _)| name.as_str() == label);
-            if is_shown || label == "id" || label.is_empty() || label.starts_with('$') {
+            let is_long = label.len() > limits::ATTRIBUTE_NAME_BYTES_MAX;
+            if is_shown || label == "id" || label.is_empty() || label.starts_with('$') || is_long {
                 return Err(InvalidQuery::Label(label.clone()));
             }
             let what = match compute {

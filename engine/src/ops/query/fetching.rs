@@ -6,7 +6,7 @@ use crate::base::blob::Blob;
 use crate::base::value::{Document, Id, Value};
 use crate::index::group::Group;
 use crate::index::top::Distance;
-use crate::namespace::request::{AnswerRow, Found, Fuse, QueryError};
+use crate::namespace::request::{AnswerRow, Computed, Found, Fuse, QueryError};
 use crate::ops::query::Stage;
 use crate::ops::query::collected::{Candidate, Collected, Rank, within};
 use crate::ops::query::plan::{Listing, Plan, Wanted};
@@ -92,8 +92,12 @@ impl Fetching {
             });
             let attributes: Vec<_> = attributes.collect();
             bytes += attributes.iter().map(|(_, v)| v.logical_bytes() as usize).sum::<usize>();
+            let computed: Vec<_> = computations.iter().filter_map(|one| one.of(document)).collect();
+            bytes += computed
+                .iter()
+                .map(|(label, _)| label.len() + size_of::<(String, Computed)>())
+                .sum::<usize>();
             within(bytes)?;
-            let computed = computations.iter().filter_map(|one| one.of(document)).collect();
             let distance = match candidate.rank {
                 Rank::Distance(distance) => Some(distance),
                 Rank::Score(score) => Some(score.0),

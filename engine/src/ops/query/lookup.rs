@@ -16,7 +16,7 @@ use crate::ops::query::rows::Rows;
 
 /// Ids being looked up.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Lookup {
+pub(in crate::ops) struct Lookup {
     /// The documents of the overlay.
     held: Vec<Document>,
     attributes: BTreeSet<AttributeId>,
@@ -36,15 +36,17 @@ enum State {
 }
 
 impl Lookup {
-    /// Begins to look up `ids`, with these attributes at least.
-    pub(super) fn begin(
+    /// Begins to look up `ids`, with these attributes at least. `sees_overlay` is false to plant a bug.
+    pub(in crate::ops) fn begin(
         source: &Source,
         ids: &BTreeSet<Id>,
         attributes: BTreeSet<AttributeId>,
+        sees_overlay: bool,
     ) -> Self {
         let overlay = &source.snapshot.overlay;
-        let held = ids.iter().filter_map(|id| overlay.get(id)?.cloned()).collect();
-        let unsaid = || ids.iter().filter(|id| overlay.get(id).is_none());
+        let word = |id| overlay.get(id).filter(|_| sees_overlay);
+        let held = ids.iter().filter_map(|id| word(id)?.cloned()).collect();
+        let unsaid = || ids.iter().filter(|id| word(id).is_none());
         let segments = 0..source.directories().count();
         let pending = segments.flat_map(|segment| source.probes(segment, unsaid())).collect();
         let (flying, found) = (BTreeMap::new(), BTreeMap::new());
@@ -52,7 +54,7 @@ impl Lookup {
     }
 
     /// What to read next; nothing if all documents are there.
-    pub(super) fn wanted(&mut self, source: &Source) -> Vec<Read> {
+    pub(in crate::ops) fn wanted(&mut self, source: &Source) -> Vec<Read> {
         if let State::Finding { pending, flying, found } = &mut self.state {
             let taken = source.window(pending, |(read, _)| source.bytes(read));
             *flying = taken.into_iter().collect();
@@ -70,7 +72,7 @@ impl Lookup {
     }
 
     /// Takes what was read.
-    pub(super) fn take(
+    pub(in crate::ops) fn take(
         &mut self,
         source: &Source,
         arrived: &BTreeMap<Read, Blob>,
@@ -98,7 +100,7 @@ impl Lookup {
     /// # Panics
     ///
     /// If something is still wanted.
-    pub(super) fn into_documents(self) -> Vec<Document> {
+    pub(in crate::ops) fn into_documents(self) -> Vec<Document> {
         let State::Fetching(ids, rows) = self.state else { panic!("the lookup is not over") };
         let documents = ids.into_iter().zip(rows.into_values());
         let documents = documents.map(|(id, attributes)| Document { id, attributes });

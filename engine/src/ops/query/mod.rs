@@ -35,11 +35,11 @@ mod aggregate;
 mod collected;
 mod compute;
 mod fetching;
-mod lookup;
+pub(in crate::ops) mod lookup;
 mod order;
 mod plan;
 mod ranking;
-mod reads;
+pub(in crate::ops) mod reads;
 mod rows;
 mod scan;
 mod vector;
@@ -51,6 +51,7 @@ use crate::base::blob::Blob;
 use crate::base::host::Host;
 use crate::base::limits::{LOOKUP_IDS_MAX, SEARCHES_MAX, WINDOW_BYTES};
 use crate::base::time::Timestamp;
+use crate::index::filter;
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Round, Step};
 use crate::namespace::request::{
@@ -102,8 +103,6 @@ enum Stage {
 
 /// Words of an overlay above which planning is left to a step of its own.
 const WORDS_MAX: usize = 1_024;
-/// Bytes above which taking what was read is heavy.
-const LIGHT_BYTES_MAX: usize = 256 << 10;
 
 type Outcome = Result<Answer, QueryError>;
 
@@ -146,6 +145,9 @@ impl Query {
         if searches.len() > most {
             return Err(InvalidQuery::TooMany { what: "sub-queries", most });
         }
+        let computed = searches.iter().flat_map(|search| search.want.conditions());
+        let filters = searches.iter().filter_map(|search| search.filter.as_ref());
+        filter::bound(filters.chain(&request.filter).chain(computed))?;
         fuse.as_ref().map_or(Ok(()), |fuse| fuse.check(searches.len()))?;
         // Together they read and hold no more than one would.
         let window_bytes = WINDOW_BYTES / searches.len().max(1);
@@ -229,8 +231,7 @@ impl Machine for Query {
 
     fn is_heavy(&self) -> bool {
         let planning = self.searches.iter().any(|search| matches!(search.stage, Stage::Planning));
-        let bytes: usize = self.flying.iter().map(|read| self.source.bytes(read)).sum();
-        planning || bytes > LIGHT_BYTES_MAX
+        planning || self.source.is_heavy(&self.flying)
     }
 }
 
@@ -299,7 +300,7 @@ impl Stage {
         match self {
             Self::Planning => Ok(match plan.filter.ids() {
                 Some(ids) if ids.len() <= LOOKUP_IDS_MAX => {
-                    Self::LookingUp(Lookup::begin(&plan.source, &ids, plan.attributes()))
+                    Self::LookingUp(Lookup::begin(&plan.source, &ids, plan.attributes(), true))
                 }
                 _ => Self::Scanning(Scan::begin(plan)),
             }),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::blob::Blob;
 use crate::base::id::AttributeId;
 use crate::base::name::Key;
+use crate::base::planted::{self, Bug};
 use crate::base::time::Timestamp;
 use crate::base::value::Id;
 use crate::format::columns::{Column, ColumnPage, Page};
@@ -19,18 +20,21 @@ use crate::machine::request::{ByteRange, Reply, Request};
 use crate::namespace::request::QueryError;
 use crate::namespace::snapshot::Snapshot;
 
+/// Bytes above which taking what was read is heavy.
+const LIGHT_BYTES_MAX: usize = 256 << 10;
+
 /// Something to read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct Read {
+pub(in crate::ops) struct Read {
     /// In which segment, by its place in the manifest.
-    pub(super) segment: usize,
+    pub(in crate::ops) segment: usize,
     /// What of it.
-    pub(super) of: Of,
+    pub(in crate::ops) of: Of,
 }
 
 /// A part of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) enum Of {
+pub(in crate::ops) enum Of {
     /// A block of ids, by its place.
     Block(usize),
     /// A page of an attribute's column, or of the column of ids; and its place.
@@ -39,36 +43,40 @@ pub(super) enum Of {
 
 /// Where a document stands: a segment, by its place in the manifest, and a position in it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct Place {
-    pub(super) segment: usize,
-    pub(super) position: u32,
+pub(in crate::ops) struct Place {
+    pub(in crate::ops) segment: usize,
+    pub(in crate::ops) position: u32,
 }
 
 /// Where a query reads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Source {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) deadline: Timestamp,
+pub(in crate::ops) struct Source {
+    pub(in crate::ops) snapshot: Arc<Snapshot>,
+    pub(in crate::ops) deadline: Timestamp,
     /// Bytes that one round may read.
-    pub(super) window_bytes: usize,
+    pub(in crate::ops) window_bytes: usize,
 }
 
 impl Source {
-    pub(super) fn directories(&self) -> impl Iterator<Item = &Directory> + Clone {
+    pub(in crate::ops) fn directories(&self) -> impl Iterator<Item = &Directory> + Clone {
         self.snapshot.directories.iter().map(|directory| &**directory)
     }
 
-    pub(super) fn directory(&self, segment: usize) -> &Directory {
+    pub(in crate::ops) fn directory(&self, segment: usize) -> &Directory {
         &self.snapshot.directories[segment]
     }
 
     /// The column of an attribute, or of the ids, if the segment has it.
-    pub(super) fn column(&self, segment: usize, of: Option<AttributeId>) -> Option<&Column> {
+    pub(in crate::ops) fn column(
+        &self,
+        segment: usize,
+        of: Option<AttributeId>,
+    ) -> Option<&Column> {
         select::column(self.directory(segment), of)
     }
 
     /// What the directory says of a page.
-    pub(super) fn page(&self, read: &Read) -> (&Column, &Page) {
+    pub(in crate::ops) fn page(&self, read: &Read) -> (&Column, &Page) {
         let Of::Page(attribute, place) = read.of else { panic!("a block is no page: {read:?}") };
         let column = self.column(read.segment, attribute).expect("what is read exists");
         (column, &column.pages()[place])
@@ -86,12 +94,17 @@ impl Source {
     }
 
     /// How many bytes this reads.
-    pub(super) fn bytes(&self, read: &Read) -> usize {
+    pub(in crate::ops) fn bytes(&self, read: &Read) -> usize {
         self.extent(read).bytes as usize
     }
 
+    /// Whether taking these is heavy.
+    pub(in crate::ops) fn is_heavy(&self, reads: &[Read]) -> bool {
+        reads.iter().map(|read| self.bytes(read)).sum::<usize>() > LIGHT_BYTES_MAX
+    }
+
     /// Asks for all of these.
-    pub(super) fn round(&self, reads: &[Read]) -> Round {
+    pub(in crate::ops) fn round(&self, reads: &[Read]) -> Round {
         assert!(!reads.is_empty(), "a round without requests would sleep until the deadline");
         let request = |read| {
             let extent = self.extent(read);
@@ -102,7 +115,7 @@ impl Source {
     }
 
     /// What was read.
-    pub(super) fn arrived(
+    pub(in crate::ops) fn arrived(
         &self,
         reads: Vec<Read>,
         replies: Vec<Reply>,
@@ -121,7 +134,7 @@ impl Source {
     }
 
     /// Opens a page. What it holds is of the type that the schema says (S1), and ids have no gaps.
-    pub(super) fn open(&self, read: &Read, bytes: &Blob) -> Result<ColumnPage, QueryError> {
+    pub(in crate::ops) fn open(&self, read: &Read, bytes: &Blob) -> Result<ColumnPage, QueryError> {
         let (column, page) = self.page(read);
         let (value_type, key) = (column.value_type(), self.key(read));
         let opened = ColumnPage::open(value_type, page, key, bytes)?;
@@ -137,14 +150,18 @@ impl Source {
     }
 
     /// Opens a block of ids.
-    pub(super) fn open_block(&self, read: &Read, bytes: &Blob) -> Result<IdBlock, QueryError> {
+    pub(in crate::ops) fn open_block(
+        &self,
+        read: &Read,
+        bytes: &Blob,
+    ) -> Result<IdBlock, QueryError> {
         let Of::Block(place) = read.of else { panic!("a page is no block: {read:?}") };
         let block = &self.directory(read.segment).id_blocks()[place];
         Ok(IdBlock::open(block, self.key(read), bytes)?)
     }
 
     /// The position of an id, if the block has it.
-    pub(super) fn find(
+    pub(in crate::ops) fn find(
         &self,
         read: &Read,
         block: &IdBlock,
@@ -159,7 +176,7 @@ impl Source {
     }
 
     /// The blocks of a segment that may hold these ids, each with those it may hold.
-    pub(super) fn probes<'a>(
+    pub(in crate::ops) fn probes<'a>(
         &self,
         segment: usize,
         ids: impl Iterator<Item = &'a Id>,
@@ -176,14 +193,15 @@ impl Source {
     }
 
     /// Whether no segment killed the row at this place.
-    pub(super) fn lives(&self, place: Place) -> bool {
+    pub(in crate::ops) fn lives(&self, place: Place) -> bool {
         let row = self.directory(place.segment).row_at(place.position);
-        !self.directories().any(|directory| directory.kills().contains(row))
+        let killed = self.directories().any(|directory| directory.kills().contains(row));
+        !killed || planted::is(Bug::DeadRowsAreFound)
     }
 
     /// Takes as much from the queue as a window holds, and at least one item. `bytes` says what an
     /// item adds to it.
-    pub(super) fn window<T>(
+    pub(in crate::ops) fn window<T>(
         &self,
         queue: &mut VecDeque<T>,
         mut bytes: impl FnMut(&T) -> usize,

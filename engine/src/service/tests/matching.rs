@@ -4,10 +4,11 @@ use super::bench::*;
 
 use crate::base::name::AttributeName;
 use crate::base::time::{Timestamp, WallTime};
-use crate::base::value::{Raw, Scalar, Value};
+use crate::base::value::{Raw, Scalar, ScalarType, Type, Value};
 use crate::machine::{Machine, Step};
 use crate::namespace::request::{
-    ByFilter, Consistency, Found, Operator, Predicate, QueryRequest, WriteError, WriteRequest,
+    AttributeRequest, ByFilter, Consistency, Found, Operator, Predicate, QueryRequest, WriteError,
+    WriteRequest,
 };
 use crate::service::namespace::{Ticket, Word};
 
@@ -108,4 +109,44 @@ fn a_write_that_fails_at_an_old_head_does_not_make_it_count_as_looked_at() {
     };
     let Found::Rows(rows) = answer.found else { panic!("rows are wanted") };
     assert_eq!(rows[0].attributes[0].1, Value::Scalar(Scalar::Int(5)));
+}
+
+/// What was matched is brought up to date by the log, and a dropped attribute leaves no word there on the
+/// documents that lose it. Found by a seed of the simulator, and by a reader.
+#[test]
+fn what_a_filter_matched_is_found_again_if_its_attribute_was_dropped_meanwhile() {
+    let (mut bench, mut first, mut second) = (Bench::default(), service(), service());
+    bench.write(&mut first, upsert(1, 1));
+    bench.write(&mut first, upsert(2, 2));
+    let operand = Raw::Integer(1);
+    let filter = Predicate::Compare { attribute: "a".into(), operator: Operator::Gte, operand };
+    let by_filter = ByFilter { filter, allows_partial: false };
+    let request = WriteRequest { delete_by_filter: Some(by_filter), ..WriteRequest::default() };
+    first.write(Timestamp(bench.now), Ticket(1), request, 100);
+    let starts = first.due(Timestamp(bench.now), WallTime(bench.now), 77);
+    let [(id, start)] = <[_; 1]>::try_from(starts).expect("a commit");
+    let (task, requests) = until_put(&mut bench, start);
+    let name = AttributeName::parse("a").unwrap();
+    let declared = AttributeRequest::of(Type::Scalar(ScalarType::Int));
+    let again = WriteRequest {
+        drops: vec![name.clone()],
+        schema: vec![(name, declared)],
+        upserts: Some(vec![document(3, 5), document(4, 50)]),
+        ..WriteRequest::default()
+    };
+    bench.write(&mut second, again);
+    let replies = requests.into_iter().map(|r| bench.perform(r)).collect();
+    let step = task.step(Timestamp(bench.now), replies);
+    let output = finish(&mut bench, step);
+    let words = first.finished(Timestamp(bench.now), id, output);
+    let (_, word) = words.into_iter().next().expect("the write is answered");
+    assert_eq!(written(word).deleted, Some(2), "those that have a value");
+    for (id, is_there) in [(1, true), (2, true), (3, false), (4, false)] {
+        first.query(Timestamp(bench.now), Ticket(2), by_id(id));
+        let Some(Word::Answered(Ok(answer))) = bench.settle(&mut first).remove(&Ticket(2)) else {
+            panic!("it is answered")
+        };
+        let Found::Rows(rows) = answer.found else { panic!("rows are wanted") };
+        assert_eq!(!rows.is_empty(), is_there, "{id}");
+    }
 }

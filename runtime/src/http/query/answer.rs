@@ -35,7 +35,7 @@ pub(in crate::http) fn bytes_hint(found: &Found) -> usize {
 }
 
 /// The fewest bytes a query is billed for, as clients expect to read it. Nobody sends a bill.
-pub(super) const QUERIED_BYTES_MIN: u64 = 256_000_000;
+pub(in crate::http) const QUERIED_BYTES_MIN: u64 = 256_000_000;
 
 /// What a query found, as the answer's body.
 pub(in crate::http) fn answer(query: &Query, answer: &Answer, performance: Performance) -> Bytes {

@@ -7,8 +7,6 @@ use sana_engine::namespace::request::{
 };
 use serde_json::json;
 
-use super::answer::QUERIED_BYTES_MIN;
-
 use super::*;
 
 fn parsed(body: &str) -> Query {

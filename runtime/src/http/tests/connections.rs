@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper::{Request, StatusCode};
+use tokio::net::TcpSocket;
 use tokio::sync::Barrier;
 
 use super::*;
@@ -112,5 +113,94 @@ async fn a_body_that_stops_arriving_is_given_up() {
         let (head, body) = read(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 408 "), "{head}{body}");
         assert!(body.contains("did not arrive in time"), "{body}");
+    }
+}
+
+/// Fills a namespace with eight megabytes, which no socket buffers.
+async fn filled(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let text = "x".repeat(1_000_000);
+    let schema = r#"{"t":{"type":"string","filterable":false}}"#;
+    for id in 0..8 {
+        let write = format!(r#"{{"schema":{schema},"upsert_rows":[{{"id":{id},"t":"{text}"}}]}}"#);
+        let (head, body) = ask(&mut stream, &post("/v2/namespaces/a", "", &write)).await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
+    }
+}
+
+const ALL: &str = r#"{"limit":100,"include_attributes":true}"#;
+
+#[tokio::test]
+async fn who_does_not_read_an_answer_is_hung_up_on() {
+    let patience = Patience { silence: Duration::from_millis(300), ..Patience::default() };
+    let running = start_with(None, patience).await;
+    filled(running.address).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(running.address).await.unwrap();
+    stream.write_all(post("/v2/namespaces/a/query", "", ALL).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut said = Vec::new();
+    // What was under way in the sockets may still arrive, or be thrown away.
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut said))
+        .await
+        .expect("the connection is closed");
+    assert!(said.len() < 8_000_000, "{} bytes arrived", said.len());
+}
+
+#[tokio::test]
+async fn who_reads_an_answer_slowly_gets_all_of_it() {
+    let patience = Patience { silence: Duration::from_millis(500), ..Patience::default() };
+    let running = start_with(None, patience).await;
+    filled(running.address).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(post("/v2/namespaces/a/query", "", ALL).as_bytes()).await.unwrap();
+    let (mut bytes, mut said) = (vec![0; 1 << 20], 0);
+    while said < 8_000_000 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let read = stream.read(&mut bytes).await.unwrap();
+        assert!(read > 0, "the connection was closed after {said} bytes");
+        said += read;
+    }
+}
+
+#[tokio::test]
+async fn who_opens_no_window_for_an_answer_is_hung_up_on() {
+    let patience = Patience { silence: Duration::from_millis(300), ..Patience::default() };
+    let running = start_with(None, patience).await;
+    filled(running.address).await;
+    // Large and small answers wait for the window, and so does the end of one.
+    for (window, query) in [(1_000, ALL), (0, r#"{"limit":1}"#), (200, r#"{"limit":1}"#)] {
+        let stream = TcpStream::connect(running.address).await.unwrap();
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(window);
+        let (mut client, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let path = format!("http://{}/v2/namespaces/a/query", running.address);
+        let request = Request::post(path).body(Full::new(Bytes::from(query))).unwrap();
+        let response = client.send_request(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let ended = tokio::time::timeout(Duration::from_secs(10), connection).await;
+        assert!(ended.is_ok(), "a stream that waits for a window of {window} is kept");
+        drop(response);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_does_not_end_a_connection() {
+    let patience = Patience { silence: Duration::from_millis(200), ..Patience::default() };
+    let running = start_with(None, patience).await;
+    filled(running.address).await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (mut client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..3 {
+        let path = format!("http://{}/v2/namespaces/a/query", running.address);
+        let request = Request::post(path).body(Full::new(Bytes::from(ALL))).unwrap();
+        let response = client.send_request(request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.len() > 8_000_000);
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::Request;
 
 use super::*;
@@ -26,8 +26,7 @@ async fn send(
     let request = request.body(Full::new(body.into())).unwrap();
     let Ok(response) = Arc::clone(server).answer(request).await;
     let status = response.status().as_u16();
-    let Ok(body) = response.into_body().collect().await;
-    (status, String::from_utf8(body.to_bytes().to_vec()).unwrap())
+    (status, String::from_utf8(response.into_body().to_vec()).unwrap())
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -90,6 +89,43 @@ async fn what_is_wrong_is_refused_and_changes_nothing() {
         assert!(answer.contains("\"status\":\"error\""), "{said}: {answer}");
         assert_eq!(rows(&server).await, ROWS, "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_comes_twice_is_named_wherever_it_is() {
+    let server = filled(1 << 20).await;
+    let write = NAMESPACE;
+    let query = "/v2/namespaces/a/query";
+    let bodies = [
+        (write, r#"{"upsert_rows":[{"id":2}],"schema":{"KEY":"int","KEY":"int"}}"#, "b"),
+        (write, r#"{"schema":{"c":{"type":"int","KEY":true,"KEY":false}}}"#, "filterable"),
+        (write, r#"{"schema":{"c":{"type":"[1]f32","ann":{"KEY":null,"KEY":null}}}}"#, "b"),
+        (write, r#"{"encryption":{"KEY":"default","KEY":"default"}}"#, "mode"),
+        (write, r#"{"sharding":{"KEY":1,"KEY":1}}"#, "num_shards"),
+        (write, r#"{"upsert_rows":[{"id":2,"KEY":1,"KEY":2}]}"#, "b"),
+        (write, r#"{"upsert_columns":{"KEY":[2],"KEY":[3]}}"#, "id"),
+        (write, r#"{"patch_by_filter":{"filters":["a","Eq",7],"patch":{"KEY":1,"KEY":2}}}"#, "a"),
+        (write, r#"{"delete_by_filter":["a","Eq",{"KEY":"a","KEY":"a"}]}"#, "$ref_new"),
+        (query, r#"{"aggregate_by":{"KEY":["Count"],"KEY":["Count"]}}"#, "n"),
+        (query, r#"{"aggregate_by":{"n":["Count"]},"group_by":[{"KEY":["x"],"KEY":["x"]}]}"#, "g"),
+        (query, r#"{"limit":1,"compute_attributes":{"KEY":["a","Eq",1],"KEY":["a","Eq",1]}}"#, "c"),
+        (query, r#"{"limit":{"KEY":1,"KEY":2}}"#, "total"),
+        (query, r#"{"limit":{"total":1,"per":{"KEY":1,"KEY":2}}}"#, "limit"),
+        (query, r#"{"limit":1,"consistency":{"KEY":"strong","KEY":"strong"}}"#, "level"),
+        (query, r#"{"queries":[{"KEY":1,"KEY":1}]}"#, "limit"),
+        (query, r#"{"limit":1,"rank_by":["a","SparseKNN",{"KEY":1,"KEY":2}]}"#, "7"),
+        (query, r#"{"rerank_by":["RRF",{"KEY":1,"KEY":1}],"queries":[]}"#, "rank_constant"),
+    ];
+    for (path, body, key) in bodies {
+        let body = body.replace("KEY", key);
+        let (status, answer) = send(&server, path, &[], body.clone()).await;
+        assert_eq!(status, 422, "{body}: {answer}");
+        assert!(answer.contains(&format!("duplicate field `{key}`")), "{body}: {answer}");
+        assert_eq!(rows(&server).await, ROWS, "{body}");
+    }
+    let schema = r#"{"b":"int","b":"int"}"#;
+    let (status, answer) = send(&server, "/v1/namespaces/a/schema", &[], schema).await;
+    assert!(status == 422 && answer.contains("duplicate field `b`"), "{answer}");
 }
 
 #[tokio::test]
@@ -207,10 +243,8 @@ async fn an_answer_is_compressed_for_who_asks_for_it() {
     let query = Full::new(Bytes::from(r#"{"limit":1,"include_attributes":true}"#));
     let Ok(response) = Arc::clone(&server).answer(request.body(query).unwrap()).await;
     assert_eq!(response.headers()["content-encoding"], "gzip");
-    let Ok(body) = response.into_body().collect().await;
     let mut inflated = String::new();
-    let body = body.to_bytes();
-    let mut decoder = flate2::read::GzDecoder::new(&*body);
+    let mut decoder = flate2::read::GzDecoder::new(&**response.body());
     std::io::Read::read_to_string(&mut decoder, &mut inflated).unwrap();
     assert!(inflated.contains(&text));
 }

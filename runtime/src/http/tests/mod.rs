@@ -3,6 +3,7 @@
 mod connections;
 mod departures;
 mod hostile;
+mod openapi;
 
 use core::net::SocketAddr;
 
@@ -37,9 +38,17 @@ async fn start_with(api_key: Option<&str>, patience: Patience) -> Running {
 
 /// A server of an empty store in memory, that takes bodies of `body_bytes_max`.
 fn server(api_key: Option<&str>, patience: Patience, body_bytes_max: usize) -> Server {
+    server_on(MemoryStore::new(), api_key, patience, body_bytes_max)
+}
+
+fn server_on(
+    store: MemoryStore,
+    api_key: Option<&str>,
+    patience: Patience,
+    body_bytes_max: usize,
+) -> Server {
     let metrics = Arc::new(Metrics::new());
-    let store = MemoryStore::new().into();
-    let node = Node::start(store, 1 << 20, 2, Settings::default(), Arc::clone(&metrics));
+    let node = Node::start(store.into(), 1 << 20, 2, Settings::default(), Arc::clone(&metrics));
     let (api_key, bodies_bytes_max) = (api_key.map(str::to_owned), 4 * body_bytes_max);
     Server::new(
         node,

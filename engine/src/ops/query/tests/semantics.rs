@@ -215,6 +215,18 @@ fn patterns_are_for_texts_and_expressions_for_those_who_asked_for_them() {
     assert!(
         refusal(&world, &count_only(Some(Predicate::Or(many)))).contains("at most 64 patterns")
     );
+    // The bound is that of all searches of a query together, and of what they compute.
+    let one = || compare("s", Operator::Glob, text("*")).unwrap();
+    let compute = (0..33).map(|n| (format!("c{n}"), Compute::Matches(one()))).collect();
+    let (rank, include) = (Rank::By(Vec::new()), Include::Nothing);
+    let rows = Want::Rows { rank, limit: 1, per: None, include, compute };
+    let search = Search { filter: Some(one()), want: rows };
+    let of = |count| QueryRequest {
+        want: Want::Several { searches: vec![search.clone(); count], fuse: None },
+        ..count_only(None)
+    };
+    assert!(world.query(&of(1)).outcome.is_ok());
+    assert!(refusal(&world, &of(2)).contains("at most 64 patterns"));
 
     let s = world.schema.attributes.get_mut(&name("s")).unwrap();
     (s.filterable, s.glob, s.regex) = (false, true, false);
