@@ -57,6 +57,7 @@ use crate::node::Node;
 use crate::telemetry::Metrics;
 use body::Budget;
 use delivery::{Deliveries, Impatient};
+pub(crate) use errors::Outcome;
 use slots::Slots;
 
 /// What answers requests.

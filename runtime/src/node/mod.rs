@@ -13,6 +13,8 @@
 //!    wants begun now is spawned (2).
 //! 4. A *keeper* per namespace wakes the service when it is time for something, and drops it from
 //!    memory when nobody has asked for it in a while.
+//! 5. A node that indexes goes through all namespaces again and again, for others write as well
+//!    (`watch`).
 //!
 //! # Invariants
 //!
@@ -27,9 +29,9 @@ mod drive;
 mod hosted;
 mod listing;
 mod reads;
+mod watch;
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -85,9 +87,6 @@ pub struct Held {
     /// Bytes committed and not indexed, as far as this node knows.
     pub unindexed_bytes: u64,
 }
-
-/// The pause between two namespaces that a node looks at when it starts.
-const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 impl Node {
     /// A node on `store`, with a cache of `cache_bytes` and `threads` threads for computing.
@@ -195,27 +194,13 @@ impl Node {
         listing::list(&self.shared.store, &self.shared.clock, prefix, after, limit).await
     }
 
-    /// Looks at every namespace once: an earlier process may have left something to be indexed.
-    pub async fn look_at_all(&self) {
-        let mut after = None;
-        loop {
-            let page = match self.list("", after.as_ref(), listing::PAGE_MAX).await {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::warn!("namespaces were not listed at the start: {error}");
-                    return;
-                }
-            };
-            for name in &page.names {
-                let look = self.look(name);
-                look.unwrap_or_else(|Crashed| tracing::error!("namespace {name} crashed"));
-                tokio::time::sleep(LOOK_PAUSE).await;
-            }
-            after = page.names.last().cloned().filter(|_| page.more);
-            if after.is_none() {
-                return;
-            }
-        }
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError`] if it does not.
+    pub async fn reach(&self) -> Result<(), ListError> {
+        listing::reach(&self.shared.store, &self.shared.clock).await
     }
 
     /// Sees to it that the newest version of a namespace is looked at, and indexed if it has to be.
