@@ -36,7 +36,7 @@ use sana_engine::namespace::invariants;
 /// What was found out about a namespace.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Verified {
-    /// Whether there is such a namespace.
+    /// Whether there is such a namespace. One whose head cannot be read is one.
     pub is_live: bool,
     /// How many objects were read.
     pub objects: u64,
@@ -110,8 +110,14 @@ impl<S: ObjectStore, C: Clock> Checker<'_, S, C> {
     /// Checks everything, and says which version of the head that was.
     async fn all(&mut self) -> Result<Option<Tag>, NoAnswer> {
         let key = layout::head(&self.place.namespace);
-        let Reply::Found { tag, body } = self.ask(Request::get(key.clone())).await? else {
-            return Ok(None);
+        let (tag, body) = match self.ask(Request::get(key.clone())).await? {
+            Reply::Found { tag, body } => (tag, body),
+            Reply::Unreadable => {
+                self.verified.is_live = true;
+                self.unreadable(&key);
+                return Ok(None);
+            }
+            _ => return Ok(None),
         };
         self.read(&body);
         let head = Head::decode(&key, &body);
@@ -272,7 +278,7 @@ impl<S: ObjectStore, C: Clock> Checker<'_, S, C> {
                 Ok(Some(body))
             }
             Reply::Unreadable => {
-                self.find(format!("object {key} cannot be read back by the store"));
+                self.unreadable(&key);
                 Ok(None)
             }
             _ => {
@@ -302,6 +308,10 @@ impl<S: ObjectStore, C: Clock> Checker<'_, S, C> {
     const fn read(&mut self, body: &Blob) {
         self.verified.objects += 1;
         self.verified.bytes += body.len() as u64;
+    }
+
+    fn unreadable(&mut self, key: &Key) {
+        self.find(format!("object {key} cannot be read back by the store"));
     }
 
     fn bad(&mut self, bad: &BadObject) {

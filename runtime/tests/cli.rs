@@ -156,6 +156,17 @@ fn a_wrong_command_line_is_code_2() {
     ] {
         scratch.refused(2, wrong);
     }
+    for wrong in [
+        &["serve", "--api-key", ""][..],
+        &["serve", "--log", "a=b=c"],
+        &["serve", "--listen", "0.0.0.0:0"],
+        &["serve", "--listen", "127.0.0.1:0", "--store", "ftp://x"],
+        &["serve", "--listen", "127.0.0.1:0", "--store", "s3://"],
+        &["query", "shop", "--store", "gopher://x"],
+        &["query", "shop", "--store", "memory:x"],
+    ] {
+        scratch.refused(2, wrong);
+    }
     assert_eq!(scratch.told(&["query", "shop"]).lines().count(), 4, "nothing was changed");
 }
 
@@ -171,6 +182,9 @@ fn what_is_not_there_is_code_3_and_looking_for_it_makes_nothing() {
         scratch.refused(3, absent);
     }
     assert!(!scratch.store().exists());
+    let mut look = scratch.command(&["get", "shop", "1", "--store", "memory-x"]);
+    assert_eq!(code(&look.current_dir(&scratch.0).output().unwrap()), 3);
+    assert!(!scratch.0.join("memory-x").exists());
     let scratch = Scratch::shop();
     for absent in [
         &["metadata", "none"][..],
@@ -257,6 +271,22 @@ fn documents_are_written_changed_found_and_deleted() {
 }
 
 #[test]
+fn documents_are_found_under_every_spelling_of_their_uuid_and_strings_as_they_are() {
+    let scratch = Scratch::new();
+    scratch.told(&["create", "uuids", "--id", "uuid"]);
+    let id = "769c134d-07b8-4225-954a-b6cc5ffc320c";
+    let line = format!("{{\"id\":\"{id}\"}}\n");
+    assert_eq!(code(&scratch.run_with(&["upsert", "uuids"], &line)), 0);
+    for spelled in [id, "769C134D07B84225954AB6CC5FFC320C", &format!("urn:uuid:{id}")] {
+        assert_eq!(scratch.told(&["get", "uuids", spelled]), line);
+    }
+    scratch.refused(4, &["get", "uuids", "chair"]);
+    assert_eq!(code(&scratch.run_with(&["upsert", "texts"], "{\"id\":\"chair\"}\n")), 0);
+    let missing = scratch.refused(3, &["get", "texts", "chair", "Chair"]);
+    assert!(missing.contains("texts has no document Chair"), "{missing}");
+}
+
+#[test]
 fn uploads_are_cut_into_batches_and_a_bad_line_says_where_to_go_on() {
     let scratch = Scratch::new();
     let line = |id: u32| format!("{{\"id\":{id},\"a\":{}}}\n", id % 7);
@@ -337,6 +367,13 @@ fn damage_is_found_and_named_with_code_5() {
     assert!(printed(&output).contains("other: whole"), "{}", printed(&output));
     assert!(printed(&output).contains("shop: DAMAGED"), "{}", printed(&output));
     assert!(printed(&output).contains(".segment"), "{}", printed(&output));
+    let head = file_ending(&scratch.store(), "other@").unwrap();
+    let bytes = fs::read(&head).unwrap();
+    fs::write(&head, &bytes[..5_000]).unwrap();
+    let output = scratch.run(&["verify", "other"]);
+    assert_eq!(code(&output), 5, "a head that cannot be read: {}", errors(&output));
+    assert!(printed(&output).contains("other: DAMAGED"), "{}", printed(&output));
+    fs::write(&head, &bytes).unwrap();
     fs::remove_file(&file).unwrap();
     let output = scratch.run(&["verify", "shop", "--json"]);
     assert_eq!(code(&output), 5);
@@ -356,6 +393,21 @@ fn who_stops_reading_gets_no_error() {
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((code(&output), errors(&output)), (0, String::new()));
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_stops_in_order() {
+    let scratch = Scratch::new();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--store", "memory:", "--log", "trace"];
+    let mut child = scratch.command(&serve).spawn().unwrap();
+    drop(child.stderr.take());
+    let mut greeting = [0; 10];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut greeting).unwrap();
+    drop(stdout);
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

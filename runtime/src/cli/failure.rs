@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use super::serve::ServeError;
+use crate::store::place::BadPlace;
 
 /// Why a command was not done. `sana --help` lists the exit codes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +52,14 @@ impl Failed {
         })
     }
 
+    /// The same of a write, when an earlier attempt at it may have happened.
+    pub(super) fn unknown(self) -> Self {
+        match self.message() {
+            Some(message) => Self::Unknown(message.to_owned()),
+            None => self,
+        }
+    }
+
     /// The same, with words before what it says.
     pub(super) fn after(self, words: &str) -> Self {
         let joined = |message: String| format!("{words}{message}");
@@ -75,8 +84,25 @@ impl From<io::Error> for Failed {
     }
 }
 
+impl From<BadPlace> for Failed {
+    fn from(bad: BadPlace) -> Self {
+        match bad {
+            BadPlace::Kind(_) | BadPlace::S3(_) => Self::Usage(bad.to_string()),
+            BadPlace::Folder(_) | BadPlace::Bucket { .. } | BadPlace::Unfit { .. } => {
+                Self::Trouble(bad.to_string())
+            }
+        }
+    }
+}
+
 impl From<ServeError> for Failed {
     fn from(error: ServeError) -> Self {
-        Self::Trouble(error.to_string())
+        match error {
+            ServeError::OpenToAll(_) | ServeError::EmptyKey | ServeError::Log { .. } => {
+                Self::Usage(error.to_string())
+            }
+            ServeError::Store(bad) => Self::from(bad),
+            ServeError::Listen { .. } | ServeError::System(_) => Self::Trouble(error.to_string()),
+        }
     }
 }

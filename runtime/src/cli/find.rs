@@ -5,6 +5,7 @@ use std::io::Read;
 
 use clap::Args;
 use sana_engine::base::name::NamespaceName;
+use sana_engine::base::value::Uuid;
 use serde_json::{Map, Value, json};
 
 use super::failure::Failed;
@@ -111,7 +112,7 @@ pub(super) async fn get(arguments: &GetArguments) -> Result<(), Failed> {
         });
         let answer = session.of("POST", &arguments.namespace, "/query", &body).await?;
         for row in answer["rows"].as_array().into_iter().flatten() {
-            found.insert(spelled(&row["id"]));
+            found.insert(row["id"].to_string());
             if arguments.store.json {
                 all.push(row.clone());
             } else {
@@ -123,7 +124,8 @@ pub(super) async fn get(arguments: &GetArguments) -> Result<(), Failed> {
         out.json(&Value::Array(all))?;
     }
     out.flush()?;
-    let missing: Vec<_> = ids.iter().map(spelled).filter(|id| !found.contains(id)).collect();
+    let missing = ids.iter().filter(|id| !found.contains(&id.to_string()));
+    let missing: Vec<_> = missing.map(|id| cell(Some(id))).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -131,27 +133,27 @@ pub(super) async fn get(arguments: &GetArguments) -> Result<(), Failed> {
     Err(Failed::NotFound(format!("{name} has no document {}", missing.join(", "))))
 }
 
-/// Ids as the namespace spells them: numbers if its ids are numbers.
+/// Ids as the namespace spells them: numbers if its ids are numbers, UUIDs in the one spelling that
+/// answers have.
 pub(super) async fn ids(
     session: &Session,
     name: &NamespaceName,
     ids: &[String],
 ) -> Result<Vec<Value>, Failed> {
     let schema = session.of("GET", name, "/schema", &Value::Null).await?;
-    let is_uint = schema["id"]["type"] == "uint";
-    let id = |id: &String| match id.parse::<u64>() {
-        Ok(number) if is_uint => Ok(json!(number)),
-        Err(_) if is_uint => {
-            Err(Failed::Refused(format!("the ids of {name} are numbers, and '{id}' is none")))
+    let refused = |id: &String, kind: &str| {
+        Failed::Refused(format!("the ids of {name} are {kind}, and '{id}' is none"))
+    };
+    let id = |id: &String| match schema["id"]["type"].as_str() {
+        Some("uint") => {
+            id.parse::<u64>().map(|number| json!(number)).map_err(|_| refused(id, "numbers"))
+        }
+        Some("uuid") => {
+            Uuid::parse(id).map(|uuid| json!(uuid.to_string())).ok_or_else(|| refused(id, "UUIDs"))
         }
         _ => Ok(json!(id)),
     };
     ids.iter().map(id).collect()
-}
-
-/// An id as it was given. UUIDs are shown in lower case, however they were spelled.
-fn spelled(id: &Value) -> String {
-    id.as_str().map_or_else(|| id.to_string(), str::to_lowercase)
 }
 
 /// `sana query`

@@ -110,7 +110,7 @@ fn missing(name: &NamespaceName) -> Failed {
 }
 
 fn crashed() -> Failed {
-    Failed::Damaged("an invariant does not hold; the lines above say which".to_owned())
+    Failed::Trouble("an invariant does not hold; the lines above say which".to_owned())
 }
 
 fn report(arguments: &IndexArguments, before: &Head, after: &Head) -> Result<(), Failed> {

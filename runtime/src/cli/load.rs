@@ -9,7 +9,8 @@
 //! # Invariants
 //!
 //! - **U1** Whenever it ends, all lines up to some number are written and none after it; the message
-//!   says the number, and `--skip` goes on from there.
+//!   says the number, and `--skip` goes on from there. Only if the store does not say what became of a
+//!   batch nobody knows of its lines, and the exit code says so.
 
 use core::time::Duration;
 use std::fs::File;
@@ -27,7 +28,7 @@ use tokio::time::Instant;
 
 use super::failure::Failed;
 use super::lines::{BadLine, Batch, Batches};
-use super::output::{Output, count};
+use super::output::{Output, count, tell};
 use super::session::{Purpose, Session, StoreArguments, json, namespace, path};
 use super::sizes;
 use crate::entropy;
@@ -225,8 +226,10 @@ impl Load<'_> {
         let (body, path) = (Bytes::from(body), path(self.name, ""));
         let key = format!("sana-{:032x}", entropy::seed());
         let began = Instant::now();
+        let mut may_be_written = false;
         let answer = loop {
             let answer = self.session.ask(("POST", &path), body.clone(), Some(&key)).await?;
+            may_be_written |= answer.is_unknown();
             if !answer.may_pass() || began.elapsed() > PATIENCE {
                 break answer.value();
             }
@@ -234,7 +237,10 @@ impl Load<'_> {
             tokio::time::sleep(PAUSE).await;
         };
         let (first, last) = (done.lines + 1, batch.lines_end);
-        let answer = answer.map_err(|failed| match last - first {
+        // Whatever became of the last attempt, one before it may have happened.
+        let unless_written =
+            |failed: Failed| if may_be_written { failed.unknown() } else { failed };
+        let answer = answer.map_err(unless_written).map_err(|failed| match last - first {
             0 => failed.after(&format!("line {last}: ")),
             _ => failed.after(&format!("in lines {first} to {last}: ")),
         })?;
@@ -259,7 +265,7 @@ fn open(lines: &LinesArguments) -> Result<(Box<dyn BufRead + Send>, Option<u64>)
     let file = if lines.file.as_os_str() == "-" {
         let stdin = io::stdin();
         if stdin.is_terminal() {
-            eprintln!("sana: type one JSON object a line, such as {{\"id\": 1}}; Ctrl-D ends");
+            tell("sana: type one JSON object a line, such as {\"id\": 1}; Ctrl-D ends");
         }
         File::from(stdin.as_fd().try_clone_to_owned()?)
     } else {

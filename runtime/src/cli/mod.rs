@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use failure::Failed;
+use output::tell;
 
 /// A search engine whose only durable state is an object store.
 ///
@@ -117,7 +118,7 @@ sana keeps documents in an object store and finds them again. What to do next:
 pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let Some(command) = command else {
-        eprintln!("{NEXT}");
+        tell(NEXT);
         return Failed::Usage(String::new()).code();
     };
     let done = match command {
@@ -129,7 +130,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             if let Some(message) = failed.message() {
-                eprintln!("sana: {message}");
+                tell(&format!("sana: {message}"));
             }
             failed.code()
         }
@@ -139,7 +140,7 @@ pub fn main() -> ExitCode {
 /// Does what works on a store without a server.
 fn directly(command: Command) -> Result<(), Failed> {
     let filter = tracing_subscriber::EnvFilter::new("warn");
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    output::log(filter);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(run(command));
     // What still runs in the background is safe to leave where it is.

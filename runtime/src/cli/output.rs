@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde_json::Value;
+use tracing_subscriber::EnvFilter;
 
 use super::failure::Failed;
 
@@ -13,6 +14,17 @@ pub(super) struct Output {
 
 /// Characters of a cell beyond which the rest is left out.
 const CELL_CHARACTERS_MAX: usize = 64;
+
+/// Says something beside the output. Whoever went away does not want to know.
+pub(super) fn tell(message: &str) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
+/// Sends log lines beside the output. Those that nobody can read any more are lost.
+pub(super) fn log(filter: EnvFilter) {
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    lines.log_internal_errors(false).init();
+}
 
 impl Output {
     pub(super) fn new() -> Self {

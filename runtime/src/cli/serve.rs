@@ -1,6 +1,7 @@
 //! `sana serve`: one process that does everything.
 
 use core::time::Duration;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use sana_engine::service::namespace::Settings;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::{log, tell};
 use super::sizes;
 use crate::compute;
 use crate::http::{Patience, Server, ServerOptions};
@@ -71,7 +73,15 @@ pub(super) struct ServeArguments {
     /// Answer queries and take writes only; leave indexing to another process on the same store.
     #[arg(long)]
     no_indexing: bool,
+
+    /// How often all namespaces are gone through, to index what other processes wrote and did not
+    /// index. Each time the head of each namespace is read once.
+    #[arg(long, value_parser = sizes::time, default_value = "30s", conflicts_with = "no_indexing")]
+    watch_interval: Duration,
 }
+
+/// The least pause between two rounds through all namespaces.
+const WATCH_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -87,9 +97,9 @@ pub(super) enum ServeError {
     #[error("the log filter '{filter}' is not one: {error}")]
     Log { filter: String, error: tracing_subscriber::filter::ParseError },
     #[error("{address} cannot be listened on: {error}")]
-    Listen { address: SocketAddr, error: std::io::Error },
+    Listen { address: SocketAddr, error: io::Error },
     #[error("the system gives no threads or signals: {0}")]
-    System(#[from] std::io::Error),
+    System(#[from] io::Error),
 }
 
 /// Serves until it is told to stop.
@@ -101,7 +111,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), ServeError> {
     let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log);
     let filter =
         filter.map_err(|error| ServeError::Log { filter: arguments.log.clone(), error })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    log(filter);
     if arguments.api_key.as_deref() == Some("") {
         return Err(ServeError::EmptyKey);
     }
@@ -134,7 +144,8 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
     let node = Node::start(store, size(cache), compute::threads(), settings, Arc::clone(&metrics));
     if !arguments.no_indexing {
         let node = node.clone();
-        tokio::spawn(async move { node.look_at_all().await });
+        let every = arguments.watch_interval.max(WATCH_INTERVAL_MIN);
+        tokio::spawn(async move { node.watch(every).await });
     }
     let body_bytes_max = size(arguments.body_bytes_max);
     let options = ServerOptions {
@@ -150,12 +161,13 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("sana: finishing the requests under way");
+        tell("sana: finishing the requests under way");
     };
     let key = arguments.api_key.as_ref().map_or("none", |_| "<your API key>");
-    println!("{}", greeting(address, &place, key));
+    // It serves as well if nobody reads this.
+    let _ = writeln!(io::stdout(), "{}", greeting(address, &place, key));
     Arc::new(Server::new(node, metrics, options)).run(listener, stop).await;
-    eprintln!("sana: stopped; all that was acknowledged is in the store");
+    tell("sana: stopped; all that was acknowledged is in the store");
     Ok(())
 }
 

@@ -4,7 +4,6 @@
 //! can, and is told the same.
 
 use core::time::Duration;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use serde_json::Value;
 
 use super::failure::Failed;
 use crate::compute;
-use crate::http::{Patience, Server, ServerOptions};
+use crate::http::{Outcome, Patience, Server, ServerOptions};
 use crate::node::Node;
 use crate::store::Store;
 use crate::store::place;
@@ -64,6 +63,7 @@ pub(super) struct Answered {
     status: StatusCode,
     /// Whether clients are told not to repeat the request, whatever its status says.
     is_final: bool,
+    outcome: Outcome,
     body: Bytes,
 }
 
@@ -97,17 +97,15 @@ impl Session {
     pub(super) async fn open(arguments: &StoreArguments, purpose: Purpose) -> Result<Self, Failed> {
         let place = arguments.store.as_str();
         let writes = matches!(purpose, Purpose::Write | Purpose::Load);
-        let path = place.strip_prefix("file://").or_else(|| place.strip_prefix("file:"));
-        let path = path.unwrap_or(place);
-        let is_folder = !place.starts_with("memory") && !place.starts_with("s3:");
-        if is_folder && !writes && !Path::new(path).is_dir() {
+        let missing = place::folder(place).filter(|path| !writes && !path.is_dir());
+        if let Some(path) = missing {
+            let path = path.display();
             return Err(Failed::NotFound(format!(
                 "there is no store in '{path}': name one with --store or SANA_STORE, or make one \
                  with `sana serve` or `sana upsert`"
             )));
         }
-        let opened = place::open(place).await;
-        let store = opened.map_err(|error| Failed::Trouble(error.to_string()))?.store;
+        let store = place::open(place).await?.store;
         let metrics = Arc::new(Metrics::new());
         let flush_after = match purpose {
             Purpose::Flush | Purpose::Compact => Duration::ZERO,
@@ -148,7 +146,8 @@ impl Session {
         let Ok(response) = Arc::clone(&self.server).answer(request).await;
         let (parts, body) = response.into_parts();
         let is_final = parts.headers.get("x-should-retry").is_some_and(|told| told == "false");
-        Ok(Answered { status: parts.status, is_final, body })
+        let outcome = parts.extensions.get().copied().unwrap_or(Outcome::AsStatus);
+        Ok(Answered { status: parts.status, is_final, outcome, body })
     }
 
     /// Asks for something of a namespace, and expects to get it. `verb` is what follows its name in
@@ -181,13 +180,22 @@ impl Answered {
         }
         let said = value.as_ref().and_then(|value| value["error"].as_str());
         let message = said.map_or_else(|| self.text(), str::to_owned);
-        Err(match self.status {
-            StatusCode::NOT_FOUND => Failed::NotFound(message),
-            StatusCode::INTERNAL_SERVER_ERROR => Failed::Damaged(message),
-            StatusCode::SERVICE_UNAVAILABLE if self.is_final => Failed::Unknown(message),
-            _ if self.may_pass() || self.status.is_server_error() => Failed::Trouble(message),
-            _ => Failed::Refused(message),
+        Err(match (self.outcome, self.status) {
+            (Outcome::Unknown, _) => Failed::Unknown(message),
+            (Outcome::Damaged, _) => Failed::Damaged(message),
+            (Outcome::GivenUp, _) => Failed::Trouble(message),
+            (Outcome::AsStatus, StatusCode::NOT_FOUND) => Failed::NotFound(message),
+            (Outcome::AsStatus, StatusCode::TOO_MANY_REQUESTS) => Failed::Trouble(message),
+            (Outcome::AsStatus, status) if status.is_server_error() && !self.is_final => {
+                Failed::Trouble(message)
+            }
+            (Outcome::AsStatus, _) => Failed::Refused(message),
         })
+    }
+
+    /// Whether nobody knows whether the write that was asked for happened.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.outcome == Outcome::Unknown
     }
 
     /// Whether asking the same again may be answered better.
@@ -217,4 +225,35 @@ pub(super) fn namespace(text: &str) -> Result<NamespaceName, String> {
 /// A sentence that says where it is none.
 pub(super) fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a command makes of a failure with this status.
+    fn failed(status: u16, is_final: bool, outcome: Outcome) -> Failed {
+        let status = StatusCode::from_u16(status).unwrap();
+        Answered { status, is_final, outcome, body: Bytes::from_static(b"why") }
+            .value()
+            .unwrap_err()
+    }
+
+    #[test]
+    fn every_failure_has_the_exit_code_that_says_whose_turn_it_is() {
+        let why = || "why".to_owned();
+        let plain = |status, is_final| failed(status, is_final, Outcome::AsStatus);
+        assert_eq!(plain(400, false), Failed::Refused(why()));
+        assert_eq!(plain(404, false), Failed::NotFound(why()));
+        assert_eq!(plain(429, false), Failed::Trouble(why()));
+        assert_eq!(plain(503, false), Failed::Trouble(why()));
+        assert_eq!(plain(504, true), Failed::Refused(why()), "too much in one request");
+        assert_eq!(failed(500, true, Outcome::Damaged), Failed::Damaged(why()));
+        assert_eq!(failed(500, true, Outcome::GivenUp), Failed::Trouble(why()));
+        assert_eq!(failed(500, true, Outcome::Unknown), Failed::Unknown(why()));
+        assert_eq!(failed(503, true, Outcome::Unknown), Failed::Unknown(why()));
+        let under_a_key = failed(503, false, Outcome::Unknown);
+        assert_eq!(under_a_key, Failed::Unknown(why()));
+        assert_eq!(Failed::Trouble(why()).unknown(), Failed::Unknown(why()));
+    }
 }

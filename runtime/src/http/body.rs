@@ -7,6 +7,7 @@
 //! - **B2** A body is as large as it may be after it was inflated, too.
 //! - **B3** Who sends a body keeps its share of the memory only as long as something arrives, and
 //!   enough of it.
+//! - **B4** A share grows with what has arrived: to announce a large body takes no memory from others.
 
 use core::fmt::Display;
 use core::time::Duration;
@@ -23,6 +24,7 @@ use hyper::StatusCode;
 use hyper::body::Body;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::delivery::Pace;
 use super::errors::{Failure, Retry};
@@ -43,8 +45,14 @@ pub(super) struct Held {
     _share: Option<OwnedSemaphorePermit>,
 }
 
-/// How much memory is taken at a time for a body whose length nobody said.
+/// How much memory is taken at a time.
 const STRIDE_BYTES: usize = 1 << 20;
+/// How long a body waits for memory. Those who wait hold what they have, so that without an end to it
+/// some could wait for each other.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// The size of a body that holds no documents. The largest query that makes sense, sixteen searches
+/// for vectors beside ten thousand ids, stays below it.
+pub(super) const SMALL_BYTES_MAX: usize = 16 << 20;
 /// Memory that is taken before anything of a body was seen.
 const TRUSTED_BYTES: usize = 16 << 20;
 /// Answers below this size are not compressed.
@@ -56,7 +64,7 @@ impl Budget {
         Self { kibibytes: Arc::new(Semaphore::new(kibibytes)), body_bytes_max, silence_max }
     }
 
-    /// Reads a body to its end, and inflates it if it is compressed.
+    /// Reads a body of at most `most` bytes to its end, and inflates it if it is compressed.
     ///
     /// # Errors
     ///
@@ -66,17 +74,19 @@ impl Budget {
         &self,
         headers: &HeaderMap,
         body: B,
+        most: usize,
         compute: &Compute,
     ) -> Result<Held, Failure>
     where
         B: Body<Data = Bytes, Error: Display> + Unpin,
     {
-        let held = self.receive(body).await?;
+        let most = most.min(self.body_bytes_max);
+        let held = self.receive(body, most).await?;
         match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity" | b"") => Ok(held),
             Some(b"gzip" | b"x-gzip") => {
                 let budget = self.clone();
-                let inflated = compute.run(move || budget.inflate(&held)).await;
+                let inflated = compute.run(move || budget.inflate(&held, most)).await;
                 inflated.unwrap_or_else(|Crashed| Err(Failure::broken()))
             }
             Some(other) => Err(Failure::meaning(format!(
@@ -86,21 +96,16 @@ impl Budget {
         }
     }
 
-    async fn receive<B>(&self, mut body: B) -> Result<Held, Failure>
+    async fn receive<B>(&self, mut body: B, most: usize) -> Result<Held, Failure>
     where
         B: Body<Data = Bytes, Error: Display> + Unpin,
     {
-        let most = self.body_bytes_max;
-        let said = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(most + 1));
+        let said = body.size_hint().exact();
+        let said = said.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         if said.is_some_and(|bytes| bytes > most) {
-            return Err(self.too_large());
+            return Err(too_large(most));
         }
-        // A body of known length takes its share once, so those who wait hold nothing (B1).
-        let mut share = match said {
-            Some(bytes) => self.wait_for(bytes).await,
-            None => None,
-        };
-        let mut taken = said.unwrap_or(0);
+        let (mut share, mut taken) = (None, 0);
         let mut bytes = Vec::with_capacity(said.unwrap_or(0).min(TRUSTED_BYTES));
         let mut pace = Pace::new(self.silence_max);
         loop {
@@ -113,32 +118,40 @@ impl Budget {
                 Failure::meaning(format!("the body could not be read: {error}"))
             })?;
             let Ok(data) = frame.into_data() else { continue };
-            if bytes.len() + data.len() > most {
-                return Err(self.too_large());
+            let needed = bytes.len() + data.len();
+            if needed > most {
+                return Err(too_large(most));
             }
-            while taken < bytes.len() + data.len() {
-                self.grow(&mut share)?;
-                taken += STRIDE_BYTES;
+            let waited = Instant::now();
+            while taken < needed {
+                let rest = said.map_or(STRIDE_BYTES, |said| said.max(needed) - taken);
+                let stride = rest.min(STRIDE_BYTES);
+                merge(&mut share, self.wait_for(stride).await?);
+                taken += stride;
             }
+            // The client is not to blame for our lack of memory.
+            pace.excuse(waited.elapsed());
             pace.advance(data.len());
             bytes.extend_from_slice(&data);
         }
         Ok(Held { bytes: bytes.into(), _share: share })
     }
 
-    fn inflate(&self, compressed: &Held) -> Result<Held, Failure> {
+    fn inflate(&self, compressed: &Held, most: usize) -> Result<Held, Failure> {
         let mut decoder = MultiGzDecoder::new(&compressed.bytes[..]);
         let mut bytes = Vec::new();
         let mut share = None;
         loop {
-            self.grow(&mut share)?;
+            // It holds up a thread, and two bodies already: it does not wait for more.
+            let more = Arc::clone(&self.kibibytes).try_acquire_many_owned(kibibytes(STRIDE_BYTES));
+            merge(&mut share, more.map_err(|_| busy())?);
             let before = bytes.len();
             let stride = (&mut decoder).take(STRIDE_BYTES as u64).read_to_end(&mut bytes);
             stride.map_err(|error| {
                 Failure::meaning(format!("the body is not what gzip makes: {error}"))
             })?;
-            if bytes.len() > self.body_bytes_max {
-                return Err(self.too_large());
+            if bytes.len() > most {
+                return Err(too_large(most));
             }
             if bytes.len() - before < STRIDE_BYTES {
                 return Ok(Held { bytes: bytes.into(), _share: share });
@@ -146,39 +159,54 @@ impl Budget {
         }
     }
 
-    async fn wait_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let kibibytes = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+    async fn wait_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
+        let more = Arc::clone(&self.kibibytes).acquire_many_owned(kibibytes(bytes));
+        let more = tokio::time::timeout(WAIT_MAX, more).await.map_err(|_| busy())?;
         // The semaphore is never closed.
-        Arc::clone(&self.kibibytes).acquire_many_owned(kibibytes).await.ok()
+        more.map_err(|_| busy())
     }
 
-    /// Takes one more stride without waiting: who holds memory does not wait for more.
-    fn grow(&self, share: &mut Option<OwnedSemaphorePermit>) -> Result<(), Failure> {
-        let kibibytes = (STRIDE_BYTES >> 10) as u32;
-        let more = Arc::clone(&self.kibibytes).try_acquire_many_owned(kibibytes);
-        let more = more.map_err(|_| Failure {
-            retry: Retry::After(1),
-            ..Failure::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many large requests at once; nothing was done, send the request again later",
-            )
-        })?;
-        match share {
-            Some(share) => share.merge(more),
-            None => *share = Some(more),
-        }
-        Ok(())
-    }
-
-    fn too_large(&self) -> Failure {
-        let most = self.body_bytes_max;
-        let message = format!("the request body is larger than {most} bytes; send it in parts");
-        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    /// The memory that nobody has, in KiB.
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.kibibytes.available_permits()
     }
 }
 
-/// A body as the client wants it, and whether that is compressed.
-pub(super) fn encoded(headers: &HeaderMap, body: Bytes) -> (Bytes, bool) {
+impl Held {
+    /// No body.
+    pub(super) const fn nothing() -> Self {
+        Self { bytes: Bytes::new(), _share: None }
+    }
+}
+
+fn merge(share: &mut Option<OwnedSemaphorePermit>, more: OwnedSemaphorePermit) {
+    match share {
+        Some(share) => share.merge(more),
+        None => *share = Some(more),
+    }
+}
+
+fn kibibytes(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX)
+}
+
+fn busy() -> Failure {
+    let message = "too many large requests at once; nothing was done, send the request again later";
+    let failure = Failure::new(StatusCode::SERVICE_UNAVAILABLE, message);
+    Failure { retry: Retry::After(1), ..failure }
+}
+
+fn too_large(most: usize) -> Failure {
+    let message = format!(
+        "the request body is larger than the {most} bytes that this request may have; send it in \
+         parts"
+    );
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
+/// Whether the client likes compressed answers.
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let accepts = |value: &str| {
         value.split(',').any(|item| {
             let mut parts = item.split(';').map(str::trim);
@@ -187,7 +215,12 @@ pub(super) fn encoded(headers: &HeaderMap, body: Bytes) -> (Bytes, bool) {
         })
     };
     let wanted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    if body.len() < COMPRESS_BYTES_MIN || !wanted.is_some_and(accepts) {
+    wanted.is_some_and(accepts)
+}
+
+/// A body as the client wants it, and whether that is compressed.
+pub(super) fn encoded(accepts_gzip: bool, body: Bytes) -> (Bytes, bool) {
+    if body.len() < COMPRESS_BYTES_MIN || !accepts_gzip {
         return (body, false);
     }
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 2), Compression::fast());
@@ -199,6 +232,12 @@ pub(super) fn encoded(headers: &HeaderMap, body: Bytes) -> (Bytes, bool) {
 
 #[cfg(test)]
 mod tests {
+    use core::pin::Pin;
+    use core::task::{Context, Poll};
+
+    use http_body_util::Full;
+    use hyper::body::{Frame, SizeHint};
+
     use super::*;
 
     const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -218,22 +257,86 @@ mod tests {
         let budget = Budget::new(1 << 30, 8 << 20, SILENCE_MAX);
         let bomb = gzip(&vec![0; 64 << 20]);
         assert!(bomb.len() < 100_000);
-        let failure = budget.inflate(&held(bomb)).unwrap_err();
+        let failure = budget.inflate(&held(bomb), 8 << 20).unwrap_err();
         assert_eq!(failure.status, StatusCode::PAYLOAD_TOO_LARGE);
         let small = gzip(&vec![7; 3 << 20]);
-        assert_eq!(budget.inflate(&held(small)).unwrap().bytes, vec![7; 3 << 20]);
+        assert_eq!(budget.inflate(&held(small), 8 << 20).unwrap().bytes, vec![7; 3 << 20]);
         let cut = gzip(b"abc").slice(..10);
-        assert_eq!(budget.inflate(&held(cut)).unwrap_err().status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            budget.inflate(&held(cut), 8 << 20).unwrap_err().status,
+            StatusCode::BAD_REQUEST
+        );
     }
 
     #[test]
     fn who_finds_no_memory_is_told_to_come_back() {
         let budget = Budget::new(2 << 20, 2 << 20, SILENCE_MAX);
-        let first = budget.inflate(&held(gzip(&vec![1; 1_500_000]))).unwrap();
-        let failure = budget.inflate(&held(gzip(&[1; 10]))).unwrap_err();
+        let first = budget.inflate(&held(gzip(&vec![1; 1_500_000])), 2 << 20).unwrap();
+        let failure = budget.inflate(&held(gzip(&[1; 10])), 2 << 20).unwrap_err();
         assert_eq!((failure.status.as_u16(), failure.retry), (503, Retry::After(1)));
         drop(first);
-        assert!(budget.inflate(&held(gzip(&[1; 10]))).is_ok());
+        assert!(budget.inflate(&held(gzip(&[1; 10])), 2 << 20).is_ok());
+    }
+
+    /// A body that announces a length, sends a beginning of it, and then nothing more.
+    struct Slow {
+        said: u64,
+        begins: Option<Bytes>,
+    }
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = core::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            self.begins
+                .take()
+                .map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(Frame::data(bytes)))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.said)
+        }
+    }
+
+    fn slow(said: u64, begins: usize) -> Slow {
+        Slow { said, begins: Some(vec![b' '; begins].into()) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_announces_much_and_sends_little_holds_up_nobody() {
+        let budget = Budget::new(8 << 20, 8 << 20, SILENCE_MAX);
+        let [one, other] = [budget.clone(), budget.clone()];
+        let one = tokio::spawn(async move { one.receive(slow(8 << 20, 10), 8 << 20).await });
+        let other = tokio::spawn(async move { other.receive(slow(8 << 20, 0), 8 << 20).await });
+        tokio::task::yield_now().await;
+        assert!(budget.free() >= 7 << 10, "{} KiB are free", budget.free());
+        let began = Instant::now();
+        let small = budget.receive(Full::new(Bytes::from_static(b"small")), 8 << 20).await;
+        assert_eq!(small.unwrap().bytes, "small");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        for slow in [one, other] {
+            assert_eq!(slow.await.unwrap().unwrap_err().status, StatusCode::REQUEST_TIMEOUT);
+        }
+        assert_eq!(budget.free(), 8 << 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_long_for_memory_is_told_to_come_back() {
+        let budget = Budget::new(2 << 20, 2 << 20, SILENCE_MAX);
+        let all = budget.inflate(&held(gzip(&vec![1; 1_500_000])), 2 << 20).unwrap();
+        let failure = budget.receive(Full::new(Bytes::from_static(b"a")), 10).await.unwrap_err();
+        assert_eq!((failure.status.as_u16(), failure.retry), (503, Retry::After(1)));
+        let waiting = budget.clone();
+        let waiting = tokio::spawn(async move { waiting.receive(slow(2 << 20, 9), 2 << 20).await });
+        tokio::time::sleep(WAIT_MAX / 2).await;
+        drop(all);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished() && budget.free() == 1 << 10, "what is free is taken");
+        waiting.abort();
     }
 
     #[test]
@@ -242,11 +345,11 @@ mod tests {
         let headers = |value: &'static str| {
             HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))])
         };
-        assert!(encoded(&headers("gzip"), large.clone()).1);
-        assert!(encoded(&headers("deflate, gzip;q=0.5"), large.clone()).1);
-        assert!(!encoded(&headers("gzip;q=0"), large.clone()).1);
-        assert!(!encoded(&headers("identity"), large.clone()).1);
-        assert!(!encoded(&HeaderMap::new(), large).1);
-        assert!(!encoded(&headers("gzip"), Bytes::from_static(b"short")).1);
+        assert!(encoded(accepts_gzip(&headers("gzip")), large.clone()).1);
+        assert!(encoded(accepts_gzip(&headers("deflate, gzip;q=0.5")), large.clone()).1);
+        assert!(!encoded(accepts_gzip(&headers("gzip;q=0")), large.clone()).1);
+        assert!(!encoded(accepts_gzip(&headers("identity")), large.clone()).1);
+        assert!(!encoded(accepts_gzip(&HeaderMap::new()), large).1);
+        assert!(!encoded(accepts_gzip(&headers("gzip")), Bytes::from_static(b"short")).1);
     }
 }

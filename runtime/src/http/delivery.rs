@@ -55,6 +55,11 @@ impl Pace {
         self.bytes += bytes as u64;
     }
 
+    /// So much time was not the client's.
+    pub(super) fn excuse(&mut self, waited: Duration) {
+        self.began += waited;
+    }
+
     /// When it is given up if nothing more has gone over.
     pub(super) fn until(&self) -> Instant {
         let earned = Duration::from_secs(self.bytes / RATE_MIN);

@@ -24,6 +24,22 @@ pub(crate) struct Failure {
     pub(crate) plain: bool,
     /// Whether to repeat the request, where the status alone would say it wrong.
     pub(crate) retry: Retry,
+    /// What is known of what became of it.
+    pub(crate) outcome: Outcome,
+}
+
+/// What is known of what became of a request, where the status alone does not tell. It goes with the
+/// response as an extension, for those who ask in this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// What the status says.
+    AsStatus,
+    /// It met an object that is damaged.
+    Damaged,
+    /// It was given up half-way. If it was a write, nobody knows whether it happened.
+    GivenUp,
+    /// It was a write, and nobody knows whether it happened.
+    Unknown,
 }
 
 /// What a failure says about repeating the request.
@@ -41,7 +57,14 @@ impl Failure {
     /// A failure of this status.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let (attribute, plain, retry) = (None, false, Retry::AsStatus);
-        Self { status, message: message.into(), attribute, plain, retry }
+        Self {
+            status,
+            message: message.into(),
+            attribute,
+            plain,
+            retry,
+            outcome: Outcome::AsStatus,
+        }
     }
 
     /// The body is JSON and says something that cannot be.
@@ -108,7 +131,8 @@ impl Failure {
     pub(crate) fn broken() -> Self {
         let message = "internal error: the request was given up; if it was a write, read before \
                        you repeat it without an idempotency key";
-        Self { retry: Retry::No, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, message) }
+        let failure = Self::new(StatusCode::INTERNAL_SERVER_ERROR, message);
+        Self { retry: Retry::No, outcome: Outcome::GivenUp, ..failure }
     }
 
     /// Why a write was not acknowledged. `has_key` says whether repeating it has one effect.
@@ -134,9 +158,10 @@ impl Failure {
             WriteError::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, text),
             WriteError::Unknown { .. } => {
                 let retry = if has_key { Retry::AsStatus } else { Retry::No };
-                Self { retry, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, text) }
+                let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, text);
+                Self { retry, outcome: Outcome::Unknown, ..failure }
             }
-            WriteError::Damaged(_) => Self::damaged(text),
+            WriteError::Damaged(_) | WriteError::Unreadable(_) => Self::damaged(text),
         }
     }
 
@@ -156,8 +181,10 @@ impl Failure {
         }
     }
 
-    fn damaged(text: String) -> Self {
-        Self { retry: Retry::No, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, text) }
+    /// An object is damaged, and the text names it.
+    pub(crate) fn damaged(text: String) -> Self {
+        let failure = Self::new(StatusCode::INTERNAL_SERVER_ERROR, text);
+        Self { retry: Retry::No, outcome: Outcome::Damaged, ..failure }
     }
 
     /// The body of the answer.
@@ -191,6 +218,7 @@ mod tests {
         let of = |key| Failure::of_write(&name, &error, key);
         assert_eq!((of(false).status.as_u16(), of(false).retry), (503, Retry::No));
         assert_eq!((of(true).status.as_u16(), of(true).retry), (503, Retry::AsStatus));
+        assert_eq!((of(false).outcome, of(true).outcome), (Outcome::Unknown, Outcome::Unknown));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use hyper::Method;
 use sana_engine::base::name::NamespaceName;
 
+use super::body::SMALL_BYTES_MAX;
 use super::errors::Failure;
 
 /// What a request asks for.
@@ -99,6 +100,33 @@ impl Route {
             Self::Namespace(_, Verb::UpdateSchema) => "update_schema",
             Self::Namespace(_, Verb::Warm) => "hint_cache_warm",
             Self::Namespace(_, Verb::Recall) => "recall",
+        }
+    }
+
+    /// How large its body may be; `None` if what it asks for needs none, and none is read.
+    pub(super) const fn body_bytes_max(&self) -> Option<usize> {
+        match self {
+            Self::Live | Self::Ready | Self::Metrics | Self::Namespaces => None,
+            Self::Namespace(_, verb) => match verb {
+                Verb::Delete | Verb::Metadata | Verb::Schema | Verb::Warm => None,
+                Verb::Write => Some(usize::MAX),
+                Verb::Query
+                | Verb::Explain
+                | Verb::Recall
+                | Verb::UpdateMetadata
+                | Verb::UpdateSchema => Some(SMALL_BYTES_MAX),
+            },
+        }
+    }
+
+    /// Whether it changes something.
+    pub(super) const fn writes(&self) -> bool {
+        match self {
+            Self::Live | Self::Ready | Self::Metrics | Self::Namespaces => false,
+            Self::Namespace(_, verb) => matches!(
+                verb,
+                Verb::Write | Verb::Delete | Verb::UpdateMetadata | Verb::UpdateSchema
+            ),
         }
     }
 

@@ -129,7 +129,7 @@ enum Level {
 /// The slots of a query that computes figures.
 const AGGREGATION_SLOTS: u32 = 4;
 /// The slots of a query that asks for exact neighbours.
-const EXACT_SLOTS: u32 = 2;
+pub(super) const EXACT_SLOTS: u32 = 2;
 
 /// How old a view an eventual query may use if it does not say.
 const STALENESS_SECONDS: u32 = 60;

@@ -1,4 +1,10 @@
 //! From request to answer.
+//!
+//! # Invariants
+//!
+//! - **A1** Whoever has no key makes the server read no body.
+//! - **A2** What a request takes, memory for its body and slots, it has until its work is done: a
+//!   client that hangs up and asks again does not get more than one that waits.
 
 use core::fmt::Display;
 use std::sync::Arc;
@@ -15,7 +21,7 @@ use sana_engine::namespace::request::{self, Create, QueryRequest, WriteRequest};
 use sana_engine::ops::delete::DeleteError;
 use tokio::time::Instant;
 
-use super::errors::{Failure, Retry};
+use super::errors::{Failure, Outcome, Retry};
 use super::path::{Route, Verb};
 use super::query::Performance;
 use super::tree::Fields;
@@ -65,13 +71,10 @@ impl Server {
         let name = route.as_ref().map_or("none", Route::name);
         let headers = request.headers().clone();
         let answered = match route {
-            Ok(route) => match self.admit(&route, &headers) {
-                Ok(()) => self.dispatch(route, request, began).await,
-                Err(failure) => Err(failure),
-            },
+            Ok(route) => self.received(route, request, began).await,
             Err(failure) => Err(failure),
         };
-        let response = response(&headers, answered);
+        let response = self.response(&headers, answered).await;
         self.metrics.request(name, response.status().as_u16(), began.elapsed());
         Ok(response)
     }
@@ -88,8 +91,9 @@ impl Server {
         Err(Failure::new(StatusCode::UNAUTHORIZED, message))
     }
 
-    async fn dispatch<B>(
-        &self,
+    /// Reads the body and does the work, which goes on if the client hangs up (A2).
+    async fn received<B>(
+        self: &Arc<Self>,
         route: Route,
         request: Request<B>,
         began: Instant,
@@ -100,8 +104,22 @@ impl Server {
         let query = request.uri().query().map(str::to_owned);
         let (parts, body) = request.into_parts();
         let headers = parts.headers;
-        let body = self.budget.read(&headers, body, self.node.foreground()).await?;
+        self.admit(&route, &headers)?;
+        let body = match route.body_bytes_max() {
+            Some(most) => self.budget.read(&headers, body, most, self.node.foreground()).await?,
+            None => body::Held::nothing(),
+        };
         let asked = Asked { headers, query, body, began };
+        let (server, writes) = (Arc::clone(self), route.writes());
+        let work = tokio::spawn(async move { server.dispatch(route, asked).await });
+        let answered = work.await.unwrap_or_else(|_| Err(Failure::broken()));
+        answered.map_err(|failure| match failure.outcome {
+            Outcome::GivenUp if writes => Failure { outcome: Outcome::Unknown, ..failure },
+            _ => failure,
+        })
+    }
+
+    async fn dispatch(&self, route: Route, asked: Asked) -> Result<Answer, Failure> {
         match route {
             Route::Live => Ok(Answer::text(Bytes::from_static(b"ok\n"))),
             Route::Ready => self.ready().await,
@@ -124,8 +142,9 @@ impl Server {
 
     /// Whether the store answers.
     async fn ready(&self) -> Result<Answer, Failure> {
-        let page = self.node.list("", None, 1).await;
-        page.map(|_| Answer::text(Bytes::from_static(b"ok\n")))
+        let reached = self.node.reach().await;
+        reached
+            .map(|()| Answer::text(Bytes::from_static(b"ok\n")))
             .map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
     }
 
@@ -185,10 +204,7 @@ impl Server {
         match deleted {
             Ok(true) => Ok(Answer::json(Bytes::from_static(b"{\"status\":\"OK\"}"))),
             Ok(false) => Err(Failure::no_namespace(name)),
-            Err(error @ DeleteError::Damaged(_)) => {
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                Err(Failure { retry: Retry::No, ..Failure::new(status, error.to_string()) })
-            }
+            Err(error @ DeleteError::Damaged(_)) => Err(Failure::damaged(error.to_string())),
             // To delete twice is harmless, so clients may repeat it.
             Err(error @ (DeleteError::Unavailable | DeleteError::Unknown)) => {
                 Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
@@ -206,8 +222,9 @@ impl Server {
         name: &NamespaceName,
         asked: &Asked,
     ) -> Result<Answer, Failure> {
-        let request = metadata::parse(&asked.body.bytes)?;
-        let outcome = self.node.write(name, request, asked.body.bytes.len()).await;
+        let (body, bytes) = (asked.body.bytes.clone(), asked.body.bytes.len());
+        let request = self.parsed(bytes, move || metadata::parse(&body)).await??;
+        let outcome = self.node.write(name, request, bytes).await;
         outcome
             .map_err(|Crashed| Failure::broken())?
             .map_err(|error| Failure::of_write(name, &error, false))?;
@@ -220,8 +237,9 @@ impl Server {
     }
 
     async fn update_schema(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
-        let Fields(entries) = json::parse(&asked.body.bytes)?;
-        let said = schema::parse(entries)?;
+        let (body, bytes) = (asked.body.bytes.clone(), asked.body.bytes.len());
+        let parse = move || json::parse(&body).and_then(|Fields(entries)| schema::parse(entries));
+        let said = self.parsed(bytes, parse).await??;
         let request = WriteRequest {
             schema: said.attributes,
             drops: said.drops,
@@ -229,7 +247,7 @@ impl Server {
             create: Create::Never,
             ..WriteRequest::default()
         };
-        let outcome = self.node.write(name, request, asked.body.bytes.len()).await;
+        let outcome = self.node.write(name, request, bytes).await;
         outcome
             .map_err(|Crashed| Failure::broken())?
             .map_err(|error| Failure::of_write(name, &error, false))?;
@@ -241,14 +259,18 @@ impl Server {
         let first = request::Rank::By(Vec::new());
         let want = request::Want::rows(first, 1, request::Include::Nothing);
         let consistency = request::Consistency::Strong;
-        self.found(name, QueryRequest { filter: None, want, consistency }).await?;
+        let request = QueryRequest { filter: None, want, consistency };
+        let _slots = self.slots.take(name, 1).await?;
+        self.found(name, request).await?;
         let body = serde_json::json!({"status": "ACCEPTED", "message": "cache warm hint accepted"});
         let body = Bytes::from(body.to_string());
         Ok(Answer { status: StatusCode::ACCEPTED, ..Answer::json(body) })
     }
 
     async fn recall(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
-        let request = recall::parse(&asked.body.bytes)?;
+        let body = asked.body.bytes.clone();
+        let request = self.parsed(body.len(), move || recall::parse(&body)).await??;
+        let _slots = self.slots.take(name, query::EXACT_SLOTS).await?;
         let (answer, _) = self.found(name, request).await?;
         Ok(Answer::json(recall::answer(&answer.found)))
     }
@@ -267,7 +289,7 @@ impl Server {
         found.map_err(|error| Failure::of_query(name, &error))
     }
 
-    /// Does something to a body of so many bytes, apart from others if that takes long.
+    /// Does something to a body or an answer of so many bytes, apart from others if that takes long.
     async fn parsed<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -278,39 +300,47 @@ impl Server {
         }
         self.node.foreground().run(job).await.map_err(|Crashed| Failure::broken())
     }
-}
 
-/// The response of an answer or a failure.
-fn response(headers: &HeaderMap, answered: Result<Answer, Failure>) -> Response<Bytes> {
-    let (answer, retry) = match answered {
-        Ok(answer) => (answer, Retry::AsStatus),
-        Err(failure) => {
-            if failure.status.is_server_error() {
-                tracing::warn!(status = failure.status.as_u16(), "{}", failure.message);
+    /// The response of an answer or a failure.
+    async fn response(
+        &self,
+        headers: &HeaderMap,
+        answered: Result<Answer, Failure>,
+    ) -> Response<Bytes> {
+        let (answer, retry, outcome) = match answered {
+            Ok(answer) => (answer, Retry::AsStatus, Outcome::AsStatus),
+            Err(failure) => {
+                if failure.status.is_server_error() {
+                    tracing::warn!(status = failure.status.as_u16(), "{}", failure.message);
+                }
+                let (status, body) = (failure.status, failure.body());
+                let answer = if failure.plain { Answer::text(body) } else { Answer::json(body) };
+                (Answer { status, ..answer }, failure.retry, failure.outcome)
             }
-            let (status, body) = (failure.status, failure.body());
-            let answer = if failure.plain { Answer::text(body) } else { Answer::json(body) };
-            (Answer { status, ..answer }, failure.retry)
+        };
+        let (body, accepts_gzip) = (answer.body.clone(), body::accepts_gzip(headers));
+        let encode = move || body::encoded(accepts_gzip, body);
+        let encoded = self.parsed(answer.body.len(), encode).await;
+        let (body, is_compressed) = encoded.unwrap_or((answer.body, false));
+        let mut response = Response::new(body);
+        *response.status_mut() = answer.status;
+        response.extensions_mut().insert(outcome);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+        if is_compressed {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-    };
-    let (body, is_compressed) = body::encoded(headers, answer.body);
-    let mut response = Response::new(body);
-    *response.status_mut() = answer.status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    if is_compressed {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        match retry {
+            Retry::AsStatus => {}
+            Retry::No => {
+                headers.insert("x-should-retry", HeaderValue::from_static("false"));
+            }
+            Retry::After(seconds) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+        }
+        response
     }
-    match retry {
-        Retry::AsStatus => {}
-        Retry::No => {
-            headers.insert("x-should-retry", HeaderValue::from_static("false"));
-        }
-        Retry::After(seconds) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-    }
-    response
 }
 
 fn live<'a>(head: &'a Head, name: &NamespaceName) -> Result<&'a Live, Failure> {

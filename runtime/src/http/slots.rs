@@ -64,6 +64,13 @@ impl Slots {
         taken.permit = permit.ok();
         Ok(taken)
     }
+
+    /// How many slots are taken, of all namespaces.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        let namespaces = locked(&self.namespaces);
+        namespaces.values().map(|slots| SLOTS as usize - slots.available_permits()).sum()
+    }
 }
 
 impl Drop for Taken {

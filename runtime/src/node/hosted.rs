@@ -152,6 +152,12 @@ impl State {
         self.waiting.clear();
     }
 
+    /// Whether nobody waits and nothing runs, and the store has nothing under this name either. A name
+    /// that was only asked about is not kept for later.
+    fn is_nothing(&self) -> bool {
+        self.waiting.is_empty() && self.service.is_idle() && self.service.head().is_none()
+    }
+
     fn is_idle(&self, now: Timestamp) -> bool {
         self.asked_at + IDLE_TIME <= now && self.waiting.is_empty() && self.service.is_idle()
     }
@@ -247,6 +253,7 @@ impl Node {
 
     fn finished(&self, hosted: &Arc<Hosted>, id: TaskId, output: Output, reads: Reads) {
         let now = self.shared.clock.now();
+        let mut is_nothing = false;
         let changed = hosted.change(now, |state| {
             for (ticket, word) in state.service.finished(now, id, output) {
                 if let Some(say) = state.waiting.remove(&ticket) {
@@ -254,7 +261,15 @@ impl Node {
                     let _ = say.send((word, reads));
                 }
             }
+            is_nothing = state.is_nothing();
+            if is_nothing {
+                state.end();
+            }
         });
+        if is_nothing {
+            self.forget(hosted);
+            hosted.sooner.notify_one();
+        }
         match changed {
             Ok(Ok(starts)) => self.begin(hosted, starts),
             Ok(Err(Crashed)) => self.crashed(hosted),

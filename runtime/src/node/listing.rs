@@ -23,7 +23,8 @@ pub struct Page {
 #[error("the store does not answer; ask again")]
 pub struct ListError;
 
-/// The most names of a page.
+/// The most names of a page, and the keys that are asked for at a time: tombstones are among them, and
+/// there may be more of them than of names.
 pub(super) const PAGE_MAX: usize = 1_000;
 /// How long one request of a listing may take.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -39,7 +40,7 @@ pub(super) async fn list<S: ObjectStore, C: Clock>(
     let mut after = after.map(layout::head);
     let mut names = Vec::new();
     loop {
-        let (heads, more) = ask(store, clock, prefix, after, limit).await?;
+        let (heads, more) = ask(store, clock, prefix, after, PAGE_MAX as u32).await?;
         after = heads.last().map(|(key, _)| key.clone());
         for (key, bytes) in &heads {
             // Tombstones are short, live heads are not.
@@ -57,15 +58,18 @@ pub(super) async fn list<S: ObjectStore, C: Clock>(
     }
 }
 
+/// Asks for one key, whatever it is: whether the store answers.
+pub(super) async fn reach<S: ObjectStore, C: Clock>(store: &S, clock: &C) -> Result<(), ListError> {
+    ask(store, clock, "", None, 1).await.map(drop)
+}
+
 async fn ask<S: ObjectStore, C: Clock>(
     store: &S,
     clock: &C,
     prefix: &str,
     after: Option<Key>,
-    limit: usize,
+    limit: u32,
 ) -> Result<(Vec<(Key, u64)>, bool), ListError> {
-    // One more than wanted tells whether there are more.
-    let limit = u32::try_from(limit + 1).unwrap_or(u32::MAX);
     let request = Request::List { prefix: layout::heads(prefix), after, limit };
     let round = Round::ask(request, clock.now() + TIME_MAX);
     match fly(store, clock, round).await.pop() {
@@ -82,6 +86,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::store::counted::Counted;
     use crate::store::memory::MemoryStore;
 
     async fn put(store: &MemoryStore, name: &str, bytes: usize) {
@@ -113,5 +118,20 @@ mod tests {
         let expected: Vec<_> =
             (0..50).filter(|n| n % 3 != 0).map(|n| format!("ns-{n:02}")).collect();
         assert_eq!(all, expected);
+    }
+
+    #[tokio::test]
+    async fn many_tombstones_cost_few_requests_and_readiness_costs_one() {
+        let store = MemoryStore::new();
+        for n in 0..2_500 {
+            put(&store, &format!("dead-{n:04}"), TOMBSTONE_BYTES_MAX).await;
+        }
+        put(&store, "live", TOMBSTONE_BYTES_MAX + 1).await;
+        let store = Counted::new(store);
+        let page = list(&store, &SystemClock, "", None, 1).await.unwrap();
+        assert_eq!(page.names.len(), 1);
+        assert_eq!(store.counts().lists, 3, "three pages of keys, the last of which has the name");
+        reach(&store, &SystemClock).await.unwrap();
+        assert_eq!(store.counts().lists, 4);
     }
 }

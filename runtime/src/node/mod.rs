@@ -13,6 +13,8 @@
 //!    wants begun now is spawned (2).
 //! 4. A *keeper* per namespace wakes the service when it is time for something, and drops it from
 //!    memory when nobody has asked for it in a while.
+//! 5. A node that indexes goes through all namespaces again and again, for others write as well
+//!    (`watch`).
 //!
 //! # Invariants
 //!
@@ -27,9 +29,9 @@ mod drive;
 mod hosted;
 mod listing;
 mod reads;
+mod watch;
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,7 +42,7 @@ use sana_engine::namespace::request::{
     Answer, QueryError, QueryRequest, WriteError, WriteOutcome, WriteRequest,
 };
 use sana_engine::ops::delete::DeleteError;
-use sana_engine::service::namespace::{Settings, Ticket, Word};
+use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
 
 use crate::cache::{CacheStatistics, CachedStore};
 use crate::clock::SystemClock;
@@ -86,9 +88,6 @@ pub struct Held {
     pub unindexed_bytes: u64,
 }
 
-/// The pause between two namespaces that a node looks at when it starts.
-const LOOK_PAUSE: Duration = Duration::from_millis(5);
-
 impl Node {
     /// A node on `store`, with a cache of `cache_bytes` and `threads` threads for computing.
     pub fn start(
@@ -129,8 +128,7 @@ impl Node {
         request: WriteRequest,
         bytes: usize,
     ) -> Given<WriteOutcome, WriteError> {
-        let now = self.shared.clock.now();
-        let word = self.ask(name, |service, ticket| service.write(now, ticket, request, bytes));
+        let word = self.ask(name, |service, ticket| service.write(ticket, request, bytes));
         match word.await? {
             (Word::Written(outcome), _) => Ok(outcome),
             (other, _) => unreachable!("V4: {other:?} answers no write"),
@@ -175,8 +173,7 @@ impl Node {
     ///
     /// [`Crashed`] if it was given up; nothing is known of it then.
     pub async fn delete(&self, name: &NamespaceName) -> Given<bool, DeleteError> {
-        let now = self.shared.clock.now();
-        let word = self.ask(name, |service, ticket| service.delete(now, ticket));
+        let word = self.ask(name, NamespaceService::delete);
         match word.await? {
             (Word::Deleted(outcome), _) => Ok(outcome),
             (other, _) => unreachable!("V4: {other:?} answers no deletion"),
@@ -197,27 +194,13 @@ impl Node {
         listing::list(&self.shared.store, &self.shared.clock, prefix, after, limit).await
     }
 
-    /// Looks at every namespace once: an earlier process may have left something to be indexed.
-    pub async fn look_at_all(&self) {
-        let mut after = None;
-        loop {
-            let page = match self.list("", after.as_ref(), listing::PAGE_MAX).await {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::warn!("namespaces were not listed at the start: {error}");
-                    return;
-                }
-            };
-            for name in &page.names {
-                let look = self.look(name);
-                look.unwrap_or_else(|Crashed| tracing::error!("namespace {name} crashed"));
-                tokio::time::sleep(LOOK_PAUSE).await;
-            }
-            after = page.names.last().cloned().filter(|_| page.more);
-            if after.is_none() {
-                return;
-            }
-        }
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError`] if it does not.
+    pub async fn reach(&self) -> Result<(), ListError> {
+        listing::reach(&self.shared.store, &self.shared.clock).await
     }
 
     /// Sees to it that the newest version of a namespace is looked at, and indexed if it has to be.

@@ -1,5 +1,7 @@
 //! Tests of a node, on a store in memory.
 
+use core::time::Duration;
+
 use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::Raw;
 use sana_engine::namespace::request::{
@@ -95,6 +97,20 @@ async fn a_namespace_that_is_idle_and_indexed_leaves_memory_and_comes_back() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("it never was idle");
+}
+
+#[tokio::test]
+async fn names_without_a_namespace_take_no_memory() {
+    let node = node(&MemoryStore::new());
+    for n in 0..20 {
+        let asked = node.describe(&name(&format!("none-{n}"))).await.unwrap();
+        assert_eq!(asked.unwrap_err(), QueryError::NoNamespace);
+    }
+    assert_eq!(node.held(), []);
+    let docs = name("docs");
+    node.write(&docs, upsert(1), 10).await.unwrap().unwrap();
+    assert_eq!(node.held().len(), 1, "one that is there is held");
+    assert_eq!(count(&node, &docs).await, 1);
 }
 
 #[tokio::test]

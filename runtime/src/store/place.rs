@@ -57,25 +57,32 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// How often a store that does not answer is asked.
 const ATTEMPTS: u32 = 5;
 
+/// The folder that `place` names, if it names one.
+pub fn folder(place: &str) -> Option<&Path> {
+    let is_other = is_memory(place) || place.starts_with("memory:") || place.starts_with("s3:");
+    let path = place.strip_prefix("file://").or_else(|| place.strip_prefix("file:"));
+    let path = path.unwrap_or(place);
+    (!is_other && !path.is_empty() && !path.contains("://")).then(|| Path::new(path))
+}
+
+fn is_memory(place: &str) -> bool {
+    matches!(place, "memory:" | "memory")
+}
+
 /// Opens the store that `place` names. A bucket is asked whether it is there, and tried out.
 ///
 /// # Errors
 ///
 /// [`BadPlace`], which says what can be done.
 pub async fn open(place: &str) -> Result<Opened, BadPlace> {
-    if place == "memory:" || place == "memory" {
+    if is_memory(place) {
         let place = "memory, which ends with this process".to_owned();
         return Ok(Opened { store: MemoryStore::new().into(), place });
     }
     if place.starts_with("s3:") {
         return open_bucket(S3Options::from_environment(place)?).await;
     }
-    let path = place.strip_prefix("file://").or_else(|| place.strip_prefix("file:"));
-    let path = path.unwrap_or(place);
-    if path.is_empty() || path.contains("://") {
-        return Err(BadPlace::Kind(place.to_owned()));
-    }
-    let path = Path::new(path);
+    let path = folder(place).ok_or_else(|| BadPlace::Kind(place.to_owned()))?;
     let store = FolderStore::open(path)?;
     let whole = std::fs::canonicalize(path);
     let whole = whole.map_err(|error| BadFolder { path: path.to_owned(), error })?;

@@ -4,6 +4,8 @@
 //! acknowledged write could be lost, and nobody would hear of it. So a store is tried out before it is
 //! used, with a few objects that are thrown away.
 
+use core::time::Duration;
+
 use sana_engine::base::blob::Blob;
 use sana_engine::base::name::Key;
 use sana_engine::format::layout;
@@ -24,6 +26,10 @@ pub enum Unfit {
 
 /// How many writers race for one object.
 const WRITERS: u8 = 8;
+/// How often a request is made that the store is too busy for, and a race that nobody won.
+const TRIES: u32 = 5;
+/// The pause before it is made again. There are good stores that take one write of an object a second.
+const PAUSE: Duration = Duration::from_millis(1_100);
 
 /// Tries the store out under keys that hold `nonce`, which nobody else has drawn.
 ///
@@ -82,7 +88,7 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> Trial<'_, S> {
         when: When,
         what: &'static str,
     ) -> Result<Tag, Unfit> {
-        match self.store.perform(self.put(name, body, when)).await {
+        match self.ask(self.put(name, body, when)).await {
             Reply::Stored { tag } => Ok(tag),
             Reply::Refused => Err(Unfit::Breaks("it refused a put whose condition held")),
             _ => Err(Unfit::Silent(what)),
@@ -99,38 +105,63 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> Trial<'_, S> {
         expected: &Reply,
         breach: &'static str,
     ) -> Result<(), Unfit> {
-        match self.store.perform(request).await {
+        match self.ask(request).await {
             reply if reply == *expected => Ok(()),
             Reply::Lost | Reply::Throttled => Err(Unfit::Silent(breach)),
             _ => Err(Unfit::Breaks(breach)),
         }
     }
 
-    /// Of many puts on one condition, at one time, exactly one happens.
+    /// Asks, and asks again while the store is too busy.
+    async fn ask(&self, request: Request) -> Reply {
+        for _ in 1..TRIES {
+            match self.store.perform(request.clone()).await {
+                Reply::Throttled => tokio::time::sleep(PAUSE).await,
+                reply => return reply,
+            }
+        }
+        self.store.perform(request).await
+    }
+
+    /// Of many puts on one condition, at one time, exactly one happens. If the store was too busy for
+    /// any, they race again.
     async fn race(&self, when: When, breach: &'static str) -> Result<Tag, Unfit> {
+        for _ in 0..TRIES {
+            if let Some(won) = self.race_once(&when, breach).await? {
+                return Ok(won);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(Unfit::Silent(breach))
+    }
+
+    async fn race_once(&self, when: &When, breach: &'static str) -> Result<Option<Tag>, Unfit> {
         let mut race = JoinSet::new();
         for writer in 0..WRITERS {
             let put = self.put("c", &format!("{writer} {when:?}"), when.clone());
             let store = self.store.clone();
             race.spawn(async move { store.perform(put).await });
         }
-        let mut winners = Vec::new();
+        let (mut winners, mut is_busy) = (Vec::new(), false);
         for reply in race.join_all().await {
             match reply {
                 Reply::Stored { tag } => winners.push(tag),
                 Reply::Refused => {}
+                // It did not happen: one who does not win.
+                Reply::Throttled => is_busy = true,
                 _ => return Err(Unfit::Silent(breach)),
             }
         }
         match (winners.pop(), winners.is_empty()) {
-            (Some(tag), true) => Ok(tag),
+            (Some(tag), true) => Ok(Some(tag)),
+            (None, _) if is_busy => Ok(None),
             _ => Err(Unfit::Breaks(breach)),
         }
     }
 
     async fn listed(&self) -> Result<(), Unfit> {
         let list = Request::List { prefix: layout::probe(self.nonce, ""), after: None, limit: 9 };
-        match self.store.perform(list).await {
+        match self.ask(list).await {
             Reply::Listed { objects, more: false } => {
                 let names: Vec<&Key> = objects.iter().map(|object| &object.key).collect();
                 let is_right = names == [&self.key("a"), &self.key("c")];
@@ -169,6 +200,11 @@ const DELETED: &str = "it does not delete";
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::time::Instant;
+
     use super::*;
     use crate::store::memory::MemoryStore;
 
@@ -177,6 +213,42 @@ mod tests {
         let store = MemoryStore::new();
         assert_eq!(probe(&store, 1).await, Ok(()));
         assert_eq!(probe(&store, 1).await, Ok(()), "nothing is left of the first");
+    }
+
+    /// A store that takes one write of an object a second, and none right after the first.
+    #[derive(Clone)]
+    struct Paced(MemoryStore, Arc<Mutex<BTreeMap<Key, Instant>>>);
+
+    impl ObjectStore for Paced {
+        async fn perform(&self, request: Request) -> Reply {
+            if let Request::Put { key, .. } = &request {
+                let now = Instant::now();
+                let mut last = self.1.lock().unwrap();
+                if last.get(key).is_some_and(|at| now - *at < Duration::from_secs(1)) {
+                    return Reply::Throttled;
+                }
+                last.insert(key.clone(), now);
+            }
+            self.0.perform(request).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_takes_one_write_of_an_object_a_second_is_fit() {
+        let store = Paced(MemoryStore::new(), Arc::default());
+        assert_eq!(probe(&store, 1).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_never_has_time_is_silent_and_not_broken() {
+        #[derive(Clone)]
+        struct Busy;
+        impl ObjectStore for Busy {
+            async fn perform(&self, _: Request) -> Reply {
+                Reply::Throttled
+            }
+        }
+        assert!(matches!(probe(&Busy, 1).await, Err(Unfit::Silent(_))));
     }
 
     /// A store whose puts know no conditions.

@@ -11,6 +11,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::node::Node;
 use crate::store::Store;
+use crate::store::fs::FolderStore;
 use crate::store::memory::MemoryStore;
 use crate::telemetry::Metrics;
 
@@ -122,6 +123,27 @@ async fn every_object_that_is_gone_cut_or_changed_is_found_and_named() {
         put(&store, &key, body).await;
         assert_eq!(findings(&store).await, [""; 0]);
     }
+}
+
+#[tokio::test]
+async fn a_head_that_a_folder_cannot_read_back_is_damage_and_not_an_absence() {
+    let path = std::env::temp_dir().join(format!("sana-verify-{:032x}", crate::entropy::seed()));
+    let store: Store = FolderStore::open(&path).unwrap().into();
+    write(&store, vec![documents(0..3)], false).await;
+    assert_eq!(findings(&store).await, [""; 0]);
+    let file = path.join("heads/a@");
+    let whole = std::fs::read(&file).unwrap();
+    // One bit in the header of each slot; the newest version is in one of them.
+    let slot = (whole.len() - 4096) / 2;
+    let mut changed = whole.clone();
+    for at in [4096 + 9, 4096 + slot + 9] {
+        changed[at] ^= 1;
+    }
+    std::fs::write(&file, changed).unwrap();
+    let verified = namespace(&store, &SystemClock, &name()).await.unwrap();
+    assert!(verified.is_live, "{verified:?}");
+    assert!(verified.findings[0].contains("heads/a cannot be read back"), "{verified:?}");
+    std::fs::remove_dir_all(&path).unwrap();
 }
 
 /// Makes a head wrong.

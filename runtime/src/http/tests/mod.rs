@@ -1,6 +1,7 @@
 //! The server as a client sees it, over real sockets.
 
 mod connections;
+mod departures;
 mod hostile;
 mod openapi;
 

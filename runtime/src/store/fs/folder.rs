@@ -53,11 +53,8 @@ pub(super) enum Named {
 impl Folder {
     /// Opens the folder, and makes it if there is none.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(path)?;
+        make_durable(path)?;
         let path = path.canonicalize()?;
-        if let Some(above) = path.parent() {
-            File::open(above)?.sync_all()?;
-        }
         let root = File::open(&path)?;
         ignore_existing(mkdirat(&root, TEMP, Mode::from_raw_mode(0o777)))?;
         let temp = open_directory(&root, TEMP)?;
@@ -242,6 +239,25 @@ const TURNS: usize = 256;
 /// How often the way down is walked again before giving up.
 const TRIES_MAX: u32 = 32;
 
+/// Makes a directory, and those above it that are missing, and the names of all of them durable.
+fn make_durable(path: &Path) -> io::Result<()> {
+    for above in make(path)? {
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Makes a directory, and those above it that are missing; says in which directories there is now a
+/// name that may not be durable.
+fn make(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    // Its own name may be of a process that died before syncing.
+    let missing = path.ancestors().skip(1).take_while(is_missing).count();
+    std::fs::create_dir_all(path)?;
+    let path = path.canonicalize()?;
+    Ok(path.ancestors().skip(1).take(1 + missing).map(Path::to_owned).collect())
+}
+
 fn open_directory(above: &File, name: &str) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory: OwnedFd = openat(above, name, flags, Mode::empty())?;
@@ -270,4 +286,22 @@ fn sweep(drafts: &Path) -> io::Result<()> {
         std::fs::remove_file(draft?.path())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_that_was_made_is_made_durable() {
+        let scratch = std::env::temp_dir().join(format!("sana-made-{:032x}", entropy::seed()));
+        std::fs::create_dir(&scratch).unwrap();
+        let scratch = scratch.canonicalize().unwrap();
+        let (a, b) = (scratch.join("a"), scratch.join("a/b"));
+        let made = make(&scratch.join("a/b/c")).unwrap();
+        assert_eq!(made, [b.as_path(), &a, &scratch]);
+        assert_eq!(make(&scratch.join("a/b/c")).unwrap(), [b.as_path()], "it was there");
+        assert_eq!(make(&scratch.join("a/b/d")).unwrap(), [b.as_path()]);
+        std::fs::remove_dir_all(&scratch).unwrap();
+    }
 }

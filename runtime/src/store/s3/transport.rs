@@ -59,6 +59,8 @@ const ANSWER_BYTES_MAX: usize = 1 << 30;
 /// The largest answer that is taken where only a page of names or an error is due: a thousand names,
 /// each character of which is written as three.
 const PAGE_BYTES_MAX: usize = 8 << 20;
+/// Memory that is taken for an answer because it says how long it is. Few objects are larger.
+const TRUSTED_BYTES: usize = 64 << 20;
 
 impl Transport {
     pub(super) fn new() -> Result<Self, Fault> {
@@ -166,7 +168,10 @@ async fn read(mut response: Response, bytes_max: usize) -> Result<Bytes, Fault> 
         let has_none = matches!(response.status().as_u16(), 204 | 304);
         return if has_none { Ok(Bytes::new()) } else { Err(Fault::Unclear(NO_END.to_owned())) };
     }
-    let mut whole = BytesMut::new();
+    // All of it at once, as far as it was announced and can be true: what grows by doubling is twice as
+    // large as it need be, and stays so for as long as it is cached.
+    let said = response.content_length().and_then(|bytes| usize::try_from(bytes).ok());
+    let mut whole = BytesMut::with_capacity(said.unwrap_or(0).min(bytes_max).min(TRUSTED_BYTES));
     loop {
         let chunk = timeout(READ_TIME_MAX, response.chunk()).await;
         let chunk = chunk.map_err(|_| Fault::Unclear("the answer came to a halt".to_owned()))?;
