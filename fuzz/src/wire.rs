@@ -50,7 +50,7 @@ pub fn write(body: &[u8]) {
         let mut node = Node::on(objects, 1 << 64);
         match node.write(request.clone()) {
             Ok(outcome) => {
-                is_json(&wire::written(&outcome));
+                is_json(&wire::written(&outcome, false));
                 let found = node.ask(&all());
                 node.index();
                 assert_eq!(node.ask(&all()), found, "indexing changes nothing");

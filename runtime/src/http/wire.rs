@@ -33,9 +33,9 @@ pub fn write(body: &[u8], key: Option<String>) -> Result<WriteRequest, Refused> 
     Ok(write::parse(body, key)?)
 }
 
-/// What became of a write, as a body.
-pub fn written(outcome: &WriteOutcome) -> Bytes {
-    write::answer(outcome, 1)
+/// What became of a write, as a body. `reads` says whether it had to look at documents, for the bill.
+pub fn written(outcome: &WriteOutcome, reads: bool) -> Bytes {
+    write::answer(outcome, reads, 1)
 }
 
 /// The query in a body, or the several.
