@@ -17,6 +17,10 @@
 //! Dependencies point one way: `base ← format ← index ← namespace ← ops ← service` and
 //! `base ← machine ← ops`. A test holds it.
 
+// Tests that a fuzz target shares name the engine as it does.
+#[cfg(test)]
+extern crate self as sana_engine;
+
 pub mod base;
 pub mod format;
 pub mod index;

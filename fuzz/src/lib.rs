@@ -3,8 +3,17 @@
 //!
 //! A fuzzer cannot guess checksums. So each input is tried twice: as it is, and with a header written
 //! over its first bytes that fits the rest.
+//!
+//! | module      | what it is hostile to                                                       |
+//! |-------------|-----------------------------------------------------------------------------|
+//! | this one    | heads, batches, keys, and the envelope of all                               |
+//! | [`segment`] | pages, blocks and directories of segments                                   |
+//! | [`wire`]    | bodies of writes and queries, and what the engine makes of them             |
+//! | [`filters`] | nobody: it lets a fuzzer choose documents and filters, and a model answers |
 
+pub mod filters;
 pub mod segment;
+pub mod wire;
 
 use sana_engine::base::blob::Blob;
 use sana_engine::base::name::Key;

@@ -83,6 +83,7 @@ class Connection:
 
     def __init__(self, port, timeout):
         self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        self.headers = {}  # of the last answer
 
     def ask(self, method, path, body=None, headers=None):
         """Returns the status and the JSON of the answer, or its text if it is no JSON."""
@@ -91,6 +92,7 @@ class Connection:
         try:
             self.http.request(method, path, body=data, headers=headers)
             response = self.http.getresponse()
+            self.headers = response.headers
             text = response.read()
         except (http.client.HTTPException, OSError) as error:
             self.http.close()

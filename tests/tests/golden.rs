@@ -13,10 +13,11 @@ use sana_engine::base::id::{
 use sana_engine::base::name::{AttributeName, Key, NamespaceName};
 use sana_engine::base::time::WallTime;
 use sana_engine::base::value::{
-    Document, Float, Id, IdType, Scalar, ScalarType, Type, Value, Vector,
+    Document, Element, Float, Half, Id, IdType, Scalar, ScalarType, Sparse, Type, Value, Vector,
+    VectorType,
 };
 use sana_engine::format::head::{Head, Live, State, Trash};
-use sana_engine::format::layout::{Family, ObjectName, Place};
+use sana_engine::format::layout::{self, Family, ObjectName, Place};
 use sana_engine::format::log::{
     Affected, Batch, IdempotencyRecord, Log, LogEntry, Operation, Payload, WriteOutcome,
 };
@@ -50,10 +51,13 @@ fn document(id: Id) -> Document {
         Scalar::Uuid(0x769c_134d_07b8_4225_954a_b6cc_5ffc_320c),
         Scalar::DateTime(1_700_000_000_000),
     ];
-    let mut values: Vec<Value> = scalars.into_iter().map(Value::Scalar).collect();
-    let words = ["noir", "zither"].map(|word| Scalar::String(word.into()));
-    values.push(Value::Array(words.to_vec().into()));
+    let arrays = scalars.clone().map(|scalar| Value::Array([scalar.clone(), scalar].into()));
+    let mut values: Vec<Value> = scalars.into_iter().map(Value::Scalar).chain(arrays).collect();
+    values.push(Value::Array([].into()));
     values.push(Value::Vector(Vector::new(vec![0.25, -1.0]).expect("finite")));
+    let half = Half::nearest(-0.5).expect("in range");
+    values.push(Value::Sparse(Sparse::new(vec![(7, half), (u32::MAX, half)]).expect("ascending")));
+    values.push(Value::Bytes([0, 255, 7].into()));
     let numbered = values.into_iter().enumerate();
     let attributes = numbered.map(|(at, value)| (AttributeId(at as u32), value)).collect();
     Document { id, attributes }
@@ -85,12 +89,16 @@ fn schema() -> Schema {
         metric: Some(Metric::EuclideanSquared),
         ..Schema::default()
     };
-    let scalars = ScalarType::ALL.map(Type::Scalar).into_iter();
-    let types = scalars.chain([Type::Array(ScalarType::String), Type::vector(2)]);
-    for (at, value_type) in types.enumerate() {
+    let vectors = Element::ALL.map(|element| Type::Vector(VectorType { dimensions: 2, element }));
+    let types = ScalarType::ALL.map(Type::Scalar).into_iter();
+    let types = types.chain(ScalarType::ALL.map(Type::Array)).chain(vectors);
+    for (at, value_type) in types.chain([Type::Sparse, Type::Bytes]).enumerate() {
         let name = AttributeName::parse(&format!("a{at}")).expect("a good name");
-        let metric = matches!(value_type, Type::Vector(_)).then_some(Metric::Cosine);
-        let attribute = Attribute { metric, ..Attribute::of(AttributeId(at as u32), value_type) };
+        let metric = Metric::ALL[at % Metric::ALL.len()];
+        let metric = matches!(value_type, Type::Vector(_)).then_some(metric);
+        let (glob, regex) = (at % 2 == 1, at % 3 == 1);
+        let of_type = Attribute::of(AttributeId(at as u32), value_type);
+        let attribute = Attribute { glob, regex, metric, ..of_type };
         schema.attributes.insert(name, attribute);
         schema.next_id = AttributeId(at as u32 + 1);
     }
@@ -191,6 +199,8 @@ fn a_head_has_the_bytes_that_are_kept() {
 fn keys_are_spelled_as_they_are_kept() {
     for (file, namespace) in [("dots", ".."), ("plain", "films")] {
         let namespace = NamespaceName::parse(namespace).expect("a good name");
+        let head = layout::head(&namespace);
+        held("key", &format!("{file}-head"), head.as_str().as_bytes());
         let place = Place { namespace, incarnation: Incarnation(Nonce(0xabc)) };
         let log = place.object(Family::Log, name(1, 2));
         let segment = place.object(Family::Segment, name(3, 4));

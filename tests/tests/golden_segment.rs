@@ -80,16 +80,47 @@ fn record() -> IdempotencyRecord {
     IdempotencyRecord { key, fingerprint, at, outcome: WriteOutcome::default() }
 }
 
+/// A type, and the value that each row has of it.
+type Values = (Type, Vec<Option<Value>>);
+
+/// Every type, with a value now and then.
+fn ordinary(rows: &[u64]) -> Vec<Values> {
+    let values = |value_type| rows.iter().map(|row| value(value_type, *row)).collect();
+    columns().into_iter().map(|value_type| (value_type, values(value_type))).collect()
+}
+
+/// What is laid out in another way: values without a gap, none at all, numbers that need all bits of
+/// a word, and text that is compressed.
+fn extreme() -> Vec<Values> {
+    let scalars = |all: [Scalar; 3]| all.map(|scalar| Some(Value::Scalar(scalar))).to_vec();
+    let text = |word: &str| Scalar::String(word.repeat(300).into());
+    let float = |x| Scalar::Float(Float::new(x).expect("finite"));
+    let arrays = [0, 5, 300].map(|count| {
+        let all = (0..count).map(|n: i64| Scalar::Int(if n % 2 == 0 { i64::MIN } else { n }));
+        Some(Value::Array(all.collect()))
+    });
+    let scalar = Type::Scalar;
+    vec![
+        (scalar(ScalarType::Bool), vec![None; 3]),
+        (scalar(ScalarType::Int), scalars([i64::MIN, 0, i64::MAX].map(Scalar::Int))),
+        (scalar(ScalarType::Uint), scalars([0, 1 << 57, u64::MAX].map(Scalar::Uint))),
+        (
+            scalar(ScalarType::Float),
+            scalars([f64::MIN, f64::MIN_POSITIVE / 2.0, f64::MAX].map(float)),
+        ),
+        (scalar(ScalarType::String), scalars(["noir ", "zither ", "é"].map(text))),
+        (Type::Array(ScalarType::Int), arrays.to_vec()),
+    ]
+}
+
 /// A segment of these rows, in one part.
-fn segment(rows: &[u64], id: fn(u64) -> Id) -> (SegmentRef, Blob) {
+fn segment(rows: &[u64], id: fn(u64) -> Id, columns: &[Values]) -> (SegmentRef, Blob) {
     let (base, end) = (Row(rows[0]), Row(rows[rows.len() - 1] + 1));
     let bounds = Bounds { base, end, rows_max: rows.len() as u64, records_max: 1 };
     let mut writer = SegmentWriter::begin(bounds, id(0).id_type());
-    for (at, value_type) in columns().into_iter().enumerate() {
-        writer.column(AttributeId(at as u32), value_type);
-        for row in rows {
-            writer.value(value(value_type, *row).as_ref());
-        }
+    for (at, (value_type, values)) in columns.iter().enumerate() {
+        writer.column(AttributeId(at as u32), *value_type);
+        values.iter().for_each(|value| writer.value(value.as_ref()));
     }
     for row in rows {
         writer.document(Row(*row), &id(*row));
@@ -126,8 +157,9 @@ fn chosen(value_type: Type, page: &Blob) -> Vec<u8> {
     [&[choice as u8], page.as_slice()].concat()
 }
 
-/// Reads everything back and holds each stretch.
-fn check(name: &str, segment: &SegmentRef, part: &Blob, rows: &[u64], id: fn(u64) -> Id) {
+/// Makes a segment, holds each stretch of it and reads everything back.
+fn check(name: &str, rows: &[u64], id: fn(u64) -> Id, columns: &[Values]) {
+    let (segment, part) = &segment(rows, id, columns);
     let read = |extent: &Extent| {
         let bytes = part.slice(extent.start as usize, extent.end() as usize);
         (segment.key(&place(), extent), bytes.expect("it lies in the part"))
@@ -141,16 +173,20 @@ fn check(name: &str, segment: &SegmentRef, part: &Blob, rows: &[u64], id: fn(u64
         let page = &column.pages()[0];
         let (key, bytes) = read(&page.extent);
         let opened = ColumnPage::open(column.value_type(), page, &key, &bytes).expect("whole");
-        let value_type = columns()[attribute.0 as usize];
+        let (value_type, values) = &columns[attribute.0 as usize];
         // The pages of attributes do not depend on ids: those beside one kind are enough.
         if name.ends_with("numbers") {
-            held("page", &format!("{name}-{}", attribute.0), &chosen(value_type, &bytes));
+            held("page", &format!("{name}-{}", attribute.0), &chosen(*value_type, &bytes));
         }
-        for (at, row) in rows.iter().enumerate() {
-            let expected = value(value_type, *row);
-            assert_eq!(opened.value(at), expected, "{attribute:?} of row {row}");
+        for (at, value) in values.iter().enumerate() {
+            assert_eq!(opened.value(at), *value, "{attribute:?} of row {}", rows[at]);
         }
     }
+    let page = &directory.ids().pages()[0];
+    let (key, bytes) = read(&page.extent);
+    let opened = ColumnPage::open(directory.ids().value_type(), page, &key, &bytes);
+    held("page", &format!("{name}-id"), &chosen(directory.ids().value_type(), &bytes));
+    assert_eq!(opened.expect("whole").rows(), rows.len());
     let block = &directory.id_blocks()[0];
     let (key, bytes) = read(&block.extent);
     held("block", &format!("{name}-ids"), bytes.as_slice());
@@ -174,8 +210,8 @@ fn segments_have_the_bytes_that_are_kept() {
     let kinds = [("numbers", number), ("uuids", uuid), ("texts", text)];
     for (rows_name, rows) in [("dense", vec![10, 11, 12, 13, 14]), ("gaps", vec![10, 13, 19])] {
         for (name, id) in kinds {
-            let (segment, part) = segment(&rows, id);
-            check(&format!("{rows_name}-{name}"), &segment, &part, &rows, id);
+            check(&format!("{rows_name}-{name}"), &rows, id, &ordinary(&rows));
         }
     }
+    check("extreme-numbers", &[1, 2, 3], |n| Id::Uint(n << 60), &extreme());
 }

@@ -207,10 +207,13 @@ pub enum WriteError {
         /// The commit in question.
         commit: CommitId,
     },
-    /// An object of the namespace cannot be read; an operator has to look. If it is the head, which
-    /// would tell, it may be written or not.
+    /// An object that a decision needs cannot be read; an operator has to look. Nothing was written.
+    #[error("{0}; nothing was written")]
+    Unreadable(BadObject),
+    /// The head that would tell what became of the commit cannot be read; an operator has to look. It
+    /// may be written or not.
     #[error("{0}; whether the write happened can only be told when that is mended")]
-    Damaged(#[from] BadObject),
+    Damaged(BadObject),
 }
 
 /// What is wrong with a write as a whole.

@@ -132,7 +132,7 @@ pub(super) struct View {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Queue {
     writes: VecDeque<WaitingWrite>,
-    deletes: VecDeque<(Ticket, Timestamp)>,
+    deletes: VecDeque<Ticket>,
     /// Questions that wait for a head check.
     asks: Vec<Ask>,
     /// Queries whose head check is over.
@@ -144,7 +144,6 @@ struct WaitingWrite {
     ticket: Ticket,
     request: WriteRequest,
     bytes: usize,
-    arrived: Timestamp,
 }
 
 /// A question that waits for a head check, or runs.
@@ -188,13 +187,13 @@ impl NamespaceService {
     }
 
     /// A client writes. `bytes` is about how large the request is.
-    pub fn write(&mut self, now: Timestamp, ticket: Ticket, request: WriteRequest, bytes: usize) {
-        self.queue.writes.push_back(WaitingWrite { ticket, request, bytes, arrived: now });
+    pub fn write(&mut self, ticket: Ticket, request: WriteRequest, bytes: usize) {
+        self.queue.writes.push_back(WaitingWrite { ticket, request, bytes });
     }
 
     /// A client deletes the namespace.
-    pub fn delete(&mut self, now: Timestamp, ticket: Ticket) {
-        self.queue.deletes.push_back((ticket, now));
+    pub fn delete(&mut self, ticket: Ticket) {
+        self.queue.deletes.push_back(ticket);
     }
 
     /// A client asks a query.
@@ -382,7 +381,7 @@ impl NamespaceService {
     }
 
     fn start_delete(&mut self, nonces: &mut Nonces, now: Timestamp) -> Option<(TaskId, Start)> {
-        let (ticket, _) = self.queue.deletes.pop_front()?;
+        let ticket = self.queue.deletes.pop_front()?;
         let start = Start::Delete {
             namespace: self.name.clone(),
             held: self.view.held(),
@@ -402,7 +401,7 @@ impl NamespaceService {
         let early =
             self.committed_at.is_some_and(|at| now < at + self.settings.commit_interval_min);
         let first = self.queue.writes.front().filter(|_| !early)?;
-        let deadline = first.arrived.max(now) + self.settings.write_time_max;
+        let deadline = now + self.settings.write_time_max;
         // What filters match is found for one request; what ignores a backlog does so for itself.
         let (is_alone, ignores) = (first.request.is_by_filter(), first.request.ignores_backlog);
         let joins = |next: &WaitingWrite| {

@@ -161,7 +161,7 @@ impl Failure {
                 let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, text);
                 Self { retry, outcome: Outcome::Unknown, ..failure }
             }
-            WriteError::Damaged(_) => Self::damaged(text),
+            WriteError::Damaged(_) | WriteError::Unreadable(_) => Self::damaged(text),
         }
     }
 

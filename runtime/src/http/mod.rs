@@ -15,6 +15,7 @@
 //! | `metadata`   | What is a namespace?                                                 |
 //! | `namespaces` | Which namespaces are there?                                          |
 //! | `slots`      | How many queries of one namespace run at once?                       |
+//! | [`wire`]     | What does a body mean, without a server?                             |
 //!
 //! Deviations from turbopuffer are on one page, `docs/api.md`.
 
@@ -35,6 +36,7 @@ mod routes;
 mod schema;
 mod slots;
 mod tree;
+pub mod wire;
 mod write;
 
 use core::convert::Infallible;

@@ -42,7 +42,7 @@ use sana_engine::namespace::request::{
     Answer, QueryError, QueryRequest, WriteError, WriteOutcome, WriteRequest,
 };
 use sana_engine::ops::delete::DeleteError;
-use sana_engine::service::namespace::{Settings, Ticket, Word};
+use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
 
 use crate::cache::{CacheStatistics, CachedStore};
 use crate::clock::SystemClock;
@@ -128,8 +128,7 @@ impl Node {
         request: WriteRequest,
         bytes: usize,
     ) -> Given<WriteOutcome, WriteError> {
-        let now = self.shared.clock.now();
-        let word = self.ask(name, |service, ticket| service.write(now, ticket, request, bytes));
+        let word = self.ask(name, |service, ticket| service.write(ticket, request, bytes));
         match word.await? {
             (Word::Written(outcome), _) => Ok(outcome),
             (other, _) => unreachable!("V4: {other:?} answers no write"),
@@ -174,8 +173,7 @@ impl Node {
     ///
     /// [`Crashed`] if it was given up; nothing is known of it then.
     pub async fn delete(&self, name: &NamespaceName) -> Given<bool, DeleteError> {
-        let now = self.shared.clock.now();
-        let word = self.ask(name, |service, ticket| service.delete(now, ticket));
+        let word = self.ask(name, NamespaceService::delete);
         match word.await? {
             (Word::Deleted(outcome), _) => Ok(outcome),
             (other, _) => unreachable!("V4: {other:?} answers no deletion"),

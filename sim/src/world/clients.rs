@@ -89,11 +89,11 @@ impl World {
         match &ask {
             Ask::Write(request) => {
                 monitor.change(|monitor| monitor.begin(op, Change::Write(Arc::clone(request))));
-                hosted.service.write(local, ticket, (**request).clone(), 100);
+                hosted.service.write(ticket, (**request).clone(), 100);
             }
             Ask::Remove => {
                 monitor.change(|monitor| monitor.begin(op, Change::Remove));
-                hosted.service.delete(local, ticket);
+                hosted.service.delete(ticket);
             }
             Ask::Query(query) => {
                 monitor.change(|monitor| monitor.begin_stale_query(op, &earlier));

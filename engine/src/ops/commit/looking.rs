@@ -134,7 +134,7 @@ impl Group {
         match error {
             // It is still the newest version that names what is not there: nobody retired the object.
             ReadError::Vanished { key } if self.missed == version => {
-                self.fail(Some(held), &Damage::Gone.of(key).into())
+                self.fail(Some(held), &WriteError::Unreadable(Damage::Gone.of(key)))
             }
             // The head has moved on since, or this object would be there (H2).
             ReadError::Vanished { .. } if now < self.plan.deadline => {
@@ -144,7 +144,7 @@ impl Group {
             ReadError::Vanished { .. } | ReadError::Late => {
                 self.fail(None, &WriteError::Unavailable)
             }
-            ReadError::Damaged(bad) => self.fail(Some(held), &bad.clone().into()),
+            ReadError::Damaged(bad) => self.fail(Some(held), &WriteError::Unreadable(bad.clone())),
         }
     }
 }

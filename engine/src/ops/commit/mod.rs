@@ -261,7 +261,9 @@ impl Group {
             Step::Wait(refresh, round) => self.wait(State::Refreshing(refresh), round),
             Step::Done(Ok(held)) => self.look_up(now, held),
             Step::Done(Err(RefreshError::Unavailable)) => self.fail(None, &WriteError::Unavailable),
-            Step::Done(Err(RefreshError::Damaged(bad))) => self.fail(None, &bad.into()),
+            Step::Done(Err(RefreshError::Damaged(bad))) => {
+                self.fail(None, &WriteError::Unreadable(bad))
+            }
         }
     }
 

@@ -280,7 +280,7 @@ impl Group {
         let Some((tag, body)) = found else { return self.fail(None, &unknown) };
         let head = match invariants::read(&layout::head(&self.plan.namespace), &body) {
             Ok(head) => head,
-            Err(bad) => return self.fail(None, &bad.into()),
+            Err(bad) => return self.fail(None, &WriteError::Damaged(bad)),
         };
         match head.fate_of(&attempted.attempt) {
             CommitFate::Landed => {

@@ -194,11 +194,11 @@ fn write_job(
         writer.column(attribute, value_type);
     }
     let input = input as usize;
-    let Some((page, (key, bytes))) = plan.page(job).and_then(|page| Some((page, bodies.next()?)))
-    else {
+    let Some(page) = plan.page(job) else {
         (0..plan.live(input)).for_each(|_| writer.value(None));
         return Ok(());
     };
+    let (key, bytes) = bodies.next().expect("every page of a window was asked for");
     let opened = ColumnPage::open(value_type, page, &key, &bytes)?;
     let rows = (page.first..page.end()).zip(0..);
     for (position, row) in rows.filter(|(position, _)| plan.is_live(input, *position)) {

@@ -74,6 +74,11 @@ impl Computation {
         Ok(computed)
     }
 
+    /// What it is called in the answer.
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// The attributes that must be known of a document.
     pub(super) fn attributes(&self) -> BTreeSet<AttributeId> {
         match &self.what {

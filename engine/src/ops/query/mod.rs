@@ -166,6 +166,9 @@ impl Query {
             Ok(Searching { plan, stage: Stage::Planning, flying, replaced })
         };
         let searches: Vec<Searching> = searches.iter().map(plan).collect::<Result<_, _>>()?;
+        if fuse.is_some() {
+            plan::fit_together(searches.iter().map(|search| &*search.plan))?;
+        }
         assert!(searches.len() <= most, "searches are counted before they are planned");
         Ok(Self { source, searches, several, fuse, flying: Vec::new() })
     }

@@ -38,6 +38,13 @@ pub(super) enum Wanted {
     Groups { groups: Groups, keys: Vec<String>, figures: Vec<String> },
 }
 
+impl Wanted {
+    /// The rows that are wanted, if rows are.
+    const fn listing(&self) -> Option<&Listing> {
+        if let Self::Rows(listing) = self { Some(listing) } else { None }
+    }
+}
+
 /// Rows in some order, and what is to be said of each.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Listing {
@@ -211,6 +218,22 @@ impl Likest {
     /// The weights by ascending dimensions.
     pub(super) fn weights(&self) -> Vec<(u32, f32)> {
         self.weights.iter().map(|(dimension, bits)| (*dimension, f32::from_bits(*bits))).collect()
+    }
+}
+
+/// That no label of one list of rows is the name of an attribute in another: they become one list.
+///
+/// # Errors
+///
+/// [`InvalidQuery::Label`] if one is.
+pub(super) fn fit_together<'a>(plans: impl Iterator<Item = &'a Plan>) -> Result<(), InvalidQuery> {
+    let listings: Vec<&Listing> = plans.filter_map(|plan| plan.want.listing()).collect();
+    let shown = listings.iter().flat_map(|listing| &listing.include);
+    let shown: BTreeSet<&str> = shown.map(|(name, _)| name.as_str()).collect();
+    let mut labels = listings.iter().flat_map(|listing| &listing.compute).map(Computation::label);
+    match labels.find(|label| shown.contains(label)) {
+        Some(label) => Err(InvalidQuery::Label(label.to_owned())),
+        None => Ok(()),
     }
 }
 

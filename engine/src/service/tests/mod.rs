@@ -126,7 +126,7 @@ fn a_deleted_namespace_is_gone_and_can_be_made_again() {
     let (mut bench, mut service) = (Bench::default(), service());
     bench.write(&mut service, upsert(1, 1));
     let first = service.head().unwrap().incarnation;
-    service.delete(Timestamp(bench.now), Ticket(7));
+    service.delete(Ticket(7));
     let words = bench.settle(&mut service);
     assert_eq!(words[&Ticket(7)], Word::Deleted(Ok(true)));
     assert!(bench.objects.values().all(|(_, body)| body.len() <= 256), "a tombstone is small");

@@ -3,7 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use super::format::{BLOCK, FILE_MARK_AT, FileHeader, SETTLED, SLOT_MARK_AT, SlotHeader, slot_at};
+use super::format::{
+    BLOCK, FILE_MARK_AT, FileHeader, FileKind, SETTLED, SLOT_MARK_AT, SlotHeader, register_content,
+    slot_at,
+};
 use super::*;
 
 /// A folder that ends with the test.
@@ -352,4 +355,33 @@ fn a_glance_leaves_to_others_what_is_not_in_the_cache() {
     rustix::fs::fadvise(scratch.file("r"), 0, None, rustix::fs::Advice::DontNeed).unwrap();
     let glance = at_once(&folder, &get);
     assert!(glance.is_none() || glance == Some(ask(&folder, &get)), "{glance:?}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The bytes here were laid out by hand, after the picture of the format.
+#[test]
+fn files_have_the_bytes_that_are_kept() {
+    let nonce = 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100;
+    let settled = FileHeader { nonce, kind: FileKind::Whole { settled: true } };
+    let whole = FileHeader { nonce, kind: FileKind::Whole { settled: false } };
+    let expected = "53414e4166696c65000102030405060708090a0b0c0d0e0f00000000604df216";
+    assert_eq!(hex(&whole.encode()), expected);
+    assert_eq!(hex(&settled.encode()), expected.replace("00000000", "6b657074"));
+    let body = b"body";
+    let register = register_content(nonce, BLOCK, body, crc32fast::hash(body));
+    let parts = [
+        (0, "53414e4172656773000102030405060708090a0b0c0d0e0f001000002f3c3287"),
+        (BLOCK, "010000000000000004000000b20ba8db9e03e96f00000000626f6479"),
+        (2 * BLOCK, "00000000000000000000000000000000b8c83a8900000000"),
+    ];
+    let mut laid_out = vec![0; 3 * BLOCK];
+    for (at, part) in parts {
+        let found = &register[at..at + part.len() / 2];
+        assert_eq!(hex(found), part);
+        laid_out[at..at + found.len()].copy_from_slice(found);
+    }
+    assert_eq!(register, laid_out, "the rest is zero");
 }

@@ -1,20 +1,29 @@
-//! Random namespaces and random questions about them, from one number.
+//! Random namespaces and random questions about them, from one number, or as a fuzzer likes.
+//!
+//! This file, `model.rs`, `patterns.rs` and `world.rs` are also part of the fuzz target `filter`, so
+//! they name the engine from outside.
 
-use crate::base::id::AttributeId;
-use crate::base::value::{
+use super::model::type_of;
+use super::world::{World, document, name};
+use sana_engine::base::value::{
     Element, Float, Half, Id, IdType, Raw, Scalar, ScalarType, Sparse, Type, Uuid, Value, Vector,
     VectorType,
 };
-use crate::format::log::Operation;
-use crate::format::schema::{Metric, Schema};
-use crate::namespace::request::{
+use sana_engine::format::log::Operation;
+use sana_engine::format::schema::{Metric, Schema};
+use sana_engine::namespace::request::{
     Aggregate, Compute, Consistency, Direction, Fuse, GroupKey, Include, Operator, OrderKey, Per,
     Predicate, QueryRequest, Rank, Search, Want,
 };
-use crate::ops::query::tests::model::type_of;
-use crate::ops::query::tests::world::{World, document, name};
 
-pub(super) struct Dice(pub(super) u64);
+/// Where decisions come from: bytes first, as long as there are any, then a number.
+pub(super) struct Dice {
+    /// The next is the last.
+    bytes: Vec<u8>,
+    number: u64,
+    /// Whether scalars may be any that there are, and not only the few that filters are sure to hit.
+    is_wide: bool,
+}
 
 /// The attributes of a random namespace. Few values each, so that filters hit; `s` is long, so that
 /// its column has several pages, and so are vectors.
@@ -44,9 +53,23 @@ const ATTRIBUTES: [(&str, Type, bool); 21] = [
 const DIMENSIONS: u32 = 3_000;
 
 impl Dice {
+    pub(super) fn new(number: u64) -> Self {
+        Self { bytes: Vec::new(), number, is_wide: false }
+    }
+
+    /// Decisions that a fuzzer takes.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.iter().rev().copied().collect(), number: 0, is_wide: true }
+    }
+
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        if end <= 256
+            && let Some(byte) = self.bytes.pop()
+        {
+            return u64::from(byte) % end;
+        }
+        self.number = self.number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.number ^ self.number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ mixed >> 31) % end
     }
@@ -68,8 +91,26 @@ impl Dice {
             let attribute = world.schema.attributes.get_mut(&name(vectors)).unwrap();
             attribute.metric = Some(self.pick(&Metric::ALL));
         }
-        for _ in 0..self.below(8) {
-            let operations = (0..self.below(40)).map(|_| self.operation(ids)).collect();
+        self.fill(&mut world, 8, 40);
+        world
+    }
+
+    /// A small namespace of some of the attributes that filters look at.
+    pub(super) fn small_world(&mut self) -> World {
+        let ids = self.pick(&[IdType::Uint, IdType::Uuid, IdType::String]);
+        let small = |t: Type| matches!(t, Type::Scalar(_) | Type::Array(_));
+        let some = ATTRIBUTES.into_iter().filter(|(_, t, _)| small(*t) && !self.one_in(3));
+        let some: Vec<_> = some.collect();
+        let mut world = World::new(ids, Metric::Cosine, &some);
+        self.fill(&mut world, 4, 12);
+        world
+    }
+
+    /// Writes to a namespace, and indexes and merges now and then.
+    fn fill(&mut self, world: &mut World, batches: u64, operations: u64) {
+        for _ in 0..self.below(batches) {
+            let count = self.below(operations);
+            let operations = (0..count).map(|_| self.operation(&world.schema)).collect();
             world.write(operations);
             if self.one_in(2) {
                 world.flush();
@@ -78,20 +119,20 @@ impl Dice {
                 world.merge(self.below(world.segments() as u64 - 1) as usize);
             }
         }
-        world
     }
 
-    fn operation(&mut self, ids: IdType) -> Operation {
-        let id = self.id(ids);
+    fn operation(&mut self, schema: &Schema) -> Operation {
+        let id = self.id(schema.id_type.unwrap());
         if self.one_in(5) {
             return Operation::Delete(id);
         }
         let mut values = Vec::new();
-        for (number, (name, value_type, _)) in ATTRIBUTES.iter().enumerate() {
-            if *name != "never" && !self.one_in(4) {
-                values.push((AttributeId(number as u32), self.value(*value_type)));
+        for (name, attribute) in &schema.attributes {
+            if name.as_str() != "never" && !self.one_in(4) {
+                values.push((attribute.id, self.value(attribute.value_type)));
             }
         }
+        values.sort_unstable_by_key(|(attribute, _)| *attribute);
         Operation::Put(document(id, values))
     }
 
@@ -143,20 +184,73 @@ impl Dice {
     }
 
     fn scalar(&mut self, t: ScalarType) -> Scalar {
+        if self.is_wide && self.one_in(3) {
+            return self.any_scalar(t);
+        }
         let n = self.below(9);
         match t {
             ScalarType::Bool => Scalar::Bool(n < 4),
             ScalarType::Int => Scalar::Int(n.cast_signed() - 4),
             ScalarType::Uint => Scalar::Uint(n),
             ScalarType::Float => Scalar::Float(Float::new(n as f64 / 2.0 - 2.0).unwrap()),
-            ScalarType::String => Scalar::String(text(n).into()),
+            ScalarType::String => Scalar::String(self.text(n).into()),
             ScalarType::Uuid => Scalar::Uuid(u128::from(n)),
             ScalarType::DateTime => Scalar::DateTime(n.cast_signed() * 86_400_000),
         }
     }
 
+    /// Texts that begin alike, some longer than a zone remembers. A fuzzer's are short, for brute force
+    /// takes its time with long ones.
+    fn text(&self, n: u64) -> String {
+        let longer = if self.is_wide { 10 } else { 600 };
+        match n {
+            0 => String::new(),
+            1..=3 => "é".repeat(20 + n as usize * longer),
+            n => format!("text {n}"),
+        }
+    }
+
+    /// Any scalar of a type; of moments, some.
+    fn any_scalar(&mut self, t: ScalarType) -> Scalar {
+        let mut word = || (0..8).fold(0, |word, _| word << 8 | self.below(256));
+        let float = |bits| Float::new(f64::from_bits(bits)).or(Float::new(0.0)).unwrap();
+        match t {
+            ScalarType::Bool => Scalar::Bool(word() % 2 == 0),
+            ScalarType::Int => Scalar::Int(word().cast_signed()),
+            ScalarType::Uint => Scalar::Uint(word()),
+            ScalarType::Float => Scalar::Float(float(word())),
+            ScalarType::Uuid => Scalar::Uuid(u128::from(word()) << 64 | u128::from(word())),
+            ScalarType::String => {
+                let chars = word().to_le_bytes();
+                let chars = chars.chunks_exact(2).map(|pair| {
+                    let code = u32::from(u16::from_le_bytes([pair[0], pair[1]]));
+                    char::from_u32(code << (code % 3)).unwrap_or('\0')
+                });
+                Scalar::String(chars.collect::<String>().into())
+            }
+            ScalarType::DateTime => {
+                let (day, ms) = (word() % 28, word() % 1_000);
+                Scalar::DateTime((day * 86_400_000 + ms).cast_signed())
+            }
+        }
+    }
+
     /// A scalar as a client sends it, sometimes one that no document has.
     fn raw(&mut self, t: ScalarType) -> Raw {
+        if self.is_wide && self.one_in(3) {
+            return match self.any_scalar(t) {
+                Scalar::Bool(is) => Raw::Bool(is),
+                Scalar::Int(n) => Raw::Integer(n.into()),
+                Scalar::Uint(n) => Raw::Integer(n.into()),
+                Scalar::Float(n) => Raw::Number(n),
+                Scalar::String(text) => Raw::Text(text),
+                Scalar::Uuid(id) => Raw::Text(Uuid(id).to_string().into()),
+                Scalar::DateTime(at) => {
+                    let (day, ms) = (at / 86_400_000 + 1, at % 86_400_000);
+                    Raw::Text(format!("1970-01-{day:02}T00:00:00.{ms:03}").into())
+                }
+            };
+        }
         let n = i128::from(self.below(10));
         match t {
             ScalarType::Bool => Raw::Bool(n < 4),
@@ -164,7 +258,7 @@ impl Dice {
             ScalarType::Uint => Raw::Integer(n),
             ScalarType::Float if n == 6 => Raw::Integer(1),
             ScalarType::Float => Raw::Number(Float::new(n as f64 / 2.0 - 2.0).unwrap()),
-            ScalarType::String => Raw::Text(text(n.unsigned_abs() as u64).into()),
+            ScalarType::String => Raw::Text(self.text(n.unsigned_abs() as u64).into()),
             ScalarType::Uuid => Raw::Text(Uuid(n.cast_unsigned()).to_string().into()),
             ScalarType::DateTime => Raw::Text(format!("1970-01-{:02}", n + 1).into()),
         }
@@ -178,6 +272,13 @@ impl Dice {
             Id::Uint(id) => Raw::Integer(id.into()),
             id => Raw::Text(id.to_string().into()),
         }
+    }
+
+    /// A question that only a filter decides.
+    pub(super) fn filtered(&mut self, schema: &Schema) -> QueryRequest {
+        let filter = Some(self.predicate(schema, 3));
+        let want = Want::rows(Rank::By(Vec::new()), 1_000, Include::Nothing);
+        QueryRequest { filter, want, consistency: Consistency::Strong }
     }
 
     pub(super) fn request(&mut self, schema: &Schema) -> QueryRequest {
@@ -310,8 +411,10 @@ impl Dice {
     fn comparison(&mut self, schema: &Schema) -> Predicate {
         let names =
             ["id", "b", "i", "u", "f", "s", "g", "d", "is", "ss", "fs", "bs", "us", "never"];
+        let names = known(schema, &names);
         let attribute = self.pick(&names);
-        if self.one_in(6) {
+        // A fuzzer waits for patterns to be compiled.
+        if self.one_in(if self.is_wide { 50 } else { 6 }) {
             return self.pattern(schema);
         }
         let (t, is_array) = type_of(schema, attribute);
@@ -363,12 +466,13 @@ impl Dice {
     /// A comparison with a pattern.
     fn pattern(&mut self, schema: &Schema) -> Predicate {
         let is_text = schema.id_type == Some(IdType::String);
-        let attribute = self.pick(if is_text { &["id", "s", "ss"] } else { &["s", "s", "ss"] });
+        let globbed = known(schema, if is_text { &["id", "s", "ss"] } else { &["s", "s", "ss"] });
+        let searched = known(schema, &["s", "plain"]);
         let globs = [Operator::Glob, Operator::NotGlob, Operator::IGlob, Operator::NotIGlob];
-        let (attribute, operator) = match self.below(6) {
-            0 => ("s", Operator::Regex),
-            1 => ("plain", Operator::Regex),
-            _ => (attribute, self.pick(&globs)),
+        let (attribute, operator) = match (searched.is_empty(), globbed.is_empty()) {
+            (true, true) => return Predicate::And(Vec::new()),
+            (false, empty) if empty || self.one_in(3) => (self.pick(&searched), Operator::Regex),
+            _ => (self.pick(&globbed), self.pick(&globs)),
         };
         let parts: &[&str] = if operator == Operator::Regex {
             &[
@@ -407,11 +511,8 @@ impl Dice {
     }
 }
 
-/// Texts that begin alike, some longer than a zone remembers.
-fn text(n: u64) -> String {
-    match n {
-        0 => String::new(),
-        1..=3 => "é".repeat(20 + n as usize * 600),
-        n => format!("text {n}"),
-    }
+/// Those of the names that are in the schema.
+fn known(schema: &Schema, names: &[&'static str]) -> Vec<&'static str> {
+    let is_known = |wanted: &&&str| schema.attributes.keys().any(|name| name.as_str() == **wanted);
+    names.iter().filter(|name| **name == "id" || is_known(name)).copied().collect()
 }

@@ -32,10 +32,25 @@ proptest! {
 
     #[test]
     fn every_answer_is_what_brute_force_finds(seed in any::<u64>()) {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let world = dice.world();
         for _ in 0..16 {
             let request = dice.request(&world.schema);
+            let run = world.query(&request);
+            let answer = run.outcome.unwrap_or_else(|error| panic!("{error} for {request:?}"));
+            model::assert_right(&world, &request, &answer);
+        }
+    }
+
+    /// As the fuzzer asks, which has more time.
+    #[test]
+    fn a_filter_over_any_values_selects_what_brute_force_does(
+        bytes in proptest::collection::vec(any::<u8>(), 0..1_500),
+    ) {
+        let mut dice = Dice::of(&bytes);
+        let world = dice.small_world();
+        for _ in 0..4 {
+            let request = dice.filtered(&world.schema);
             let run = world.query(&request);
             let answer = run.outcome.unwrap_or_else(|error| panic!("{error} for {request:?}"));
             model::assert_right(&world, &request, &answer);
@@ -218,7 +233,7 @@ fn a_scan_larger_than_a_window_takes_a_round_for_each() {
 
 #[test]
 fn every_processor_finds_the_same() {
-    let mut dice = Dice(5);
+    let mut dice = Dice::new(5);
     let mut world = World::new(IdType::Uint, Metric::Cosine, &[("v", Type::vector(37), false)]);
     let attribute = world.attribute("v");
     for half in [0..300, 200..500] {

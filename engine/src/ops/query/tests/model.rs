@@ -3,16 +3,16 @@
 use core::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::cast::{cast_array, cast_scalar, cast_vector};
-use crate::base::value::{Document, Float, Id, IdType, Raw, Scalar, ScalarType, Type, Value};
-use crate::format::schema::{Metric, Schema};
-use crate::namespace::request::{
+use super::patterns;
+use super::world::World;
+use sana_engine::base::cast::{cast_array, cast_scalar, cast_vector};
+use sana_engine::base::value::{Document, Float, Id, IdType, Raw, Scalar, ScalarType, Type, Value};
+use sana_engine::format::schema::{Metric, Schema};
+use sana_engine::namespace::request::{
     Aggregate, Answer, AnswerRow, Compute, Computed, Direction, Distance, Figure, Found, Fuse,
     Group, GroupKey, Include, Operator, OrderKey, Predicate, QueryRequest, Rank, Search,
     Statistics, Want,
 };
-use crate::ops::query::tests::patterns;
-use crate::ops::query::tests::world::World;
 
 /// The answer to a valid request.
 fn answer(world: &World, request: &QueryRequest) -> Found {
@@ -453,15 +453,15 @@ fn included(
     schema: &Schema,
     include: &Include,
     document: &Document,
-) -> Vec<(crate::base::name::AttributeName, Value)> {
-    let shown = |name: &&crate::base::name::AttributeName| match include {
+) -> Vec<(sana_engine::base::name::AttributeName, Value)> {
+    let shown = |name: &&sana_engine::base::name::AttributeName| match include {
         Include::Nothing => false,
         Include::All => true,
         Include::These(names) => names.contains(name),
         Include::AllBut(names) => !names.contains(name),
     };
     let names = schema.attributes.keys().filter(shown);
-    let value = |name: &crate::base::name::AttributeName| {
+    let value = |name: &sana_engine::base::name::AttributeName| {
         let value = document.value(schema.attributes[name].id)?;
         Some((name.clone(), value.clone()))
     };

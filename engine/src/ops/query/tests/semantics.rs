@@ -350,6 +350,16 @@ fn only_rows_are_fused_and_weights_are_one_for_each() {
     assert!(refused(vec![rows(); 17], None).contains("at most 16 sub-queries"));
     let nested = Search { filter: None, want: Want::Several { searches: vec![], fuse: None } };
     assert!(refused(vec![nested], None).contains("cannot hold another"));
+    // What one says of a row and what another finds out about it stand in one row.
+    let attribute = world.schema.attributes.keys().next().unwrap().clone();
+    let shows = Want::rows(nearest(5), 3, Include::These(vec![attribute.clone()]));
+    let (filter, label) = (Predicate::And(vec![]), attribute.to_string());
+    let compute = vec![(label, Compute::Matches(filter))];
+    let (rank, include) = (nearest(5), Include::Nothing);
+    let computes = Want::Rows { rank, limit: 3, per: None, include, compute };
+    let both = || [shows.clone(), computes.clone()].map(|want| Search { filter: None, want });
+    assert!(refused(both().to_vec(), fuse(None)).contains("used already"));
+    assert!(world.query(&asked(both().to_vec(), None)).outcome.is_ok());
 }
 
 #[test]

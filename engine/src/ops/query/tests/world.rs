@@ -4,26 +4,28 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::blob::Blob;
-use crate::base::host::Host;
-use crate::base::id::{AttributeId, CommitId, Cursor, Generation, Incarnation, Nonce, Row, Stamp};
-use crate::base::name::{AttributeName, Key, NamespaceName};
-use crate::base::time::{Timestamp, WallTime};
-use crate::base::value::{Document, Id, IdType, ScalarType, Type, Value};
-use crate::format::head::{Head, Live, State};
-use crate::format::layout::{ObjectName, Place};
-use crate::format::log::{Batch, Log, LogEntry, Operation, Payload};
-use crate::format::manifest::Manifest;
-use crate::format::rows::RowSet;
-use crate::format::schema::{Attribute, Metric, Schema};
-use crate::format::segment::writer::Bounds;
-use crate::format::segment::{Directory, SegmentWriter};
-use crate::machine::request::{Reply, Request, Tag};
-use crate::machine::{Machine, Step};
-use crate::namespace::overlay::{Decoded, Overlay};
-use crate::namespace::request::{Answer, QueryError, QueryRequest};
-use crate::namespace::snapshot::{Learned, Snapshot};
-use crate::ops::query::Query;
+use sana_engine::base::blob::Blob;
+use sana_engine::base::host::Host;
+use sana_engine::base::id::{
+    AttributeId, CommitId, Cursor, Generation, Incarnation, Nonce, Row, Stamp,
+};
+use sana_engine::base::name::{AttributeName, Key, NamespaceName};
+use sana_engine::base::time::{Timestamp, WallTime};
+use sana_engine::base::value::{Document, Id, IdType, ScalarType, Type, Value};
+use sana_engine::format::head::{Head, Live, State};
+use sana_engine::format::layout::{ObjectName, Place};
+use sana_engine::format::log::{Batch, Log, LogEntry, Operation, Payload};
+use sana_engine::format::manifest::Manifest;
+use sana_engine::format::rows::RowSet;
+use sana_engine::format::schema::{Attribute, Metric, Schema};
+use sana_engine::format::segment::writer::Bounds;
+use sana_engine::format::segment::{Directory, SegmentWriter};
+use sana_engine::machine::request::{Reply, Request, Tag};
+use sana_engine::machine::{Machine, Step};
+use sana_engine::namespace::overlay::{Decoded, Overlay};
+use sana_engine::namespace::request::{Answer, QueryError, QueryRequest};
+use sana_engine::namespace::snapshot::{Learned, Snapshot};
+use sana_engine::ops::query::Query;
 
 pub(super) const DEADLINE: Timestamp = Timestamp(60_000);
 
@@ -192,7 +194,7 @@ impl World {
         let (segment, directory) = draft.named(&place(), &names);
         for (number, body) in parts.into_iter().enumerate() {
             let extent =
-                crate::format::manifest::Extent { part: number as u32, ..segment.directory };
+                sana_engine::format::manifest::Extent { part: number as u32, ..segment.directory };
             self.store.insert(segment.key(&place(), &extent), body);
         }
         Segment { base, end, rows, kills, directory: Arc::new(directory) }

@@ -1,0 +1,4 @@
+//! Fuzzes bodies of writes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sana_fuzz::wire::write(bytes));
