@@ -1,5 +1,7 @@
 //! Clients that announce much and send nothing, and clients that hang up before they are answered.
 
+use std::sync::Barrier;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
@@ -35,10 +37,20 @@ async fn who_hangs_up_leaves_the_memory_of_its_body_to_its_write() {
 #[tokio::test]
 async fn who_hangs_up_leaves_its_slots_to_its_query() {
     let server = Arc::new(server(None, Patience::default(), 1 << 20));
+    let write = Request::post("/v2/namespaces/a").body(Full::new(Bytes::from(WRITE))).unwrap();
+    let Ok(response) = Arc::clone(&server).answer(write).await;
+    assert_eq!(response.status().as_u16(), 200);
+    // The query begins, and waits for a thread.
+    let threads_are_taken = Arc::new(Barrier::new(3));
+    for _ in 0..2 {
+        let (compute, barrier) = (server.node.foreground().clone(), Arc::clone(&threads_are_taken));
+        tokio::spawn(async move { compute.run(move || barrier.wait()).await });
+    }
+    tokio::task::yield_now().await;
     hang_up(&server, "/v2/namespaces/a/query", "{\"limit\":1}").await;
-    // The query begins, and waits for the head.
     tokio::task::yield_now().await;
     assert_eq!(server.slots.taken(), 1, "the query is under way");
+    threads_are_taken.wait();
     for _ in 0..200 {
         if server.slots.taken() == 0 {
             return;
