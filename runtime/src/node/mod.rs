@@ -1,7 +1,7 @@
 //! One node: the namespaces it has to do with, and the operations they start.
 //!
 //! What a namespace is on a node, who waits and what is run next is decided by
-//! [`NamespaceService`](sana_engine::service::namespace::NamespaceService), a plain value. Here it is
+//! [`NamespaceService`], a plain value. Here it is
 //! given a lock, a clock, threads and a store.
 //!
 //! # Story

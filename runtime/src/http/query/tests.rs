@@ -306,3 +306,15 @@ fn groups_and_results_are_printed_flat() {
     let expected = r#"{"results":[{"rows":[{"id":1,"d":0.7,"is":true}]},{"aggregation_groups":[{"color":null,"n":2},{"color":"red","n":1}]}],"billing""#;
     assert!(printed.starts_with(expected), "{printed}");
 }
+
+#[test]
+fn a_query_takes_more_slots_the_more_it_goes_over() {
+    let near = r#""rank_by":["v","ANN",[1]],"limit":1"#;
+    let exact = r#""rank_by":["v","kNN",[1]],"filters":["a","Eq",1],"limit":1"#;
+    let figures = r#""aggregate_by":{"n":["Count"]}"#;
+    for (body, slots) in [(near, 1), (r#""limit":1"#, 1), (exact, 2), (figures, 4)] {
+        assert_eq!(parsed(&format!("{{{body}}}")).slots, slots, "{body}");
+    }
+    let several = format!(r#"{{"queries":[{{{near}}},{{{exact}}},{{{figures}}},{{{figures}}}]}}"#);
+    assert_eq!(parsed(&several).slots, 11);
+}
