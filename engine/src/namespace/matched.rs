@@ -49,7 +49,8 @@ impl Matched {
         let (incarnation, seen) = self.at;
         let drops = self.schema.attributes.values().any(|was| schema.by_id(was.id).is_none());
         let drops = drops && !planted::is(Bug::DropsLeaveMatches);
-        if incarnation != snapshot.head.incarnation || seen < log.indexed || drops {
+        let told = log.indexed <= seen && seen <= log.committed;
+        if incarnation != snapshot.head.incarnation || !told || drops {
             return None;
         }
         let since = snapshot.overlay.entries().iter().filter(|entry| seen < entry.cursor);

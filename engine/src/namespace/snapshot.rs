@@ -146,6 +146,7 @@ impl Snapshot {
     ///
     /// If it is no stretch of that segment (Q3).
     pub fn key(&self, segment: usize, extent: &Extent) -> &Key {
+        assert_eq!(self.keys.len(), self.directories.len(), "Q3: the keys are of these segments");
         &self.keys[segment][extent.part as usize]
     }
 

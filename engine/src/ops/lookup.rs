@@ -63,7 +63,8 @@ impl Lookup {
         }
         let mut documents: Documents = self.ids.into_iter().map(|id| (id, None)).collect();
         for document in self.search.into_documents() {
-            documents.insert(document.id.clone(), Some(document));
+            let before = documents.insert(document.id.clone(), Some(document));
+            assert_eq!(before, Some(None), "L1: a document was asked for, and is found once");
         }
         Step::Done(Ok(documents))
     }

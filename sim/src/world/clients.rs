@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sana_engine::namespace::request::{Consistency, QueryError, WriteError};
+use sana_engine::namespace::request::{Answer, Consistency, QueryError, QueryRequest, WriteError};
 use sana_engine::service::namespace::{Ticket, Word};
 
 use crate::choices::Site;
@@ -172,33 +172,7 @@ impl World {
                 }
             }
             (Ask::Query(query), Word::Answered(outcome)) => {
-                let is_stale = matches!(query.consistency, Consistency::Eventual(_));
-                let told = match &outcome {
-                    Ok(answer) => Some(Told::Found(&answer.found)),
-                    Err(QueryError::NoNamespace) => Some(Told::NoNamespace),
-                    Err(QueryError::Invalid(_)) => Some(Told::NoAttribute),
-                    Err(
-                        QueryError::Unavailable | QueryError::TooLong | QueryError::Vanished(_),
-                    ) => None,
-                    Err(error) => {
-                        return Oracle::Linearizable.broken(format!("query {op} failed: {error}"));
-                    }
-                };
-                match told {
-                    Some(told) => {
-                        witness.monitor.change(|monitor| monitor.answer_query(op, query, told))?;
-                    }
-                    None => witness.monitor.change(|monitor| monitor.close_query(op)),
-                }
-                Oracle::Live.demand(told.is_some() || !self.is_quiet, || {
-                    format!("query {op} of a quiet world has no answer: {outcome:?}")
-                })?;
-                if told == Some(Told::NoAttribute) {
-                    self.activations.count(Fault::NoAttribute);
-                }
-                if is_stale && outcome.is_ok() {
-                    self.activations.count(Fault::Stale);
-                }
+                self.answered(space, op, query, &outcome)?;
             }
             (ask, word) => {
                 return Oracle::Sound.broken(format!("{ask:?} was answered by {word:?}"));
@@ -215,6 +189,40 @@ impl World {
             self.clients[c].again = Some(ask);
         }
         self.think(c);
+        Ok(())
+    }
+
+    /// A client is told what its query came to.
+    fn answered(
+        &mut self,
+        space: usize,
+        op: OpId,
+        query: &QueryRequest,
+        outcome: &Result<Answer, QueryError>,
+    ) -> Result<(), Broken> {
+        let monitor = &mut self.spaces[space].witness.monitor;
+        let told = match outcome {
+            Ok(answer) => Some(Told::Found(&answer.found)),
+            Err(QueryError::NoNamespace) => Some(Told::NoNamespace),
+            Err(QueryError::Invalid(_)) => Some(Told::NoAttribute),
+            Err(QueryError::Unavailable | QueryError::TooLong | QueryError::Vanished(_)) => None,
+            Err(error) => {
+                return Oracle::Linearizable.broken(format!("query {op} failed: {error}"));
+            }
+        };
+        match told {
+            Some(told) => monitor.change(|monitor| monitor.answer_query(op, query, told))?,
+            None => monitor.change(|monitor| monitor.close_query(op)),
+        }
+        Oracle::Live.demand(told.is_some() || !self.is_quiet, || {
+            format!("query {op} of a quiet world has no answer: {outcome:?}")
+        })?;
+        if told == Some(Told::NoAttribute) {
+            self.activations.count(Fault::NoAttribute);
+        }
+        if matches!(query.consistency, Consistency::Eventual(_)) && outcome.is_ok() {
+            self.activations.count(Fault::Stale);
+        }
         Ok(())
     }
 

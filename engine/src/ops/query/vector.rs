@@ -25,6 +25,7 @@ pub(super) fn rank_nearest(
     let Values::Vectors(vectors) = page.values() else { return };
     assert_eq!(first, unit.rows.start, "a unit that is ranked by vectors is one page of them");
     let presence = page.presence();
+    assert_eq!(presence.present(), vectors.len(), "C1: a vector for each row that has one");
     let mut farthest = best.farthest();
     let mut offer = |position, distance| {
         let rank = Rank::Distance(Distance(distance));
