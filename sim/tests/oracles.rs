@@ -24,10 +24,11 @@ const BUGS: [(Bug, Oracle); 10] = [
 fn every_oracle_is_shown_red_by_a_planted_bug() {
     for (bug, oracle) in BUGS {
         planted::choose(Some(bug));
-        let mut runs = (0..600).map(|seed| swarm::run(seed, swarm::size(3, 20)));
-        let found = runs.find_map(|run| run.broken);
+        // What a bug breaks first depends on the seed: one of them shows it as what it is.
+        let runs = (0..600).map(|seed| swarm::run(seed, swarm::size(3, 20)));
+        let mut seen = runs.filter_map(|run| run.broken).map(|broken| broken.oracle);
+        let shown = seen.any(|seen| seen == oracle);
         planted::choose(None);
-        let seen = found.as_ref().map(|broken| broken.oracle);
-        assert_eq!(seen, Some(oracle), "{bug:?}: {found:?}");
+        assert!(shown, "{bug:?} breaks {oracle:?} in no seed");
     }
 }
