@@ -98,8 +98,8 @@ fn under_a_weak_store_the_oracles_go_red() {
 #[test]
 fn a_broken_seed_names_the_command_that_replays_it() {
     let world = "--nodes 3 --seconds 10 --store weak-conditions";
-    let (is_fine, said) = sana_sim(&format!("run --seeds 0..1 {world}"));
-    let replay = format!("replay 0 {world}");
+    let (is_fine, said) = sana_sim(&format!("run --seeds 1..2 {world}"));
+    let replay = format!("replay 1 {world}");
     assert!(!is_fine && said.contains(&replay), "{said}");
     let (is_fine, story) = sana_sim(&replay);
     assert!(!is_fine && story.contains("is broken"), "{story}");
@@ -112,7 +112,7 @@ fn a_broken_seed_names_the_command_that_replays_it() {
 fn a_band_says_how_far_it_came() {
     let (is_fine, said) = sana_sim("run --seeds 40..42 --seconds 5");
     assert!(is_fine, "{said}");
-    for part in ["2 seeds, 0 broken", "node-hours", "2 of 2 histories followed", "× LandedLate"] {
+    for part in ["2 seeds, 0 broken", "node-hours", "2 histories followed", "× LandedLate"] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
