@@ -8,6 +8,8 @@
 //! - **B3** Who sends a body keeps its share of the memory only as long as something arrives, and
 //!   enough of it.
 //! - **B4** A share grows with what has arrived: to announce a large body takes no memory from others.
+//! - **B5** What a body is parsed to is bounded by the number of its values, for one of two bytes takes as
+//!   much memory as one of twenty.
 
 use core::fmt::Display;
 use core::time::Duration;
@@ -55,6 +57,11 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 pub(super) const SMALL_BYTES_MAX: usize = 16 << 20;
 /// Memory that is taken before anything of a body was seen.
 const TRUSTED_BYTES: usize = 16 << 20;
+/// Values of one body. Each takes 32 bytes once it is parsed; a body of the largest size is below it if
+/// its numbers have seven digits.
+const VALUES_MAX: usize = 64 << 20;
+/// Bodies above this size are looked through where heavy work is done.
+const LIGHT_BYTES_MAX: usize = 1 << 20;
 /// Answers below this size are not compressed.
 const COMPRESS_BYTES_MIN: usize = 1 << 10;
 
@@ -68,7 +75,7 @@ impl Budget {
     ///
     /// # Errors
     ///
-    /// 413 if it is too large, 400 if it is not what its headers say, 408 if the client falls silent,
+    /// 413 if it is too large or has too many values, 400 if it is not what its headers say, 408 if the client falls silent,
     /// 503 if there is no memory for it now.
     pub(super) async fn read<B>(
         &self,
@@ -83,10 +90,15 @@ impl Budget {
         let most = most.min(self.body_bytes_max);
         let held = self.receive(body, most).await?;
         match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-            None | Some(b"identity" | b"") => Ok(held),
+            None | Some(b"identity" | b"") if held.bytes.len() <= LIGHT_BYTES_MAX => Ok(held),
+            None | Some(b"identity" | b"") => {
+                let few = compute.run(move || held.has_few_values()).await;
+                few.unwrap_or_else(|Crashed| Err(Failure::broken()))
+            }
             Some(b"gzip" | b"x-gzip") => {
                 let budget = self.clone();
-                let inflated = compute.run(move || budget.inflate(&held, most)).await;
+                let inflate = move || budget.inflate(&held, most)?.has_few_values();
+                let inflated = compute.run(inflate).await;
                 inflated.unwrap_or_else(|Crashed| Err(Failure::broken()))
             }
             Some(other) => Err(Failure::meaning(format!(
@@ -177,6 +189,17 @@ impl Held {
     /// No body.
     pub(super) const fn nothing() -> Self {
         Self { bytes: Bytes::new(), _share: None }
+    }
+
+    /// This body, if it does not have too many values: between two of them there is a comma.
+    fn has_few_values(self) -> Result<Self, Failure> {
+        let commas = self.bytes.iter().filter(|byte| **byte == b',').count();
+        if commas < VALUES_MAX {
+            return Ok(self);
+        }
+        let message =
+            format!("the request body has more than {VALUES_MAX} values; send it in parts");
+        Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message))
     }
 }
 
@@ -337,6 +360,20 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished() && budget.free() == 1 << 10, "what is free is taken");
         waiting.abort();
+    }
+
+    #[tokio::test]
+    async fn a_body_of_many_small_values_is_refused_before_it_is_parsed() {
+        let (compute, headers) = (Compute::start(1), HeaderMap::new());
+        let most = 256 << 20;
+        let budget = Budget::new(most, most, SILENCE_MAX);
+        for (commas, fits) in [(VALUES_MAX - 1, true), (VALUES_MAX, false)] {
+            let body = Full::new(Bytes::from(vec![b','; commas]));
+            let read = budget.read(&headers, body, most, &compute).await;
+            let status = read.map(|held| held.bytes.len()).map_err(|failure| failure.status);
+            let expected = if fits { Ok(commas) } else { Err(StatusCode::PAYLOAD_TOO_LARGE) };
+            assert_eq!(status, expected);
+        }
     }
 
     #[test]
