@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::body::Body;
 use hyper::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER,
 };
 use hyper::{Request, Response, StatusCode};
 use sana_engine::base::name::NamespaceName;
@@ -79,9 +79,19 @@ impl Server {
         Ok(response)
     }
 
-    /// Whether the request has the key it needs.
+    /// Whether the request has the key it needs. Where none is needed, whoever reaches the server may do
+    /// anything, and every web page that a person here looks at reaches it: browsers say so.
     fn admit(&self, route: &Route, headers: &HeaderMap) -> Result<(), Failure> {
-        let Some(key) = self.api_key.as_ref().filter(|_| !route.is_open()) else { return Ok(()) };
+        let key = match &self.api_key {
+            _ if route.is_open() => return Ok(()),
+            Some(key) => key,
+            None if !headers.contains_key(ORIGIN) => return Ok(()),
+            None => {
+                let message =
+                    "web pages may only ask a server that has an API key: start it with one";
+                return Err(Failure::new(StatusCode::UNAUTHORIZED, message));
+            }
+        };
         let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         let token = sent.strip_prefix(b"Bearer ").or_else(|| sent.strip_prefix(b"bearer "));
         if token.is_some_and(|token| equal(token, key.as_bytes())) {

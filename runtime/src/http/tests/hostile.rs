@@ -154,6 +154,20 @@ async fn a_hundred_megabytes_of_brackets_are_refused() {
     assert_eq!(rows(&server).await, ROWS);
 }
 
+/// Whoever can open a page in a browser of this machine could write otherwise: for such a request a
+/// browser asks nobody first.
+#[tokio::test]
+async fn web_pages_do_not_write_to_a_server_without_a_key() {
+    let server = filled(1 << 20).await;
+    let all = br#"{"delete_by_filter":["id","NotEq",null]}"#.to_vec();
+    let page = [("origin", "https://example.com"), ("content-type", "text/plain")];
+    let (status, body) = send(&server, NAMESPACE, &page, all.clone()).await;
+    assert!(status == 401 && body.contains("web pages"), "{body}");
+    assert_eq!(rows(&server).await, ROWS);
+    assert_eq!(send(&server, NAMESPACE, &page[1..], all).await.0, 200);
+    assert!(rows(&server).await != ROWS, "who is no page may");
+}
+
 #[tokio::test]
 async fn compressed_bodies_are_inflated_bounded_and_refused_if_they_are_cut() {
     let server = filled(1 << 20).await;
