@@ -22,6 +22,7 @@ use sana_engine::ops::delete::DeleteError;
 use tokio::time::Instant;
 
 use super::errors::{Failure, Outcome, Retry};
+use super::outliving::Outliving;
 use super::path::{Route, Verb};
 use super::query::Performance;
 use super::tree::Fields;
@@ -121,8 +122,8 @@ impl Server {
         };
         let asked = Asked { headers, query, body, began };
         let (server, writes) = (Arc::clone(self), route.writes());
-        let work = tokio::spawn(async move { server.dispatch(route, asked).await });
-        let answered = work.await.unwrap_or_else(|_| Err(Failure::broken()));
+        let work = Outliving::new(async move { server.dispatch(route, asked).await });
+        let answered = work.await.unwrap_or_else(|Crashed| Err(Failure::broken()));
         answered.map_err(|failure| match failure.outcome {
             Outcome::GivenUp if writes => Failure { outcome: Outcome::Unknown, ..failure },
             _ => failure,
