@@ -19,7 +19,8 @@ use crate::base::planted::{self, Bug};
 use crate::base::value::{Document, Id, IdType, Raw, Type};
 use crate::format::log::{Affected, Operation, WriteOutcome};
 use crate::format::schema::Schema;
-use crate::index::filter::Filter;
+use crate::index::filter::{self, Filter};
+use crate::index::invalid::InvalidQuery;
 use crate::index::predicate::Predicate;
 use crate::namespace::matched::Matched;
 use crate::namespace::request::{InvalidWrite, RawDocument, WriteError, WriteRequest};
@@ -245,9 +246,17 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
 /// What the document that is there must satisfy.
 struct Condition<'a> {
     schema: &'a Schema,
-    predicate: Option<&'a Predicate>,
-    /// Resolved, if it does not depend on what is written.
-    fixed: Option<Filter>,
+    part: Option<Part<'a>>,
+}
+
+/// A part of a condition. What does not depend on what is written is resolved once, for it may take long:
+/// expressions are compiled.
+enum Part<'a> {
+    Fixed(Filter),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    New(&'a Predicate),
 }
 
 /// A condition for one write; `None` is no condition.
@@ -259,19 +268,47 @@ impl<'a> Condition<'a> {
     /// If it does not fit the schema whatever is written.
     fn new(predicate: Option<&'a Predicate>, schema: &'a Schema) -> Result<Self, WriteError> {
         let predicate = predicate.filter(|_| !planted::is(Bug::ConditionIgnored));
-        let fixed = predicate.filter(|predicate| !predicate.mentions_new());
-        let fixed = fixed.map(|predicate| Filter::resolve(predicate, schema)).transpose()?;
-        Ok(Self { schema, predicate, fixed })
+        filter::bound(predicate)?;
+        let part = predicate.map(|predicate| Part::new(predicate, schema)).transpose()?;
+        Ok(Self { schema, part })
     }
 
     /// The condition for a document to be written; for a delete there is none.
     fn given(&self, raw: Option<&RawDocument>) -> Result<Given<'_>, WriteError> {
-        let Some(predicate) = self.predicate else { return Ok(None) };
-        if let Some(fixed) = &self.fixed {
-            return Ok(Some(Cow::Borrowed(fixed)));
-        }
         let new = |name: &str| raw.map_or(Raw::Null, |raw| new_value(raw, name));
-        Ok(Some(Cow::Owned(Filter::resolve(&predicate.with_new(&new), self.schema)?)))
+        Ok(match &self.part {
+            None => None,
+            Some(Part::Fixed(fixed)) => Some(Cow::Borrowed(fixed)),
+            Some(part) => Some(Cow::Owned(part.given(&new, self.schema)?)),
+        })
+    }
+}
+
+impl<'a> Part<'a> {
+    fn new(predicate: &'a Predicate, schema: &Schema) -> Result<Self, InvalidQuery> {
+        let all = |parts: &'a [Predicate]| {
+            parts.iter().map(|part| Self::new(part, schema)).collect::<Result<Vec<_>, _>>()
+        };
+        match predicate {
+            fixed if !fixed.mentions_new() => Filter::resolve(fixed, schema).map(Self::Fixed),
+            Predicate::And(parts) => all(parts).map(Self::All),
+            Predicate::Or(parts) => all(parts).map(Self::Any),
+            Predicate::Not(part) => Ok(Self::Not(Box::new(Self::new(part, schema)?))),
+            new => Ok(Self::New(new)),
+        }
+    }
+
+    fn given(&self, new: &impl Fn(&str) -> Raw, schema: &Schema) -> Result<Filter, InvalidQuery> {
+        let all = |parts: &[Self]| {
+            parts.iter().map(|part| part.given(new, schema)).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match self {
+            Self::Fixed(fixed) => fixed.clone(),
+            Self::All(parts) => Filter::All(all(parts)?),
+            Self::Any(parts) => Filter::Any(all(parts)?),
+            Self::Not(part) => Filter::Not(Box::new(part.given(new, schema)?)),
+            Self::New(predicate) => Filter::resolve(&predicate.with_new(new), schema)?,
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! 1. **Deletes** ([`Query`]): the ids that `delete_by_filter` matches, one more than may be removed.
 //! 2. **Patches** ([`Query`]): the documents that `patch_by_filter` matches, one more than may be
-//!    changed.
+//!    changed. If they are too large to be held and a part of them is enough, fewer, again.
 //!
 //! A field that is not there is passed over. Nothing is changed; the rounds are those of the queries.
 
@@ -20,7 +20,7 @@ use crate::machine::request::Reply;
 use crate::machine::{Machine, Step};
 use crate::namespace::matched::{Matched, Matches};
 use crate::namespace::request::{
-    Answer, AnswerRow, Consistency, Found, Include, QueryError, QueryRequest, Rank, Want,
+    Answer, AnswerRow, ByFilter, Consistency, Found, Include, QueryError, QueryRequest, Rank, Want,
     WriteRequest,
 };
 use crate::namespace::snapshot::Snapshot;
@@ -33,6 +33,9 @@ pub struct Matching {
     state: State,
 }
 
+/// What part of the documents is tried next, if they are too large to be held.
+const FEWER: usize = 8;
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum State {
     Deletes(Query),
@@ -44,7 +47,9 @@ enum State {
 struct Find {
     snapshot: Arc<Snapshot>,
     /// The filter of the patches, if there is one.
-    patches: Option<Predicate>,
+    patches: Option<ByFilter>,
+    /// How many documents may be changed.
+    patches_max: usize,
     host: Host,
     deadline: Timestamp,
     matched: Matched,
@@ -61,9 +66,10 @@ impl Matching {
     ) -> Step<Self> {
         let at = (snapshot.head.incarnation, snapshot.live().log.committed);
         let schema = snapshot.live().schema.clone();
-        let patches = request.patch_by_filter.as_ref().map(|(by_filter, _)| &by_filter.filter);
+        let patches = request.patch_by_filter.as_ref().map(|(by_filter, _)| by_filter.clone());
         let matched = Matched { at, schema, ..Matched::default() };
-        let find = Find { snapshot, patches: patches.cloned(), host, deadline, matched };
+        let patches_max = limits::PATCH_BY_FILTER_MAX;
+        let find = Find { snapshot, patches, patches_max, host, deadline, matched };
         match &request.delete_by_filter {
             Some(by_filter) => {
                 let most = limits::DELETE_BY_FILTER_MAX;
@@ -104,22 +110,32 @@ impl Find {
     }
 
     fn find_patches(self, now: Timestamp) -> Step<Matching> {
-        let Some(filter) = &self.patches else { return Step::Done(Ok(self.matched)) };
-        let query = self.query(now, filter, limits::PATCH_BY_FILTER_MAX, Include::All);
-        self.patches(query)
+        let Some(by_filter) = &self.patches else { return Step::Done(Ok(self.matched)) };
+        let query = self.query(now, &by_filter.filter, self.patches_max, Include::All);
+        self.patches(now, query)
     }
 
-    fn patches(mut self, step: Step<Query>) -> Step<Matching> {
+    fn patches(mut self, now: Timestamp, step: Step<Query>) -> Step<Matching> {
         match step {
             Step::Wait(query, round) => {
                 Step::Wait(Matching { find: self, state: State::Patches(query) }, round)
             }
             Step::Done(Ok(answer)) => {
-                self.matched.patches = self.matches(answer, limits::PATCH_BY_FILTER_MAX);
+                self.matched.patches = self.matches(answer, self.patches_max);
                 Step::Done(Ok(self.matched))
+            }
+            Step::Done(Err(QueryError::TooLarge { .. })) if self.takes_fewer() => {
+                self.patches_max /= FEWER;
+                self.find_patches(now)
             }
             Step::Done(Err(error)) => Step::Done(Err(error)),
         }
+    }
+
+    /// Whether the client is content with fewer documents than there are.
+    fn takes_fewer(&self) -> bool {
+        let partial = self.patches.as_ref().is_some_and(|by_filter| by_filter.allows_partial);
+        partial && self.patches_max >= FEWER
     }
 
     fn matches(&self, answer: Answer, most: usize) -> Matches {
@@ -152,7 +168,7 @@ impl Machine for Matching {
     fn step(self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
         match self.state {
             State::Deletes(query) => self.find.deletes(now, query.step(now, replies)),
-            State::Patches(query) => self.find.patches(query.step(now, replies)),
+            State::Patches(query) => self.find.patches(now, query.step(now, replies)),
         }
     }
 

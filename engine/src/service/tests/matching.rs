@@ -7,8 +7,8 @@ use crate::base::time::{Timestamp, WallTime};
 use crate::base::value::{Raw, Scalar, ScalarType, Type, Value};
 use crate::machine::{Machine, Step};
 use crate::namespace::request::{
-    AttributeRequest, ByFilter, Consistency, Found, Operator, Predicate, QueryRequest, WriteError,
-    WriteRequest,
+    AttributeRequest, ByFilter, Consistency, Found, InvalidWrite, Operator, Predicate,
+    QueryRequest, WriteError, WriteRequest,
 };
 use crate::service::namespace::{Ticket, Word};
 
@@ -149,4 +149,33 @@ fn what_a_filter_matched_is_found_again_if_its_attribute_was_dropped_meanwhile()
         let Found::Rows(rows) = answer.found else { panic!("rows are wanted") };
         assert_eq!(!rows.is_empty(), is_there, "{id}");
     }
+}
+
+#[test]
+fn of_documents_that_are_too_large_together_a_part_is_changed_if_that_is_enough() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    for id in 0..40 {
+        bench.write(&mut service, text(id, 7_000_000));
+    }
+    let name = AttributeName::parse("a").unwrap();
+    let request = |allows_partial| {
+        let operand = Raw::Null;
+        let filter = Predicate::Compare { attribute: "b".into(), operator: Operator::Eq, operand };
+        let by_filter = ByFilter { filter, allows_partial };
+        let patch_by_filter = Some((by_filter, vec![(name.clone(), Raw::Integer(1))]));
+        WriteRequest { patch_by_filter, ..WriteRequest::default() }
+    };
+    let declared = vec![(
+        AttributeName::parse("b").unwrap(),
+        AttributeRequest::of(Type::Scalar(ScalarType::Int)),
+    )];
+    bench.write(&mut service, WriteRequest { schema: declared, ..WriteRequest::default() });
+    let refused = bench.write(&mut service, request(false));
+    let too_large = matches!(
+        refused,
+        Word::Written(Err(WriteError::Invalid(InvalidWrite::MatchesTooLarge { .. })))
+    );
+    assert!(too_large, "{refused:?}");
+    let outcome = written(bench.write(&mut service, request(true)));
+    assert_eq!((outcome.patched, outcome.remaining), (Some(12), Some(true)));
 }
