@@ -61,8 +61,8 @@ pub fn head(namespace: &NamespaceName) -> Key {
 
 /// The prefix of the registers of all namespaces whose names begin with `prefix`.
 ///
-/// `.` begins no other prefix than those spelled here: a name longer than two characters is spelled
-/// as it is.
+/// All but the two names of nothing but dots, `.` and `..`: they are spelled otherwise, so only the empty
+/// prefix finds them.
 pub fn heads(prefix: &str) -> Key {
     Key::new(format!("{HEADS}{prefix}"))
 }
