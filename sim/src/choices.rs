@@ -1,20 +1,43 @@
 //! Every decision of a world, taken in one place.
 //!
-//! A world decides nothing itself: it calls [`Choices::choose`] with the site of the decision and the
-//! number of ways it can go. A seed draws, a record repeats, and an enumeration tries one way after
-//! the other. So a swarm, a replay and an exhaustive search are one program with another source.
+//! A world decides nothing itself: it says where it is ([`Choices::enter`]) and calls
+//! [`Choices::choose`] with the site of the decision and the number of ways it can go. A seed draws, a
+//! trace tells, bytes of a fuzzer draw as well, and an enumeration tries one way after the other. So a
+//! swarm, a replay, a shrinker, a fuzzer and an exhaustive search are one program with another source.
+//!
+//! # Places
+//!
+//! A decision has a *place*: a scope that names the client's turn or the node's request that it belongs
+//! to, its site, and which of the scope's decisions it is. So a trace can leave one decision out and
+//! mean the same with all others; in a plain list every later one would move.
+//!
+//! Way 0 is always the calm one: nothing goes wrong, nothing is asked, the first of all values. A trace
+//! holds only decisions that went another way.
 
-use std::hash::Hasher;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, Mixer};
+use crate::digest::{self, Digest, Mixer};
+
+/// Decisions that are not the calm ones, by their places.
+pub type Ways = BTreeMap<Place, u32>;
 
 /// A source of decisions, and the fingerprint of all that were taken.
 #[derive(Clone, Debug)]
 pub struct Choices {
     source: Source,
+    scope: Scope,
+    /// Decisions taken in this scope.
+    nth: u16,
+    /// What was decided otherwise than calmly, if somebody wants to know.
+    record: Option<Ways>,
+    /// What nonces are made of, beside their number.
+    salt: u64,
+    nonces: u64,
     mixer: Mixer,
     taken: u64,
 }
@@ -22,9 +45,11 @@ pub struct Choices {
 #[derive(Clone, Debug)]
 enum Source {
     Seeded(Box<ChaCha8Rng>),
-    /// The first of all ways once the record has ended.
-    Recorded {
-        record: Vec<u32>,
+    /// Calm wherever nothing is told.
+    Told(Arc<Ways>),
+    /// Calm once they have ended.
+    Bytes {
+        bytes: Arc<[u8]>,
         at: usize,
     },
     /// The way taken at each decision of this run, and how many there were.
@@ -37,36 +62,99 @@ enum Source {
 impl Choices {
     /// Decisions drawn from a seed.
     pub fn seeded(seed: u64) -> Self {
-        Self::from(Source::Seeded(Box::new(ChaCha8Rng::seed_from_u64(seed))))
+        Self::from(Source::Seeded(Box::new(ChaCha8Rng::seed_from_u64(seed))), seed)
     }
 
-    /// Decisions taken before.
-    pub const fn recorded(record: Vec<u32>) -> Self {
-        Self::from(Source::Recorded { record, at: 0 })
+    /// Decisions taken before. Nonces are those of this seed.
+    pub fn told(ways: Ways, seed: u64) -> Self {
+        Self::from(Source::Told(Arc::new(ways)), seed)
+    }
+
+    /// Decisions drawn from bytes, two for each.
+    pub fn bytes(bytes: &[u8]) -> Self {
+        Self::from(Source::Bytes { bytes: bytes.into(), at: 0 }, 0)
     }
 
     /// The first of all sequences of decisions. [`Choices::next_sequence`] makes it the next one.
     pub const fn enumerating() -> Self {
-        Self::from(Source::Enumerating { path: Vec::new(), at: 0 })
+        Self::from(Source::Enumerating { path: Vec::new(), at: 0 }, 0)
     }
 
-    const fn from(source: Source) -> Self {
-        Self { source, mixer: Mixer::new(), taken: 0 }
+    const fn from(source: Source, salt: u64) -> Self {
+        Self {
+            source,
+            scope: Scope::World,
+            nth: 0,
+            record: None,
+            salt,
+            nonces: 0,
+            mixer: Mixer::new(),
+            taken: 0,
+        }
     }
 
-    /// Decides between `ways` ways: the answer is below.
+    /// The same, and what is decided is kept for [`Choices::into_record`].
+    #[must_use]
+    pub fn recording(self) -> Self {
+        Self { record: Some(Ways::new()), ..self }
+    }
+
+    /// What was decided otherwise than calmly.
+    pub fn into_record(self) -> Ways {
+        self.record.unwrap_or_default()
+    }
+
+    /// What follows is decided here.
+    pub const fn enter(&mut self, scope: Scope) {
+        self.scope = scope;
+        self.nth = 0;
+    }
+
+    /// Decides between `ways` ways: the answer is below. All are as likely.
     ///
     /// # Panics
     ///
     /// If there is no way to go, or an enumerated program does not repeat itself.
     pub fn choose(&mut self, site: Site, ways: usize) -> usize {
         assert!(ways > 0, "{site:?} has no way to go");
-        let ways = ways as u32;
+        self.decide(site, ways as u32, |drawn| {
+            ((u64::from(drawn) * u64::from(ways as u32)) >> 32) as u32
+        })
+    }
+
+    /// Decides between ways by their weights. Whoever is told takes the way he is told, whatever it
+    /// weighs.
+    ///
+    /// # Panics
+    ///
+    /// If nothing has a weight, or an enumerated program does not repeat itself.
+    pub fn weigh(&mut self, site: Site, weights: &[u32]) -> usize {
+        let all: u32 = weights.iter().sum();
+        assert!(all > 0, "{site:?} has no way to go");
+        self.decide(site, weights.len() as u32, |drawn| {
+            let mut left = ((u64::from(drawn) * u64::from(all)) >> 32) as u32;
+            let mut way = 0;
+            while left >= weights[way] {
+                left -= weights[way];
+                way += 1;
+            }
+            way as u32
+        })
+    }
+
+    /// Takes the next decision. `of` says which way a drawn number means.
+    fn decide(&mut self, site: Site, ways: u32, of: impl Fn(u32) -> u32) -> usize {
+        let nth = self.nth;
+        self.nth += 1;
+        let place = Place { scope: self.scope, site, nth };
         let way = match &mut self.source {
-            Source::Seeded(rng) => ((u64::from(rng.next_u32()) * u64::from(ways)) >> 32) as u32,
-            Source::Recorded { record, at } => {
-                *at += 1;
-                record.get(*at - 1).map_or(0, |way| *way % ways)
+            Source::Seeded(rng) => of(rng.next_u32()),
+            Source::Told(told) => told.get(&place).map_or(0, |way| *way % ways),
+            Source::Bytes { bytes, at } => {
+                let drawn =
+                    bytes.get(*at..*at + 2).map_or(0, |b| u32::from_be_bytes([b[0], b[1], 0, 0]));
+                *at += 2;
+                of(drawn)
             }
             Source::Enumerating { path, at } => {
                 *at += 1;
@@ -79,13 +167,18 @@ impl Choices {
             }
         };
         self.taken += 1;
-        self.mixer.write_u64(u64::from(way) << 32 | u64::from(ways) << 8 | site as u64);
+        self.mixer.mix(u128::from(way) << 64 | u128::from(ways) << 8 | site as u128);
+        if let Some(record) = &mut self.record
+            && way > 0
+        {
+            record.insert(place, way);
+        }
         way as usize
     }
 
-    /// Decides with this probability, in thousandths.
+    /// Whether it happens, with this probability in thousandths. Calm is that it does not.
     pub fn chance(&mut self, site: Site, thousandths: u32) -> bool {
-        thousandths > 0 && self.choose(site, 1_000) < thousandths as usize
+        self.weigh(site, &[1_000 - thousandths, thousandths]) == 1
     }
 
     /// A number from `least` to `most`.
@@ -93,9 +186,10 @@ impl Choices {
         least + self.choose(site, (most - least + 1) as usize) as u64
     }
 
-    /// A number of 128 bits.
-    pub fn entropy(&mut self, site: Site) -> u128 {
-        (0..4).fold(0, |all, _| all << 32 | self.choose(site, u32::MAX as usize) as u128)
+    /// A number of 128 bits that was not given before. It decides nothing, so it is no decision.
+    pub fn nonce(&mut self) -> u128 {
+        self.nonces += 1;
+        digest::of(&(self.salt, self.nonces))
     }
 
     /// Makes an enumeration begin its next sequence of decisions. False if there was none left.
@@ -141,8 +235,38 @@ impl Choices {
     }
 }
 
+/// Where a decision is taken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// What it belongs to.
+    pub scope: Scope,
+    /// What it is about.
+    pub site: Site,
+    /// Which decision of the scope it is.
+    pub nth: u16,
+}
+
+/// What a decision belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Scope {
+    /// The world as a whole.
+    World,
+    /// A namespace.
+    Space(u32),
+    /// A node.
+    Node(u32),
+    /// What a client asks, the nth time.
+    Turn(u32, u32),
+    /// How long a client thinks before it asks the nth time.
+    Thought(u32, u32),
+    /// A node's nth write about a namespace.
+    Write(u32, u32, u32),
+    /// A node's nth read about a namespace.
+    Read(u32, u32, u32),
+}
+
 /// What a decision is about.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Site {
     /// How a seed's world is made: which faults there are, and how heavy.
@@ -157,8 +281,6 @@ pub enum Site {
     Node,
     /// What clients ask.
     Workload,
-    /// Seeds of nonces.
-    Nonce,
 }
 
 #[cfg(test)]
@@ -202,9 +324,55 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_repeated() {
-        let mut choices = Choices::recorded(vec![2, 0, 1]);
-        let ways = [0; 4].map(|_| choices.choose(Site::Event, 3));
-        assert_eq!(ways, [2, 0, 1, 0]);
+    fn a_record_tells_what_was_drawn() {
+        let run = |mut choices: Choices| {
+            let ways: Vec<usize> = (0..20)
+                .flat_map(|turn| {
+                    choices.enter(Scope::Turn(1, turn));
+                    let first = choices.choose(Site::Event, 3);
+                    [
+                        first,
+                        choices.weigh(Site::Fate, &[500, 0, 500]),
+                        choices.chance(Site::Node, 0).into(),
+                    ]
+                })
+                .collect();
+            (ways, choices.digest(), choices.into_record())
+        };
+        let drawn = run(Choices::seeded(7).recording());
+        assert!((1..40).contains(&drawn.2.len()) && !drawn.0.contains(&3));
+        assert_eq!(run(Choices::told(drawn.2.clone(), 7).recording()), drawn);
+        let calm = run(Choices::told(Ways::new(), 7));
+        assert_eq!(calm.0, [0; 60]);
+    }
+
+    #[test]
+    fn who_leaves_a_decision_out_means_the_same_with_the_others() {
+        let turns = |choices: &mut Choices| {
+            [0, 1].map(|turn| {
+                choices.enter(Scope::Turn(0, turn));
+                (0..choices.choose(Site::Event, 3)).map(|_| choices.choose(Site::Fate, 9)).collect()
+            })
+        };
+        let place = |turn, site, nth| Place { scope: Scope::Turn(0, turn), site, nth };
+        let second = [(place(1, Site::Event, 0), 1), (place(1, Site::Fate, 1), 5)];
+        let both = second.into_iter().chain([(place(0, Site::Event, 0), 2)]).collect();
+        assert_eq!(turns(&mut Choices::told(both, 0)), [vec![0, 0], vec![5]]);
+        assert_eq!(turns(&mut Choices::told(second.into(), 0)), [vec![], vec![5]]);
+    }
+
+    #[test]
+    fn bytes_decide_until_they_end() {
+        let mut choices = Choices::bytes(&[255, 255, 0, 0, 128, 0]);
+        let ways = [0; 5].map(|_| choices.choose(Site::Event, 4));
+        assert_eq!(ways, [3, 0, 2, 0, 0]);
+    }
+
+    #[test]
+    fn what_has_no_weight_is_never_drawn() {
+        let mut choices = Choices::seeded(3);
+        let drawn: Vec<usize> =
+            (0..500).map(|_| choices.weigh(Site::Fate, &[1, 0, 2, 0])).collect();
+        assert!(drawn.iter().all(|way| [0, 2].contains(way)) && drawn.contains(&0));
     }
 }

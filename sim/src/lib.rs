@@ -16,6 +16,8 @@
 //! | [`workload`] | What do clients ask?                                                     |
 //! | [`guard`]    | What if the engine panics?                                               |
 //! | [`mutants`]  | Are bugs found?                                                          |
+//! | [`trace`]    | How is a run run again?                                                  |
+//! | [`shrink`]   | What is the shortest run that fails like this one?                       |
 //! | [`report`]   | What do explorations and hunts print?                                    |
 //! | [`stopwatch`] | How long did it take?                                                   |
 //! | [`table`]    | What is known of a fingerprint?                                          |
@@ -37,10 +39,12 @@ pub mod model;
 pub mod mutants;
 pub mod oracles;
 pub mod report;
+pub mod shrink;
 pub mod stopwatch;
 pub mod store;
 pub mod swarm;
 pub mod table;
+pub mod trace;
 pub mod words;
 pub mod workload;
 pub mod world;

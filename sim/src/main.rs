@@ -4,12 +4,15 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use sana_sim::explore::Story;
 use sana_sim::guard;
 use sana_sim::mutants::Effort;
 use sana_sim::report::{self, Look};
+use sana_sim::shrink::{self, Shrunk};
 use sana_sim::stopwatch::Stopwatch;
 use sana_sim::store::Kind;
 use sana_sim::swarm::{self, Band};
+use sana_sim::trace::Trace;
 use sana_sim::world::Size;
 use sana_sim::world::profile::Fault;
 
@@ -37,12 +40,18 @@ enum Command {
         #[arg(long)]
         everything: bool,
     },
-    /// Run one seed and tell what happens.
+    /// Run a seed or a trace and tell what happens.
     Replay {
-        /// The seed.
-        seed: u64,
         #[command(flatten)]
-        world: WorldArguments,
+        what: RunArguments,
+    },
+    /// Make a failing run as short as it gets, and tell what happens in it.
+    Shrink {
+        #[command(flatten)]
+        what: RunArguments,
+        /// Candidates to run, at most.
+        #[arg(long, default_value_t = 4_000)]
+        effort: u64,
     },
     /// Try every order of events and every mishap of a small world.
     Explore {
@@ -76,6 +85,29 @@ enum Command {
     },
 }
 
+/// One run.
+#[derive(Clone, Debug, Args)]
+struct RunArguments {
+    /// A seed, or a trace as it was printed. A trace knows what its world is like.
+    run: String,
+    #[command(flatten)]
+    world: WorldArguments,
+    /// With this known bug planted.
+    #[arg(long)]
+    planted: Option<String>,
+}
+
+impl RunArguments {
+    /// The trace of this run, with its bug planted in this thread.
+    fn trace(&self) -> Result<Trace, String> {
+        report::plant(self.planted.as_deref())?;
+        match self.run.parse() {
+            Ok(seed) => Ok(Trace::of(seed, self.world.size()).0),
+            Err(_) => self.run.parse(),
+        }
+    }
+}
+
 /// What the world of a seed is like.
 #[derive(Clone, Copy, Debug, Args)]
 struct WorldArguments {
@@ -106,7 +138,10 @@ fn main() -> ExitCode {
         Command::Run { seeds, world, threads, everything } => {
             run(seeds, world, threads, everything)
         }
-        Command::Replay { seed, world } => replay(seed, world),
+        Command::Replay { what } => said(what.trace()).is_some_and(|trace| replay(&trace)),
+        Command::Shrink { what, effort } => {
+            said(what.trace()).is_some_and(|trace| shrink(trace, &what, effort))
+        }
         Command::Explore { name, small, worlds, way, planted } => {
             let look = Look { is_small: small, worlds, threads: threads(), planted };
             if way.is_empty() {
@@ -192,13 +227,48 @@ fn print_band(band: &Band, seconds: f64, threads: usize) {
     );
 }
 
-fn replay(seed: u64, world: WorldArguments) -> bool {
-    let run = swarm::tell(seed, world.size());
+fn replay(trace: &Trace) -> bool {
+    let run = trace.run(Story::told());
     for line in &run.story {
         println!("{line}");
     }
-    println!("{} events, fingerprint {:032x}", run.events, run.digest);
+    println!(
+        "{} decisions, {} events, fingerprint {:032x}",
+        trace.ways.len(),
+        run.events,
+        run.digest
+    );
     run.broken.is_none()
+}
+
+fn shrink(trace: Trace, what: &RunArguments, effort: u64) -> bool {
+    let Some(broken) = trace.run(Story::silent()).broken else {
+        println!("nothing breaks in this run, so there is nothing to shrink");
+        return true;
+    };
+    let watch = Stopwatch::start();
+    let mut shown = 0.0;
+    let shrunk = shrink::shrink(trace, broken.oracle, effort, |best, runs| {
+        if watch.seconds() > shown + 2.0 {
+            shown = watch.seconds();
+            eprintln!("  {} decisions after {runs} runs", best.ways.len());
+        }
+    });
+    let Some(Shrunk { trace, before, runs }) = shrunk else {
+        println!("it breaks otherwise when it is run again: some decision has no place of its own");
+        return false;
+    };
+    replay(&trace);
+    let (after, seconds) = (trace.ways.len(), watch.seconds());
+    println!("{before} decisions became {after}, in {runs} runs and {seconds:.1} s");
+    let planted = what.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
+    println!("cargo run --release -p sana-sim -- replay {trace}{planted}");
+    false
+}
+
+/// Prints what is wrong, if anything is.
+fn said<T>(result: Result<T, String>) -> Option<T> {
+    result.inspect_err(|wrong| println!("{wrong}")).ok()
 }
 
 fn threads() -> usize {

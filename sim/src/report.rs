@@ -39,7 +39,7 @@ pub fn explore(name: &str, look: &Look) -> bool {
         println!("there is no exploration '{name}'; there are: {}", setup::NAMES.join(", "));
         return false;
     }
-    if !plant(look) {
+    if !has_planted(look) {
         return false;
     }
     let good: Vec<bool> = names.into_iter().map(|name| explore_one(name, look)).collect();
@@ -52,7 +52,7 @@ pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
         println!("there is no exploration '{name}'; there are: {}", setup::NAMES.join(", "));
         return false;
     };
-    if !plant(look) {
+    if !has_planted(look) {
         return false;
     }
     let (story, broken) = explore::replay(&setup.begin(), way);
@@ -65,15 +65,24 @@ pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
     broken.is_none()
 }
 
-/// Plants the bug that is to be planted. False if there is none of that name.
-fn plant(look: &Look) -> bool {
-    let Some(name) = &look.planted else { return true };
+/// Plants the bug of this name in this thread, if there is to be one.
+///
+/// # Errors
+///
+/// If there is none of that name, in words.
+pub fn plant(name: Option<&str>) -> Result<(), String> {
+    let Some(name) = name else { return Ok(()) };
     let bug = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == *name);
-    if bug.is_none() {
-        println!("there is no planted bug '{name}': `sana-sim mutants` names them all");
-    }
     planted::choose(bug);
-    bug.is_some()
+    bug.map(|_| ()).ok_or_else(|| {
+        format!("there is no planted bug '{name}': `sana-sim mutants` names them all")
+    })
+}
+
+/// Plants the bug that is to be planted. False if there is none of that name.
+fn has_planted(look: &Look) -> bool {
+    let planted = plant(look.planted.as_deref());
+    planted.inspect_err(|wrong| println!("{wrong}")).is_ok()
 }
 
 fn explore_one(name: &str, look: &Look) -> bool {

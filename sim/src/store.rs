@@ -11,6 +11,8 @@ use sana_engine::base::blob::Blob;
 use sana_engine::base::name::Key;
 use sana_engine::machine::request::{Listed, Reply, Request, Tag, When};
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::{self, Mixer};
 
 /// A bucket.
@@ -37,7 +39,9 @@ pub struct Object {
 }
 
 /// What a store promises and keeps.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub enum Kind {
     /// All that Sana needs. The others make the oracles go red, or the oracles are worth nothing.
     #[default]

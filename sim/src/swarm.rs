@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::choices::Choices;
 use crate::explore::Story;
 use crate::oracles::{Broken, Oracle};
 use crate::store::Kind;
@@ -49,12 +50,17 @@ const BROKEN_MAX: usize = 10;
 
 /// Runs a seed, in silence.
 pub fn run(seed: u64, size: Size) -> Run {
-    World::new(seed, size, Story::silent()).run(size)
+    World::new(Choices::seeded(seed), size, Story::silent()).run(size)
+}
+
+/// Runs a seed, and keeps what was decided.
+pub fn record(seed: u64, size: Size) -> Run {
+    World::new(Choices::seeded(seed).recording(), size, Story::silent()).run(size)
 }
 
 /// Runs a seed and puts it into words.
 pub fn tell(seed: u64, size: Size) -> Run {
-    World::new(seed, size, Story::told()).run(size)
+    World::new(Choices::seeded(seed), size, Story::told()).run(size)
 }
 
 /// Runs seeds on so many threads, and reports the band so far after each.

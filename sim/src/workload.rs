@@ -77,16 +77,13 @@ impl Mix {
         }
     }
 
-    /// What a client asks. `unique` was never given before.
-    pub fn ask(&self, choices: &mut Choices, unique: u64) -> Ask {
-        let all = self.writes + self.queries + self.removals;
-        let drawn = choices.choose(Site::Workload, all as usize) as u32;
-        if drawn < self.writes {
-            Ask::Write(Arc::new(self.write(choices, unique)))
-        } else if drawn < self.writes + self.queries {
-            Ask::Query(Arc::new(self.query(choices)))
-        } else {
-            Ask::Remove
+    /// What a client asks; in a calm world nothing. `unique` was never given before.
+    pub fn ask(&self, choices: &mut Choices, unique: u64) -> Option<Ask> {
+        match choices.weigh(Site::Workload, &[0, self.writes, self.queries, self.removals]) {
+            0 => None,
+            1 => Some(Ask::Write(Arc::new(self.write(choices, unique)))),
+            2 => Some(Ask::Query(Arc::new(self.query(choices)))),
+            _ => Some(Ask::Remove),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sana_engine::namespace::request::{Answer, Consistency, QueryError, QueryRequest, WriteError};
 use sana_engine::service::namespace::{Ticket, Word};
 
-use crate::choices::Site;
+use crate::choices::{Scope, Site};
 use crate::model::{Change, Contents};
 use crate::oracles::linearizability::{OpId, Told};
 use crate::oracles::{Broken, Oracle};
@@ -24,6 +24,8 @@ pub struct Client {
     pub waiting: Option<Waiting>,
     /// What it will ask again, under its key.
     again: Option<Ask>,
+    /// How often it had its turn.
+    turns: u32,
 }
 
 /// A question without an answer.
@@ -33,13 +35,15 @@ pub struct Waiting {
     ask: Ask,
 }
 
+/// How long a client that asks nothing waits for its next turn, in milliseconds.
+const SILENCE: u64 = 1_000;
 /// What is remembered of the past, in milliseconds: longer than any query may lag behind.
 const PAST_MOST: u64 = 200_000;
 
 impl Client {
     /// A client that has not asked yet.
     pub const fn new(space: usize) -> Self {
-        Self { space, waiting: None, again: None }
+        Self { space, waiting: None, again: None, turns: 0 }
     }
 }
 
@@ -56,6 +60,8 @@ impl World {
             self.after(100, Event::Client(c));
             return Ok(());
         }
+        self.clients[c].turns += 1;
+        self.choices.enter(Scope::Turn(c as u32, self.clients[c].turns));
         let node = up[self.choices.choose(Site::Workload, up.len())];
         let paused = self.nodes[node].paused_until.saturating_sub(self.now);
         if paused > 0 {
@@ -67,11 +73,17 @@ impl World {
         let ask = match self.clients[c].again.take() {
             Some(ask) => {
                 self.activations.count(Fault::Repeated);
-                ask
+                Some(ask)
             }
             None => self.profile.mix.ask(&mut self.choices, unique),
         };
-        self.ask(c, node, ask)
+        match ask {
+            Some(ask) => self.ask(c, node, ask),
+            None => {
+                self.after(SILENCE, Event::Client(c));
+                Ok(())
+            }
+        }
     }
 
     /// A client asks a node that listens.
@@ -228,6 +240,7 @@ impl World {
 
     /// A client takes its time before it asks.
     pub(super) fn think(&mut self, c: usize) {
+        self.choices.enter(Scope::Thought(c as u32, self.clients[c].turns));
         let most = self.profile.think * self.spaces[self.clients[c].space].calm;
         let think = self.choices.between(Site::Delay, 1, most);
         self.after(think, Event::Client(c));

@@ -6,7 +6,6 @@ use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
 use sana_engine::service::task::{Output, Task, TaskId};
 
-use crate::choices::Site;
 use crate::guard::guarded;
 use crate::marks::Mark;
 use crate::oracles::Broken;
@@ -65,7 +64,7 @@ impl World {
     fn pump_once(&mut self, n: usize, space: usize) -> Result<bool, Broken> {
         let (now, clock) = (self.now, self.nodes[n].clock);
         let (local, wall) = (clock.at(now), clock.wall(now));
-        let seed = self.choices.entropy(Site::Nonce);
+        let seed = self.choices.nonce();
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
         let starts = guarded(|| hosted.service.due(local, wall, seed))?;
         let over = |flight: &Flight| flight.is_over(local);
@@ -161,6 +160,7 @@ impl World {
                     ops,
                     place,
                     request,
+                    back: 0,
                     answer,
                 });
             }

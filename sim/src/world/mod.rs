@@ -31,8 +31,9 @@ use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
 use sana_engine::service::namespace::NamespaceService;
+use serde::{Deserialize, Serialize};
 
-use crate::choices::{Choices, Site};
+use crate::choices::{Choices, Scope, Site, Ways};
 use crate::digest::{Digest, Mixer};
 use crate::explore::Story;
 use crate::model::Contents;
@@ -107,7 +108,7 @@ enum Event {
 }
 
 /// How large a world is, and which store it has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Size {
     /// Nodes.
     pub nodes: usize,
@@ -138,21 +139,22 @@ pub struct Run {
     pub time: u64,
     /// The property that was broken, if one was.
     pub broken: Option<Broken>,
+    /// What was decided otherwise than calmly, if it was recorded.
+    pub ways: Ways,
     /// What happened, in words, if anybody listened.
     pub story: Vec<String>,
 }
 
 impl World {
-    /// The world of a seed.
+    /// A world in which these choices decide.
     ///
     /// # Panics
     ///
     /// Never: the names of its namespaces are good.
-    pub fn new(seed: u64, size: Size, story: Story) -> Self {
-        let mut choices = Choices::seeded(seed);
+    pub fn new(mut choices: Choices, size: Size, story: Story) -> Self {
         let profile = Profile::draw(&mut choices);
         let store = Store::of_kind(size.store, profile.tags).with_pages_of(profile.page);
-        let clocks: Vec<Clock> = (0..size.nodes).map(|_| draw_clock(&mut choices)).collect();
+        let clocks: Vec<Clock> = (0..size.nodes).map(|n| draw_clock(n, &mut choices)).collect();
         let mut skew = Skew::default();
         clocks.iter().for_each(|clock| skew.set(clock.calendar_off));
         let nodes = clocks.into_iter().map(Node::new).collect();
@@ -206,6 +208,7 @@ impl World {
             ops: self.ops.into(),
             time: self.now,
             broken,
+            ways: self.choices.into_record(),
             story: self.story.into_lines(),
         }
     }
@@ -285,6 +288,7 @@ impl World {
     /// A node crashes: its memory is gone, and what it sent goes its way.
     fn crash(&mut self, n: usize) {
         let life = self.nodes[n].life;
+        let delay = self.choices.between(Site::Node, 1, 3_000);
         self.tell(|| format!("node {n} crashes"));
         if self.now < self.nodes[n].started + 500 && life > 1 {
             self.activations.count(Fault::CrashAgain);
@@ -297,7 +301,6 @@ impl World {
             }
             self.close(space);
         }
-        let delay = self.choices.between(Site::Node, 1, 3_000);
         self.after(delay, Event::Start(n));
     }
 
@@ -326,6 +329,7 @@ impl Space {
     /// The namespace of this number, somewhere among the nodes.
     fn draw(n: usize, size: Size, profile: &Profile, choices: &mut Choices) -> Self {
         let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
+        choices.enter(Scope::Space(n as u32));
         let first = n * size.nodes / size.spaces;
         let mut witness = Witness::guided(name.clone());
         witness.limit(profile.settings.unindexed_bytes_max);
@@ -341,7 +345,8 @@ impl Space {
     }
 }
 
-fn draw_clock(choices: &mut Choices) -> Clock {
+fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
+    choices.enter(Scope::Node(n as u32));
     let ahead = [0, 5, 86_400_000][choices.choose(Site::Node, 3)];
     let rate = [1_000_000, 1_000_100, 900_000, 1_100_000][choices.choose(Site::Node, 4)];
     let calendar_off = [0, -3_000, 3_000, 3_600_000][choices.choose(Site::Node, 4)];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::service::task::TaskId;
 
-use crate::choices::Site;
+use crate::choices::{Scope, Site};
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
 use crate::words;
@@ -31,6 +31,8 @@ pub struct Parcel {
     pub place: usize,
     /// The request.
     pub request: Request,
+    /// How long its reply is on the way, in milliseconds.
+    pub back: u64,
     /// Whether the sender hears of it, and how.
     pub answer: Answer,
 }
@@ -51,82 +53,115 @@ pub enum Answer {
 /// The longest that a late write is on its way, in milliseconds.
 const LATE_MOST: u64 = 60_000;
 
+/// What becomes of a node as it sends a request, by its way.
+mod hap {
+    pub(super) const CRASH_BEFORE: usize = 1;
+    pub(super) const CRASH_AFTER: usize = 2;
+    pub(super) const PAUSE: usize = 3;
+    pub(super) const CALENDAR: usize = 4;
+}
+
+/// What becomes of a request, by its way.
+mod fate {
+    pub(super) const THROTTLED: usize = 1;
+    pub(super) const DROPPED: usize = 2;
+    pub(super) const REPLY_LOST: usize = 3;
+    pub(super) const CONFLICT: usize = 4;
+    pub(super) const LATE: usize = 5;
+}
+
 impl World {
     /// Sends a request of a round. False if the node crashed over it.
     pub(super) fn send(&mut self, mut parcel: Parcel) -> bool {
-        let node = parcel.node;
-        let faults = self.profile.faults;
-        let roll = if self.is_faulty { self.choices.choose(Site::Node, 1_000) as u32 } else { 999 };
-        if roll < faults.crash / 2 {
+        let (n, space, is_read) = (parcel.node, parcel.space, parcel.request.is_read());
+        let sent = self.nodes[n].sent(space, is_read);
+        let scope = if is_read { Scope::Read } else { Scope::Write };
+        self.choices.enter(scope(n as u32, space as u32, sent));
+        let what = if self.is_faulty {
+            self.choices.weigh(Site::Node, &self.profile.faults.haps())
+        } else {
+            0
+        };
+        if what == hap::CRASH_BEFORE {
             self.activations.count(Fault::CrashBefore);
-            self.crash(node);
+            self.crash(n);
             return false;
         }
         self.dispatch(&mut parcel);
-        if roll < faults.crash {
-            self.activations.count(Fault::CrashAfter);
-            self.crash(node);
-            return false;
-        }
-        if roll < faults.crash + faults.pause {
-            let pause = self.choices.between(Site::Node, 100, 40_000);
-            self.activations.count(Fault::Paused);
-            self.nodes[node].paused_until = self.now + pause;
-            self.tell(|| format!("node {node} stands still for {pause} ms"));
-        } else if roll < faults.crash + faults.pause + faults.calendar {
-            let off = self.choices.between(Site::Node, 0, 200_000).cast_signed() - 100_000;
-            self.activations.count(Fault::CalendarSet);
-            self.nodes[node].clock.calendar_off = off;
-            self.skew.set(off);
+        match what {
+            hap::CRASH_AFTER => {
+                self.activations.count(Fault::CrashAfter);
+                self.crash(n);
+                return false;
+            }
+            hap::PAUSE => {
+                let pause = self.choices.between(Site::Node, 100, 40_000);
+                self.activations.count(Fault::Paused);
+                self.nodes[n].paused_until = self.now + pause;
+                self.tell(|| format!("node {n} stands still for {pause} ms"));
+            }
+            hap::CALENDAR => {
+                let off = self.choices.between(Site::Node, 0, 200_000).cast_signed() - 100_000;
+                self.activations.count(Fault::CalendarSet);
+                self.nodes[n].clock.calendar_off = off;
+                self.skew.set(off);
+            }
+            _ => {}
         }
         true
     }
 
     fn dispatch(&mut self, parcel: &mut Parcel) {
         let (least, most) = self.profile.latency;
-        let delay = self.choices.between(Site::Delay, least, most);
-        let faults = self.profile.faults;
-        let roll = if self.is_faulty { self.choices.choose(Site::Fate, 1_000) as u32 } else { 999 };
+        let mut delay = self.choices.between(Site::Delay, least, most);
+        parcel.back = self.choices.between(Site::Delay, least, most);
         let is_read = parcel.request.is_read();
+        let is_put = matches!(parcel.request, Request::Put { .. });
+        let faults = self.profile.faults;
+        let fate = if self.is_faulty {
+            self.choices.weigh(Site::Fate, &faults.fates(is_read, is_put))
+        } else {
+            0
+        };
         let noticed = |world: &mut Self| world.choices.chance(Site::Fate, faults.noticed);
-        if roll < faults.dropped {
-            self.activations.count(if is_read { Fault::ReadLost } else { Fault::WriteDropped });
-            self.tell_exchange(parcel, "never arrives");
-            if noticed(self) {
-                self.reply_after(delay, parcel, Reply::Lost);
+        match fate {
+            fate::THROTTLED => {
+                self.activations.count(Fault::Throttled);
+                self.tell_exchange(parcel, "is turned away");
+                return self.reply_after(delay, parcel, Reply::Throttled);
             }
-            return;
-        }
-        if roll < faults.dropped + faults.throttled {
-            self.activations.count(Fault::Throttled);
-            self.reply_after(delay, parcel, Reply::Throttled);
-            return;
-        }
-        let refused = faults.dropped + faults.throttled + faults.conflict;
-        if roll < refused && matches!(parcel.request, Request::Put { .. }) {
-            self.activations.count(Fault::Conflict);
-            self.tell_exchange(parcel, "is refused for no reason");
-            self.reply_after(delay, parcel, Reply::Refused);
-            return;
-        }
-        let mut arrives = delay;
-        let lost = refused + faults.reply_lost;
-        if roll < lost {
-            let what = if is_read { Fault::ReadLost } else { Fault::ReplyLost };
-            self.activations.count(what);
-            parcel.answer = if noticed(self) { Answer::Broken } else { Answer::None };
-        } else if roll < lost + faults.late && !is_read {
-            arrives = self.choices.between(Site::Delay, most, LATE_MOST);
-            parcel.answer = Answer::None;
-            self.tell_exchange(parcel, "will arrive late");
-            if noticed(self) {
-                self.reply_after(delay, parcel, Reply::Lost);
+            fate::DROPPED => {
+                self.activations.count(if is_read { Fault::ReadLost } else { Fault::WriteDropped });
+                self.tell_exchange(parcel, "never arrives");
+                if noticed(self) {
+                    self.reply_after(delay, parcel, Reply::Lost);
+                }
+                return;
             }
+            fate::CONFLICT if is_put => {
+                self.activations.count(Fault::Conflict);
+                self.tell_exchange(parcel, "is refused for no reason");
+                return self.reply_after(delay, parcel, Reply::Refused);
+            }
+            fate::REPLY_LOST => {
+                self.activations.count(if is_read { Fault::ReadLost } else { Fault::ReplyLost });
+                self.tell_exchange(parcel, "will not be answered");
+                parcel.answer = if noticed(self) { Answer::Broken } else { Answer::None };
+            }
+            fate::LATE if !is_read => {
+                delay = self.choices.between(Site::Delay, most, LATE_MOST);
+                parcel.answer = Answer::None;
+                self.tell_exchange(parcel, "will arrive late");
+                if noticed(self) {
+                    self.reply_after(parcel.back, parcel, Reply::Lost);
+                }
+            }
+            _ => {}
         }
         if words::is_head(&parcel.request) && !is_read {
             *self.flying.entry((parcel.node, parcel.life, parcel.space)).or_default() += 1;
         }
-        self.after(arrives, Event::Arrive(Box::new(parcel.clone())));
+        self.after(delay, Event::Arrive(Box::new(parcel.clone())));
     }
 
     fn reply_after(&mut self, delay: u64, parcel: &Parcel, reply: Reply) {
@@ -178,11 +213,7 @@ impl World {
         }
         self.close(space);
         match parcel.answer {
-            Answer::True => {
-                let (least, most) = self.profile.latency;
-                let delay = self.choices.between(Site::Delay, least, most);
-                self.reply_after(delay, &parcel, reply);
-            }
+            Answer::True => self.reply_after(parcel.back, &parcel, reply),
             Answer::Broken => self.reply_after(1, &parcel, Reply::Lost),
             Answer::None | Answer::Reply(_) => {}
         }

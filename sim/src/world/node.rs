@@ -26,6 +26,8 @@ pub struct Node {
     pub paused_until: u64,
     /// The namespaces it has to do with, by their numbers.
     pub hosted: BTreeMap<usize, Hosted>,
+    /// Reads and writes sent about each namespace, in all its lives.
+    sent: BTreeMap<usize, [u32; 2]>,
 }
 
 /// One namespace on one node.
@@ -63,7 +65,22 @@ pub struct Running {
 impl Node {
     /// A node that was never started.
     pub const fn new(clock: Clock) -> Self {
-        Self { clock, life: 0, is_up: false, started: 0, paused_until: 0, hosted: BTreeMap::new() }
+        Self {
+            clock,
+            life: 0,
+            is_up: false,
+            started: 0,
+            paused_until: 0,
+            hosted: BTreeMap::new(),
+            sent: BTreeMap::new(),
+        }
+    }
+
+    /// Counts a request about a namespace: which of its kind it is.
+    pub fn sent(&mut self, space: usize, is_read: bool) -> u32 {
+        let sent = &mut self.sent.entry(space).or_default()[usize::from(!is_read)];
+        *sent += 1;
+        *sent
     }
 }
 

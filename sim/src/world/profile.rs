@@ -51,6 +51,25 @@ pub struct Faults {
     pub calendar: u32,
 }
 
+impl Faults {
+    /// What becomes of a node that sends a request, by weight: nothing, it crashes before or after, it
+    /// stands still, its calendar is set.
+    pub const fn haps(&self) -> [u32; 5] {
+        let (before, after) = (self.crash / 2, self.crash - self.crash / 2);
+        let all = self.crash + self.pause + self.calendar;
+        [1_000 - all, before, after, self.pause, self.calendar]
+    }
+
+    /// What becomes of a request, by weight: it is answered, it is turned away, it never arrives, its
+    /// reply is lost, it is refused, it arrives late.
+    pub const fn fates(&self, is_read: bool, is_put: bool) -> [u32; 6] {
+        let conflict = if is_put { self.conflict } else { 0 };
+        let late = if is_read { 0 } else { self.late };
+        let all = self.throttled + self.dropped + self.reply_lost + conflict + late;
+        [1_000 - all, self.throttled, self.dropped, self.reply_lost, conflict, late]
+    }
+}
+
 impl Profile {
     /// A profile for one seed.
     pub fn draw(choices: &mut Choices) -> Self {

@@ -1,0 +1,211 @@
+//! Makes a failing run short: fewer nodes, namespaces, clients and faults, weaker ones, less time.
+//!
+//! A candidate is a [`Trace`] with something less in it; it counts if the *same* oracle breaks. What it
+//! decided in vain is dropped, and it is the trace from then on. This is delta debugging (Zeller and
+//! Hildebrandt, 2002) over decisions by their places: leaving one out leaves the others where they are.
+//!
+//! # Story
+//!
+//! 1. *World*: one namespace, fewer nodes and clients, and no more time than it takes.
+//! 2. *Whole kinds*: all decisions of a client, of a node, of a site; then chunks, halves first, single
+//!    ones last.
+//! 3. *Weaker*: each decision goes a way nearer to the calm one.
+//!
+//! Again from the beginning until a whole pass finds nothing, or the effort is spent.
+
+use std::collections::BTreeSet;
+
+use crate::choices::{Place, Scope, Ways};
+use crate::explore::Story;
+use crate::oracles::Oracle;
+use crate::trace::Trace;
+use crate::world::{Run, Size};
+
+/// A trace that was made shorter.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// The shortest that was found.
+    pub trace: Trace,
+    /// Decisions before.
+    pub before: usize,
+    /// Runs it took.
+    pub runs: u64,
+}
+
+/// Shrinks a failing trace in at most so many runs. `report` hears of each success. `None` if it does
+/// not fail, or fails otherwise than said.
+pub fn shrink(
+    trace: Trace,
+    oracle: Oracle,
+    effort: u64,
+    report: impl FnMut(&Trace, u64),
+) -> Option<Shrunk> {
+    let before = trace.ways.len();
+    let mut shrinker = Shrinker { oracle, left: effort, runs: 0, best: trace.clone(), report };
+    if !shrinker.keeps(trace) {
+        return None;
+    }
+    while shrinker.pass() {}
+    Some(Shrunk { trace: shrinker.best, before, runs: shrinker.runs })
+}
+
+struct Shrinker<R> {
+    oracle: Oracle,
+    left: u64,
+    runs: u64,
+    best: Trace,
+    report: R,
+}
+
+impl<R: FnMut(&Trace, u64)> Shrinker<R> {
+    /// Tries everything once. Whether anything helped.
+    fn pass(&mut self) -> bool {
+        let before = (weight(&self.best), self.best.size);
+        self.smaller_world();
+        self.whole_kinds();
+        self.chunks();
+        self.weaker();
+        (weight(&self.best), self.best.size) != before && self.left > 0
+    }
+
+    /// Takes a candidate over if it still fails.
+    fn keeps(&mut self, candidate: Trace) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        self.runs += 1;
+        let Run { broken, ways, .. } = candidate.run(Story::silent());
+        if broken.is_none_or(|broken| broken.oracle != self.oracle) {
+            return false;
+        }
+        self.best = Trace { ways, ..candidate };
+        (self.report)(&self.best, self.runs);
+        true
+    }
+
+    fn keeps_size(&mut self, size: Size) -> bool {
+        size != self.best.size && self.keeps(Trace { size, ..self.best.clone() })
+    }
+
+    fn keeps_without(&mut self, gone: impl Fn(&Place) -> bool) -> bool {
+        let mut ways = self.best.ways.clone();
+        ways.retain(|place, _| !gone(place));
+        ways.len() < self.best.ways.len() && self.keeps(Trace { ways, ..self.best.clone() })
+    }
+
+    fn smaller_world(&mut self) {
+        let fewer = |n: usize| [1, n / 2, n - 1].into_iter().filter(move |m| (1..n).contains(m));
+        for spaces in fewer(self.best.size.spaces) {
+            if self.keeps_size(Size { spaces, ..self.best.size }) {
+                break;
+            }
+        }
+        for nodes in fewer(self.best.size.nodes) {
+            let Size { nodes_per_space, .. } = self.best.size;
+            let nodes_per_space = nodes_per_space.min(nodes);
+            if self.keeps_size(Size { nodes, nodes_per_space, ..self.best.size }) {
+                break;
+            }
+        }
+        for clients_per_space in fewer(self.best.size.clients_per_space) {
+            if self.keeps_size(Size { clients_per_space, ..self.best.size }) {
+                break;
+            }
+        }
+        for part in [8, 4, 2] {
+            while self.keeps_size(Size { busy: self.best.size.busy / part, ..self.best.size }) {}
+        }
+    }
+
+    fn whole_kinds(&mut self) {
+        let sites: BTreeSet<_> = self.best.ways.keys().map(|place| place.site).collect();
+        for site in sites {
+            self.keeps_without(|place| place.site == site);
+        }
+        let owners: BTreeSet<_> = self.best.ways.keys().map(|place| owner(place.scope)).collect();
+        for owner in owners {
+            self.keeps_without(|place| self::owner(place.scope) == owner);
+        }
+        let scopes: BTreeSet<_> = self.best.ways.keys().map(|place| place.scope).collect();
+        if scopes.len() <= SCOPES_MAX {
+            for scope in scopes {
+                self.keeps_without(|place| place.scope == scope);
+            }
+        }
+    }
+
+    /// Leaves out one chunk after the other, and then chunks of half the size.
+    fn chunks(&mut self) {
+        let mut size = self.best.ways.len().div_ceil(2);
+        while size > 0 && self.left > 0 {
+            let mut end = self.best.ways.len();
+            while end > 0 {
+                let first = end.saturating_sub(size);
+                let gone: BTreeSet<Place> =
+                    self.best.ways.keys().take(end).skip(first).copied().collect();
+                self.keeps_without(|place| gone.contains(place));
+                end = first.min(self.best.ways.len());
+            }
+            size = if size == 1 { 0 } else { size.div_ceil(2) };
+        }
+    }
+
+    fn weaker(&mut self) {
+        let places: Vec<Place> = self.best.ways.keys().copied().collect();
+        for place in places {
+            while let Some(way) = self.best.ways.get(&place).copied() {
+                let nearer = [1, way / 2, way - 1].into_iter().filter(|w| (1..way).contains(w));
+                let with = |nearer: u32| {
+                    let ways = Ways::from([(place, nearer)]);
+                    let ways = self.best.ways.clone().into_iter().chain(ways).collect();
+                    Trace { ways, ..self.best.clone() }
+                };
+                let candidates: Vec<Trace> = nearer.map(with).collect();
+                if !candidates.into_iter().any(|candidate| self.keeps(candidate)) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Where there are more scopes than this, chunks come first.
+const SCOPES_MAX: usize = 300;
+
+/// How heavy a trace is: its decisions, and how far they are from calm.
+fn weight(trace: &Trace) -> (usize, u64) {
+    (trace.ways.len(), trace.ways.values().map(|way| u64::from(*way)).sum())
+}
+
+/// Whose decisions these are: all those of a client, or what a node sends about a namespace.
+fn owner(scope: Scope) -> Scope {
+    match scope {
+        Scope::Turn(client, _) => Scope::Turn(client, 0),
+        Scope::Thought(client, _) => Scope::Thought(client, 0),
+        Scope::Write(node, space, _) => Scope::Write(node, space, 0),
+        Scope::Read(node, space, _) => Scope::Read(node, space, 0),
+        Scope::World | Scope::Space(_) | Scope::Node(_) => scope,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm;
+    use sana_engine::base::planted::{self, Bug};
+
+    #[test]
+    fn a_failing_run_shrinks_to_a_few_decisions_and_fails_as_before() {
+        planted::choose(Some(Bug::LostIsSuccess));
+        let failing = (0..200).map(|seed| Trace::of(seed, swarm::size(3, 20)));
+        let failing = failing.filter_map(|(trace, run)| Some((trace, run.broken?.oracle)));
+        let (trace, oracle) = failing.into_iter().next().expect("a seed finds it");
+        let shrunk = shrink(trace, oracle, 2_000, |_, _| ()).expect("it fails again");
+        let again = shrunk.trace.run(Story::silent());
+        planted::choose(None);
+        assert_eq!(again.broken.map(|broken| broken.oracle), Some(oracle));
+        assert!(shrunk.trace.ways.len() <= 25, "{} decisions are left", shrunk.trace.ways.len());
+        assert!(shrunk.before > 4 * shrunk.trace.ways.len());
+    }
+}
