@@ -24,8 +24,9 @@ pub struct Client {
     pub waiting: Option<Waiting>,
     /// What it will ask again, under its key.
     again: Option<Ask>,
-    /// How often it had its turn.
+    /// How often it had its turn, and thought about the next.
     turns: u32,
+    thoughts: u32,
 }
 
 /// A question without an answer.
@@ -43,7 +44,7 @@ const PAST_MOST: u64 = 200_000;
 impl Client {
     /// A client that has not asked yet.
     pub const fn new(space: usize) -> Self {
-        Self { space, waiting: None, again: None, turns: 0 }
+        Self { space, waiting: None, again: None, turns: 0, thoughts: 0 }
     }
 }
 
@@ -240,7 +241,8 @@ impl World {
 
     /// A client takes its time before it asks.
     pub(super) fn think(&mut self, c: usize) {
-        self.choices.enter(Scope::Thought(c as u32, self.clients[c].turns));
+        self.clients[c].thoughts += 1;
+        self.choices.enter(Scope::Thought(c as u32, self.clients[c].thoughts));
         let most = self.profile.think * self.spaces[self.clients[c].space].calm;
         let think = self.choices.between(Site::Delay, 1, most);
         self.after(think, Event::Client(c));
