@@ -21,7 +21,9 @@
 //! | [`report`]   | What do explorations and hunts print?                                    |
 //! | [`stopwatch`] | How long did it take?                                                   |
 //! | [`table`]    | What is known of a fingerprint?                                          |
-//! | [`words`]    | How is it told?                                                          |
+//! | [`story`]    | What happened, scene by scene?                                           |
+//! | [`words`]    | How is what the store is asked told?                                     |
+//! | [`phrases`]  | How is what clients ask told?                                            |
 
 #![expect(
     clippy::mutable_key_type,
@@ -38,10 +40,12 @@ pub mod marks;
 pub mod model;
 pub mod mutants;
 pub mod oracles;
+pub mod phrases;
 pub mod report;
 pub mod shrink;
 pub mod stopwatch;
 pub mod store;
+pub mod story;
 pub mod swarm;
 pub mod table;
 pub mod trace;

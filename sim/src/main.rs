@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use sana_sim::explore::Story;
 use sana_sim::guard;
 use sana_sim::mutants::Effort;
 use sana_sim::report::{self, Look};
 use sana_sim::shrink::{self, Shrunk};
 use sana_sim::stopwatch::Stopwatch;
 use sana_sim::store::Kind;
+use sana_sim::story::{Story, Time};
 use sana_sim::swarm::{self, Band};
 use sana_sim::trace::Trace;
 use sana_sim::world::Size;
@@ -229,9 +229,7 @@ fn print_band(band: &Band, seconds: f64, threads: usize) {
 
 fn replay(trace: &Trace) -> bool {
     let run = trace.run(Story::told());
-    for line in &run.story {
-        println!("{line}");
-    }
+    report::print_story(&run.story, Time::Milliseconds);
     println!(
         "{} decisions, {} events, fingerprint {:032x}",
         trace.ways.len(),

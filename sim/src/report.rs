@@ -12,6 +12,7 @@ use crate::explore::{self, Bounds, Exploration, Failure};
 use crate::marks::Mark;
 use crate::mutants::{self, Catch, Effort, Hunt};
 use crate::stopwatch::Stopwatch;
+use crate::story::{self, Scene, Time};
 
 /// How an exploration is looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,13 +57,17 @@ pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
         return false;
     }
     let (story, broken) = explore::replay(&setup.begin(), way);
-    for (n, line) in story.iter().enumerate() {
-        println!("{:>4} {line}", n + 1);
-    }
-    if let Some(broken) = &broken {
-        println!("{broken}");
-    }
+    print_story(&story, Time::Events);
     broken.is_none()
+}
+
+/// Prints what happened, a line for each scene that is worth one.
+pub fn print_story(scenes: &[Scene], time: Time) {
+    for (scene, line) in scenes.iter().zip(story::lines(scenes)) {
+        if let Some(line) = line {
+            println!("{} {line}", time.show(scene.at));
+        }
+    }
 }
 
 /// Plants the bug of this name in this thread, if there is to be one.

@@ -16,8 +16,8 @@
 use std::collections::BTreeSet;
 
 use crate::choices::{Place, Scope, Ways};
-use crate::explore::Story;
 use crate::oracles::Oracle;
+use crate::story::Story;
 use crate::trace::Trace;
 use crate::world::{Run, Size};
 

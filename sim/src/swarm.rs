@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::choices::Choices;
-use crate::explore::Story;
 use crate::oracles::{Broken, Oracle};
 use crate::store::Kind;
+use crate::story::Story;
 use crate::trace::Trace;
 use crate::world::profile::Activations;
 use crate::world::{Run, Size, World};

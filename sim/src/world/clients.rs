@@ -10,6 +10,8 @@ use crate::choices::{Scope, Site};
 use crate::model::{Change, Contents};
 use crate::oracles::linearizability::{OpId, Told};
 use crate::oracles::{Broken, Oracle};
+use crate::phrases;
+use crate::story::{Act, Lane};
 use crate::words;
 use crate::workload::Ask;
 use crate::world::profile::Fault;
@@ -114,12 +116,8 @@ impl World {
             }
         }
         self.tell(|| {
-            let text = match &ask {
-                Ask::Write(request) => words::write(request),
-                Ask::Remove => "delete the namespace".into(),
-                Ask::Query(query) => format!("{query:?}"),
-            };
-            format!("client {c} asks node {node} for ns{space}, request {op}: {text}")
+            let (client, node, op) = (Lane::Client(c), Lane::Node(node), op.into());
+            Act::Asks { client, node, op, text: phrases::ask(&ask) }
         });
         self.clients[c].waiting = Some(Waiting { op, ask });
         self.pump(node, space)
@@ -154,8 +152,9 @@ impl World {
         };
         self.note(&word);
         self.tell(|| {
-            let text: String = format!("{word:?}").chars().take(300).collect();
-            format!("client {c} is told of request {op}: {text}")
+            let (client, node, op) = (Lane::Client(c), Lane::Node(node), op.into());
+            let (text, is_good) = (phrases::word(&word), phrases::is_good(&word));
+            Act::Told { client, node, op, text, is_good }
         });
         let witness = &mut self.spaces[space].witness;
         let mut unknown = false;

@@ -6,8 +6,10 @@ use sana_engine::machine::request::{Reply, Request};
 use sana_engine::service::task::TaskId;
 
 use crate::choices::{Scope, Site};
+use crate::digest;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
+use crate::story::{Act, Lane, Letter};
 use crate::words;
 use crate::world::profile::Fault;
 use crate::world::{Event, World};
@@ -70,6 +72,13 @@ mod fate {
     pub(super) const LATE: usize = 5;
 }
 
+impl Parcel {
+    /// What tells it from all others that are under way.
+    pub fn letter(&self) -> Letter {
+        digest::of(&(self.node, self.life, self.space, self.task, self.round, self.place))
+    }
+}
+
 impl World {
     /// Sends a request of a round. False if the node crashed over it.
     pub(super) fn send(&mut self, mut parcel: Parcel) -> bool {
@@ -98,12 +107,16 @@ impl World {
                 let pause = self.choices.between(Site::Node, 100, 40_000);
                 self.activations.count(Fault::Paused);
                 self.nodes[n].paused_until = self.now + pause;
-                self.tell(|| format!("node {n} stands still for {pause} ms"));
+                let until = self.now + pause;
+                self.tell(|| Act::Stands { who: Lane::Node(n), until });
             }
             hap::CALENDAR => {
                 let off = self.choices.between(Site::Node, 0, 200_000).cast_signed() - 100_000;
                 self.activations.count(Fault::CalendarSet);
                 self.nodes[n].clock.calendar_off = off;
+                self.tell(|| {
+                    Act::Does(Lane::Node(n), format!("has its calendar set {off} ms off"))
+                });
                 self.skew.set(off);
             }
             _ => {}
@@ -112,6 +125,7 @@ impl World {
     }
 
     fn dispatch(&mut self, parcel: &mut Parcel) {
+        self.tell_sent(parcel);
         let (least, most) = self.profile.latency;
         let mut delay = self.choices.between(Site::Delay, least, most);
         parcel.back = self.choices.between(Site::Delay, least, most);
@@ -170,8 +184,22 @@ impl World {
     }
 
     fn tell_exchange(&mut self, parcel: &Parcel, what: &str) {
-        let Parcel { node, request, .. } = parcel;
-        self.tell(|| format!("node {node}: {} {what}", words::exchange(request, &Reply::Lost)));
+        self.tell(|| Act::Astray { letter: parcel.letter(), text: what.into() });
+    }
+
+    fn tell_sent(&mut self, parcel: &Parcel) {
+        let Parcel { node, space, task, request, .. } = parcel;
+        let hosted = self.nodes[*node].hosted.get(space);
+        let running = hosted.and_then(|hosted| hosted.tasks.get(task));
+        let machine = running.map_or("", |running| words::machine(&running.task));
+        self.tell(|| Act::Sent {
+            letter: parcel.letter(),
+            from: Lane::Node(*node),
+            to: words::lane(request),
+            machine,
+            text: words::request(request),
+            is_read: request.is_read(),
+        });
     }
 
     /// A request reaches the store and is performed.
@@ -184,13 +212,15 @@ impl World {
         self.note(request);
         self.note(&reply);
         let (from, again) = (self.nodes[node].life, self.nodes[node].is_up);
-        if !request.is_read() {
-            let exchange = || words::exchange(&parcel.request, &reply);
-            self.tell(|| format!("node {node} (life {life}): {}", exchange()));
-        }
+        let is_late = !self.waits_for(&parcel);
+        self.tell(|| Act::Performed {
+            letter: parcel.letter(),
+            reply: words::reply(&parcel.request, &reply),
+            is_good: words::is_good(&reply),
+            is_late,
+        });
         if words::is_head(request) && !request.is_read() {
             self.flown((node, life, space));
-            let is_late = !self.waits_for(&parcel);
             match reply {
                 Reply::Stored { .. } if life < from || !again => {
                     self.activations.count(Fault::LandedAfterCrash);
