@@ -3,6 +3,7 @@
 //! | module       | what it answers                                                          |
 //! |--------------|--------------------------------------------------------------------------|
 //! | [`store`]    | What does a bucket do with a request?                                    |
+//! | [`beside`]   | What if it takes a real store?                                           |
 //! | [`choices`]  | Who decides?                                                             |
 //! | [`digest`]   | What tells one world from another?                                       |
 //! | [`model`]    | What is a namespace to its users?                                        |
@@ -16,6 +17,7 @@
 //! | [`workload`] | What do clients ask?                                                     |
 //! | [`guard`]    | What if the engine panics?                                               |
 //! | [`mutants`]  | Are bugs found?                                                          |
+//! | [`qualify`]  | Does what clients saw of a real store fit the model?                      |
 //! | [`report`]   | What do explorations and hunts print?                                    |
 //! | [`stopwatch`] | How long did it take?                                                   |
 //! | [`table`]    | What is known of a fingerprint?                                          |
@@ -27,6 +29,7 @@
 )]
 
 pub mod arena;
+pub mod beside;
 pub mod choices;
 pub mod deed;
 pub mod digest;
@@ -36,6 +39,7 @@ pub mod marks;
 pub mod model;
 pub mod mutants;
 pub mod oracles;
+pub mod qualify;
 pub mod report;
 pub mod stopwatch;
 pub mod store;
