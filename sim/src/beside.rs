@@ -4,7 +4,7 @@
 //! the crate `sana-tests`, which this one runs in its place (D24).
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 /// Runs the program of this name with these arguments. Its exit code.
@@ -25,7 +25,7 @@ pub fn run(name: &str, arguments: &[OsString]) -> Result<u8, String> {
     Ok(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
 }
 
-fn missing(name: &str, program: &PathBuf) -> String {
+fn missing(name: &str, program: &Path) -> String {
     format!(
         "{name} does the work, and it is not at {}. Build both:\n  \
          cargo build --release -p sana-sim -p sana-tests",

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod flawed;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flawed::{Flaw, Flawed};
 use sana_runtime::entropy;
 use sana_runtime::store::fs::FolderStore;
 use sana_runtime::store::memory::MemoryStore;
@@ -48,6 +51,19 @@ async fn the_model_fits_itself_and_every_weak_one_is_found_out() {
             assert!(outcome.contradicts(), "{name}: {outcome}");
         }
     }
+}
+
+/// But for the flaws that take names of a special kind to show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_flaw_is_found_out_by_histories() {
+    let names = [Flaw::DeletesBelow, Flaw::ListsByPath, Flaw::IgnoresCase, Flaw::CutsNames];
+    for flaw in Flaw::ALL.into_iter().filter(|flaw| !names.contains(flaw)) {
+        let store = Flawed::new(flaw);
+        let outcome = qualify::histories(|| store.clone(), &plan(8_000), |_| ()).await;
+        assert!(outcome.contradicts(), "{flaw:?}: {outcome}");
+    }
+    let store = Flawed::new(Flaw::TagOfContent);
+    fits(&qualify::histories(|| store.clone(), &plan(8_000), |_| ()).await);
 }
 
 fn scratch() -> PathBuf {

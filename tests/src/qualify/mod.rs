@@ -213,7 +213,7 @@ fn check(history: &History, conflicts: Conflicts) -> (Verdict, bool) {
 
 /// Records one history, on objects that nobody else knows.
 async fn one<S: Subject>(handle: &impl Fn() -> S, plan: &Plan, number: u64) -> History {
-    let prefix = Key::new(format!("qualify/{:032x}/", entropy::seed()));
+    let prefix = Key::new(format!("qualify/{:016x}/", entropy::seed() as u64));
     let (recorder, board) = (Recorder::default(), Board::default());
     let mut clients = JoinSet::new();
     for client in 0..plan.clients {

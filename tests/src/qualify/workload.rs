@@ -94,11 +94,11 @@ impl Workload {
             }
             9 | 10 => self.put(key, name, When::Absent),
             11 => self.put(key, name, When::Fresh),
-            12..=19 => {
+            12..=20 => {
                 let tag = self.tag(&key, name);
                 self.put(key, name, When::Matches(tag))
             }
-            20 | 21 => Request::Delete { key },
+            21 => Request::Delete { key },
             _ => {
                 let after = (self.draw(3) == 0).then_some(key);
                 let limit = [1_000, 1_000, 1, 2][self.draw(4)];
