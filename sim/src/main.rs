@@ -1,9 +1,11 @@
 //! The command line of the adversary: `sana-sim run`, `replay`, `explore`, `mutants`.
 
+use std::ffi::OsString;
 use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use sana_sim::beside;
 use sana_sim::guard;
 use sana_sim::mutants::Effort;
 use sana_sim::report::{self, Look};
@@ -83,6 +85,14 @@ enum Command {
         #[arg(long, default_value_t = 600)]
         seeds: u64,
     },
+    /// Look whether a real store does what the model does: `qualify --store PLACE`. With `--help`
+    /// it tells all of its options.
+    #[command(disable_help_flag = true)]
+    Qualify {
+        /// What `sana-qualify` is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// One run.
@@ -153,8 +163,19 @@ fn main() -> ExitCode {
         Command::Mutants { name, worlds, seeds } => {
             report::hunt(&name, Effort { worlds, seeds, threads: threads() })
         }
+        Command::Qualify { arguments } => return qualify(&arguments),
     };
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn qualify(arguments: &[OsString]) -> ExitCode {
+    match beside::run("sana-qualify", arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
