@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use sana_sim::beside;
 use sana_sim::guard;
 use sana_sim::mutants::Effort;
+use sana_sim::mutants::table::{self, Order};
 use sana_sim::report::{self, Look};
 use sana_sim::shrink::{self, Shrunk};
 use sana_sim::stopwatch::Stopwatch;
@@ -75,15 +76,27 @@ enum Command {
     },
     /// Plant known bugs, one after the other, and look for each.
     Mutants {
-        /// Only bugs whose names contain this.
+        /// Only bugs whose names contain this, or the one of this number.
         #[arg(default_value = "")]
         name: String,
+        /// Let explorations and seeds each look for every bug.
+        #[arg(long)]
+        both: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
         /// Worlds of each exploration, at most.
         #[arg(long, default_value_t = 400_000)]
         worlds: usize,
         /// Seeds, at most.
-        #[arg(long, default_value_t = 600)]
+        #[arg(long, default_value_t = 10_000)]
         seeds: u64,
+        /// Begin nothing more for a bug after this many seconds.
+        #[arg(long, default_value_t = 60)]
+        patience: u32,
+        /// Bugs hunted at once: as many as there are processors, if it is not said.
+        #[arg(long)]
+        threads: Option<usize>,
     },
     /// Look whether a real store does what the model does: `qualify --store PLACE`. With `--help`
     /// it tells all of its options.
@@ -160,8 +173,10 @@ fn main() -> ExitCode {
                 report::tell(&name, &look, &way)
             }
         }
-        Command::Mutants { name, worlds, seeds } => {
-            report::hunt(&name, Effort { worlds, seeds, threads: threads() })
+        Command::Mutants { name, both, json, worlds, seeds, patience, threads } => {
+            let threads = threads.unwrap_or_else(self::threads).max(1);
+            let effort = Effort { worlds, seeds, seconds: patience.into(), threads };
+            table::hunt(&Order { name, both, json }, effort)
         }
         Command::Qualify { arguments } => return qualify(&arguments),
     };

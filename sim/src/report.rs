@@ -1,4 +1,4 @@
-//! What explorations and hunts print, and whether they went well.
+//! What explorations print, and whether they went well.
 //!
 //! How many worlds an exploration has is on record in `arena/worlds.txt`. If it has another number, it
 //! explores something else than it did: that fails, until somebody has said why and put the new
@@ -10,7 +10,6 @@ use crate::arena::Setup;
 use crate::arena::setup;
 use crate::explore::{self, Bounds, Exploration, Failure};
 use crate::marks::Mark;
-use crate::mutants::{self, Catch, Effort, Hunt};
 use crate::stopwatch::Stopwatch;
 use crate::story::{self, Scene, Time};
 
@@ -149,37 +148,4 @@ fn is_on_record(record: &str, look: &Look) -> bool {
     println!("    the record is: {}", before.unwrap_or("none"));
     println!("    if you know why it changed, say so and put the new line into arena/worlds.txt");
     false
-}
-
-/// Hunts planted bugs whose names contain this. Whether each was found.
-pub fn hunt(name: &str, effort: Effort) -> bool {
-    let watch = Stopwatch::start();
-    let bugs = Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(name));
-    let bugs: Vec<Bug> = bugs.collect();
-    println!("|   # | bug | oracle | found by | events | worlds | seeds | seconds |");
-    println!("|----:|-----|--------|----------|-------:|-------:|------:|--------:|");
-    let mut missed = Vec::new();
-    mutants::hunt_all(&bugs, effort, |hunt| {
-        let Hunt { bug, catch, worlds, seeds, seconds } = hunt;
-        let (by, oracle, events) = match catch {
-            Some(Catch { by, oracle, events }) => {
-                let events = events.map_or(String::new(), |events| events.to_string());
-                (by.as_str(), oracle.number(), events)
-            }
-            None => ("**nobody**", "", String::new()),
-        };
-        println!(
-            "| {:>3} | {bug:?} | {oracle} | {by} | {events} | {worlds} | {seeds} | {seconds:.1} |",
-            *bug as u8
-        );
-        if catch.is_none() {
-            missed.push(*bug);
-        }
-    });
-    let found = bugs.len() - missed.len();
-    println!("{found} of {} found in {:.0} s", bugs.len(), watch.seconds());
-    if !missed.is_empty() {
-        println!("not found: {missed:?}");
-    }
-    missed.is_empty() && !bugs.is_empty()
 }

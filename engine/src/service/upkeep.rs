@@ -143,7 +143,8 @@ impl Upkeep {
     ) -> Option<Timestamp> {
         // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
         let flush = self.unindexed_since.map(|since| since + settings.flush_after);
-        let flush = flush.filter(|_| view.is_loaded() && self.flush == Build::Idle);
+        let may = view.is_loaded() || planted::is(Bug::WokenWhileLoading);
+        let flush = flush.filter(|_| may && self.flush == Build::Idle);
         let merge = self.next_merge.1.as_ref().map(|_| self.failed_merges.1.max(now));
         let merge = merge.filter(|_| view.is_loaded() && self.merge == Build::Idle);
         let live = view.version().and_then(|(_, head)| head.live());
@@ -221,7 +222,9 @@ impl Upkeep {
         let live = view.version().and_then(|(_, head)| head.live());
         match live {
             Some(live) if !live.log.entries.is_empty() => {
-                self.unindexed_since.get_or_insert(now);
+                if !planted::is(Bug::OnlyOwnLogsAreFlushed) {
+                    self.unindexed_since.get_or_insert(now);
+                }
             }
             Some(_) => self.unindexed_since = None,
             None => {
@@ -358,7 +361,8 @@ impl Upkeep {
             }
             Output::Publication(outcome) => self.published(now, outcome),
             Output::Collect(collected) => {
-                self.is_collecting = planted::is(Bug::CollectorRunsOnce);
+                self.is_collecting = planted::is(Bug::CollectorRunsOnce)
+                    || (collected.version.is_none() && planted::is(Bug::FailedCollectionIsTheLast));
                 // What could not be deleted is not tried again at once. Who was overtaken would be so
                 // again: the newest head is looked at first.
                 self.collect_at = now + PAUSE;
@@ -367,7 +371,7 @@ impl Upkeep {
                 Some((Held { version: Some(version), snapshot: None }, None))
             }
             Output::Sweep(swept) => {
-                self.is_sweeping = false;
+                self.is_sweeping = planted::is(Bug::SweeperRunsOnce);
                 swept.held.map(|held| (held, None))
             }
             Output::Refresh(_) | Output::Commit(_) | Output::Delete(_) | Output::Query(_) => {
@@ -395,6 +399,9 @@ impl Upkeep {
                 Some((Held { version: Some((tag, head)), snapshot: None }, directory))
             }
             Publicized::Superseded | Publicized::Unknown | Publicized::Damaged(_) => {
+                if planted::is(Bug::TurnIsNotGivenBack) {
+                    *build = Build::Publishing(directory);
+                }
                 self.start_over(now);
                 None
             }
@@ -404,6 +411,6 @@ impl Upkeep {
     /// What was done was in vain. The newest head is looked at before anything else is begun.
     fn start_over(&mut self, now: Timestamp) {
         self.resume_at = now + PAUSE;
-        self.is_asked = true;
+        self.is_asked |= !planted::is(Bug::StaleWorkGoesOn);
     }
 }
