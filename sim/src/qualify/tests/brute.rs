@@ -163,7 +163,7 @@ impl Attempt<'_> {
 #[test]
 fn the_search_agrees_with_trying_every_order() {
     let (mut fit, mut contradict) = (0, 0);
-    for seed in 0..6_000 {
+    for seed in 0..3_000 {
         let tags = if seed % 2 == 0 { Tags::Counted { last: 0 } } else { Tags::Digested };
         let kind = Kind::ALL[seed as usize % 4].1;
         let played = play(&["k/a"], kind, tags, seed, 10);
@@ -177,7 +177,7 @@ fn the_search_agrees_with_trying_every_order() {
         }
     }
     println!("{fit} fit, {contradict} do not");
-    assert!(fit >= 4_000 && contradict >= 3_000, "{fit} fit, {contradict} do not");
+    assert!(fit >= 2_000 && contradict >= 1_500, "{fit} fit, {contradict} do not");
 }
 
 fn told(history: &History) -> String {
