@@ -263,6 +263,8 @@ pub enum Scope {
     Write(u32, u32, u32),
     /// A node's nth read about a namespace.
     Read(u32, u32, u32),
+    /// What goes wrong for a while, the nth time.
+    Weather(u32),
 }
 
 /// What a decision is about.
@@ -281,6 +283,8 @@ pub enum Site {
     Node,
     /// What clients ask.
     Workload,
+    /// What goes wrong for a while: to whom, and for how long.
+    Weather,
 }
 
 #[cfg(test)]
@@ -351,7 +355,8 @@ mod tests {
         let turns = |choices: &mut Choices| {
             [0, 1].map(|turn| {
                 choices.enter(Scope::Turn(0, turn));
-                (0..choices.choose(Site::Event, 3)).map(|_| choices.choose(Site::Fate, 9)).collect()
+                let fates = 0..choices.choose(Site::Event, 3);
+                fates.map(|_| choices.choose(Site::Fate, 9)).collect::<Vec<_>>()
             })
         };
         let place = |turn, site, nth| Place { scope: Scope::Turn(0, turn), site, nth };

@@ -40,8 +40,8 @@ pub(super) struct Upkeep {
     next_merge: (Option<Generation>, Option<Range<usize>>),
     /// Merges that failed one after the other, and when the next may begin.
     failed_merges: (u32, Timestamp),
-    /// Trash is not looked at before this moment.
-    collect_at: Timestamp,
+    /// Collections one after the other that could not delete all, and when the next may begin.
+    kept_trash: (u32, Timestamp),
     /// Whether trash is being collected.
     is_collecting: bool,
     /// Whether orphans are being swept.
@@ -63,12 +63,17 @@ enum Build {
 
 /// The pause after work that failed or was in vain.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often the pause doubles after merges that failed: up to 51 seconds.
-const MERGE_PAUSE_DOUBLINGS: u32 = 8;
+/// How often the pause doubles after work that fails again and again: up to 51 seconds.
+const PAUSE_DOUBLINGS: u32 = 8;
 /// The longest that building a segment may take.
 const BUILD_TIME_MAX: Duration = Duration::from_mins(10);
 /// The longest that a publication may take.
 const PUBLISH_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The pause after work that failed so often, one time after the other.
+fn pause(failed: u32) -> Duration {
+    PAUSE.saturating_mul(1 << failed.min(PAUSE_DOUBLINGS))
+}
 
 impl Upkeep {
     pub(super) const fn new(now: Timestamp) -> Self {
@@ -79,7 +84,7 @@ impl Upkeep {
             resume_at: now,
             next_merge: (None, None),
             failed_merges: (0, now),
-            collect_at: now,
+            kept_trash: (0, now),
             is_collecting: false,
             is_sweeping: false,
             swept: (now, None),
@@ -151,7 +156,7 @@ impl Upkeep {
         let ages = live.into_iter().flat_map(|live| &live.trash).map(|trash| wall.since(trash.at));
         let trash = ages
             .max()
-            .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.collect_at));
+            .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.kept_trash.1));
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = (!self.is_sweeping).then_some(self.swept.0 + settings.sweep_every);
         let next = [flush, merge, trash, sweep].into_iter().flatten().min()?;
@@ -187,7 +192,7 @@ impl Upkeep {
         self.plan_merge(settings, view);
         starts.extend(self.start_flush(now, settings, view, nonces));
         starts.extend(self.start_merge(now, wall, settings, view, nonces));
-        let may_collect = !self.is_collecting && self.collect_at <= now;
+        let may_collect = !self.is_collecting && self.kept_trash.1 <= now;
         if may_collect && !collect::due(&head, wall, settings.trash_retention).is_empty() {
             self.is_collecting = true;
             let plan = CollectPlan {
@@ -351,17 +356,17 @@ impl Upkeep {
                 self.merge = Build::Idle;
                 // What cannot be read now will hardly be in a moment, and a merge reads much.
                 let failed = self.failed_merges.0.saturating_add(1);
-                let pause = PAUSE.saturating_mul(1 << failed.min(MERGE_PAUSE_DOUBLINGS));
-                self.failed_merges = (failed, now + pause);
+                self.failed_merges = (failed, now + pause(failed));
                 self.start_over(now);
                 None
             }
             Output::Publication(outcome) => self.published(now, outcome),
             Output::Collect(collected) => {
                 self.is_collecting = planted::is(Bug::CollectorRunsOnce);
-                // What could not be deleted is not tried again at once. Who was overtaken would be so
-                // again: the newest head is looked at first.
-                self.collect_at = now + PAUSE;
+                // What could not be deleted is not tried again at once, and if it is locked, not often.
+                // Who was overtaken would be so again: the newest head is looked at first.
+                let kept = if collected.kept > 0 { self.kept_trash.0.saturating_add(1) } else { 0 };
+                self.kept_trash = (kept, now + pause(kept));
                 self.is_asked |= collected.version.is_none();
                 let version = collected.version?;
                 Some((Held { version: Some(version), snapshot: None }, None))
