@@ -298,6 +298,7 @@ impl NamespaceService {
         let running = self.running.remove(&id).expect("V4: a task ends once");
         match (running, output) {
             (Running::Refresh { asks, began }, Output::Refresh(outcome)) => self.refreshed(
+                now,
                 asks,
                 if planted::is(Bug::AgeFromTheReply) { now } else { began },
                 outcome,
@@ -362,7 +363,7 @@ impl NamespaceService {
     /// Begins a head check, if somebody waits for one and none is under way.
     fn start_refresh(&mut self, now: Timestamp, starts: &mut Vec<(TaskId, Start)>) {
         let refreshes = self.running.values().any(|r| matches!(r, Running::Refresh { .. }));
-        let wanted = !self.queue.asks.is_empty() || self.upkeep.wants_refresh(&self.view);
+        let wanted = !self.queue.asks.is_empty() || self.upkeep.wants_refresh(now, &self.view);
         if refreshes && planted::is(Bug::EarlierCheckServes) {
             for running in self.running.values_mut() {
                 if let Running::Refresh { asks, .. } = running {
@@ -434,6 +435,7 @@ impl NamespaceService {
 
     fn refreshed(
         &mut self,
+        now: Timestamp,
         asks: Vec<Ask>,
         began: Timestamp,
         outcome: Result<Held, RefreshError>,
@@ -444,7 +446,7 @@ impl NamespaceService {
                 let error = match error {
                     RefreshError::Unavailable => QueryError::Unavailable,
                     RefreshError::Damaged(bad) => {
-                        self.upkeep.looked();
+                        self.upkeep.met_damage(now);
                         QueryError::Damaged(bad)
                     }
                 };
@@ -452,7 +454,7 @@ impl NamespaceService {
                 return asks.into_iter().map(refuse).collect();
             }
         };
-        self.upkeep.looked();
+        self.upkeep.looked(now);
         self.view.checked_at = Some(began);
         let mut words = Vec::new();
         for ask in asks {

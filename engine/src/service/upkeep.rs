@@ -50,6 +50,10 @@ pub(super) struct Upkeep {
     swept: (Timestamp, Option<Stamp>),
     /// Whether somebody asked to have a look.
     is_asked: bool,
+    /// Looks one after the other that met something damaged, and when to look again of one's own accord.
+    unread: (u32, Timestamp),
+    /// Publications one after the other of which nobody knows, or that met a damaged head.
+    unpublished: u32,
 }
 
 /// Where the building of a segment stands.
@@ -89,6 +93,8 @@ impl Upkeep {
             is_sweeping: false,
             swept: (now, None),
             is_asked: false,
+            unread: (0, now),
+            unpublished: 0,
         }
     }
 
@@ -98,8 +104,16 @@ impl Upkeep {
     }
 
     /// The namespace was looked at.
-    pub(super) const fn looked(&mut self) {
+    pub(super) const fn looked(&mut self, now: Timestamp) {
         self.is_asked = false;
+        self.unread = (0, now);
+    }
+
+    /// The namespace was looked at, and something of it is damaged. It will hardly be whole in a moment.
+    pub(super) fn met_damage(&mut self, now: Timestamp) {
+        self.is_asked = false;
+        let met = self.unread.0.saturating_add(1);
+        self.unread = (met, now + pause(met));
     }
 
     /// A commit of this node landed.
@@ -131,11 +145,16 @@ impl Upkeep {
         is_built && planned && !self.is_asked
     }
 
-    /// Whether the newest version has to be loaded for what is to be done.
-    pub(super) fn wants_refresh(&self, view: &View) -> bool {
+    /// Whether the newest version has to be loaded now for what is to be done.
+    pub(super) fn wants_refresh(&self, now: Timestamp, view: &View) -> bool {
+        self.unread.1 <= now && (self.is_asked || self.lacks(view))
+    }
+
+    /// Whether the newest version is not loaded, and there is something to be done with it.
+    fn lacks(&self, view: &View) -> bool {
         let flushes = self.unindexed_since.is_some() && self.flush == Build::Idle;
         let merges = self.next_merge.1.is_some() && self.merge == Build::Idle;
-        self.is_asked || ((flushes || merges) && !view.is_loaded())
+        (flushes || merges) && !view.is_loaded()
     }
 
     /// When there is something to do at the latest, if nothing else happens.
@@ -159,7 +178,9 @@ impl Upkeep {
             .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.kept_trash.1));
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = (!self.is_sweeping).then_some(self.swept.0 + settings.sweep_every);
-        let next = [flush, merge, trash, sweep].into_iter().flatten().min()?;
+        let met_damage = self.unread.0 > 0 && (self.is_asked || self.lacks(view));
+        let look = met_damage.then_some(self.unread.1);
+        let next = [flush, merge, trash, sweep, look].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }
 
@@ -395,12 +416,22 @@ impl Upkeep {
         };
         match outcome {
             Publicized::Landed(tag, head) => {
+                self.unpublished = 0;
                 // What came in while the segment was built is as young as it can be known to be.
                 self.unindexed_since = self.unindexed_since.map(|_| now);
                 Some((Held { version: Some((tag, head)), snapshot: None }, directory))
             }
-            Publicized::Superseded | Publicized::Unknown | Publicized::Damaged(_) => {
+            Publicized::Superseded => {
+                self.unpublished = 0;
                 self.start_over(now);
+                None
+            }
+            // What was built is built anew, and leaves orphans each time: the longer it goes on, the
+            // less often.
+            Publicized::Unknown | Publicized::Damaged(_) => {
+                self.start_over(now);
+                self.resume_at = now + pause(self.unpublished);
+                self.unpublished = self.unpublished.saturating_add(1);
                 None
             }
         }

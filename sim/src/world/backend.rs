@@ -19,8 +19,6 @@ pub struct Backend {
     pub write_every: u64,
     /// Whether it refuses a write for a change under way, though the condition holds (409).
     pub conflicts: bool,
-    /// Whether it can turn requests away: for there being too many, or by somebody's leave.
-    pub throttles: bool,
     /// Whether there is a network between, where requests get lost, wait and are doubled.
     pub is_remote: bool,
     /// Whether it knows by itself that an object is damaged.
@@ -39,7 +37,6 @@ const SOUND: [Backend; 6] = [
         latency: NEAR,
         write_every: 0,
         conflicts: false,
-        throttles: true,
         is_remote: false,
         checks: true,
     },
@@ -49,7 +46,6 @@ const SOUND: [Backend; 6] = [
         latency: FAR,
         write_every: 0,
         conflicts: true,
-        throttles: true,
         is_remote: true,
         checks: false,
     },
@@ -59,7 +55,6 @@ const SOUND: [Backend; 6] = [
         latency: FAR,
         write_every: 0,
         conflicts: true,
-        throttles: true,
         is_remote: true,
         checks: false,
     },
@@ -69,7 +64,6 @@ const SOUND: [Backend; 6] = [
         latency: NEAR,
         write_every: 0,
         conflicts: false,
-        throttles: true,
         is_remote: true,
         checks: true,
     },
@@ -79,7 +73,6 @@ const SOUND: [Backend; 6] = [
         latency: FAR,
         write_every: 1_000,
         conflicts: false,
-        throttles: true,
         is_remote: true,
         checks: false,
     },
@@ -89,7 +82,6 @@ const SOUND: [Backend; 6] = [
         latency: FAR,
         write_every: 1_000,
         conflicts: false,
-        throttles: true,
         is_remote: true,
         checks: false,
     },

@@ -247,6 +247,10 @@ impl World {
 
     /// A client takes its time before it asks.
     pub(super) fn think(&mut self, c: usize) {
+        // Who asks no more need not think: it would think twice after the same turn.
+        if !self.is_faulty {
+            return;
+        }
         self.choices.enter(Scope::Thought(c as u32, self.clients[c].turns));
         let most = self.profile.think * self.spaces[self.clients[c].space].calm;
         let think = self.choices.between(Site::Delay, 1, most);

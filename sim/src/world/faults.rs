@@ -98,7 +98,7 @@ pub const TABLE: [Entry; 57] = [
     entry(24, "two winners", Weak("weak-races"), "Both of two puts on one version are performed."),
     // Reads.
     entry(25, "short body, truncated stream, stall", Injected(Fault::Cut), "A reply that ends too early; what the runtime can tell to be short it takes for lost (tests/tests/s3.rs)."),
-    entry(26, "corrupt bytes", Injected(Fault::Flipped), "One bit is another. The folder store knows some damage itself: Unreadable."),
+    entry(26, "corrupt bytes", Injected(Fault::Flipped), "One bit is another. What the store knows to be damaged it says so: Unreadable, and for a while Rotten."),
     entry(27, "range past the end", Injected(Fault::Cut), "A part shorter than was asked for."),
     entry(28, "parts of two versions", LeftOut, "Only objects that are written once are read in parts."),
     entry(29, "a stale read", Weak("weak-reads"), "Every fourth read of a changed object finds the version before."),

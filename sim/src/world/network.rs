@@ -196,6 +196,7 @@ impl World {
                 Breach::TurnedAway => return self.reply_after(delay, parcel, Reply::Throttled),
                 Breach::Silent => return,
                 Breach::Mute => parcel.answer = Answer::None,
+                Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
             }
             return self.send_off(delay, parcel);
         }

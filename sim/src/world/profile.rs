@@ -104,12 +104,11 @@ impl Faults {
         // Some worlds have no faults at all: what breaks there breaks everywhere.
         let any = pick(choices, true, &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1]) == 1;
         let far = any && backend.is_remote;
-        let busy = any && backend.throttles;
         Self {
             dropped: pick(choices, any, &[0, 0, 10, 60]),
             reply_lost: pick(choices, any, &[0, 0, 10, 60]),
             late: pick(choices, far, &[0, 0, 10, 60]),
-            throttled: pick(choices, busy, &[0, 0, 30, 150]),
+            throttled: pick(choices, any, &[0, 0, 30, 150]),
             conflict: pick(choices, any && backend.conflicts, &[0, 0, 20]),
             noticed: pick(choices, any, &[0, 500, 1_000]),
             crash: pick(choices, any, &[0, 0, 2, 15]),
@@ -259,6 +258,8 @@ pub enum Fault {
     PrefixThrottled,
     /// An object could not be deleted.
     DeleteRefused,
+    /// Objects of a namespace could not be read back for a while.
+    Rotten,
     /// A node stood still for longer than every timeout and retention.
     PausedLong,
     /// The clock for waiting stood still with its node.
@@ -269,7 +270,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 55] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -321,6 +322,7 @@ impl Fault {
         Self::NodeBudget,
         Self::PrefixThrottled,
         Self::DeleteRefused,
+        Self::Rotten,
         Self::PausedLong,
         Self::Suspended,
         Self::Drifted,

@@ -32,6 +32,8 @@ pub struct Climate {
     pub locked: u32,
     /// Somebody puts an object of his own among those of a namespace.
     pub foreign: u32,
+    /// Objects of a namespace cannot be read back.
+    pub rot: u32,
 }
 
 impl Climate {
@@ -41,23 +43,24 @@ impl Climate {
             let drawn = from[choices.choose(Site::Profile, from.len())];
             if can { drawn } else { 0 }
         };
-        let (far, busy) = (backend.is_remote, backend.throttles);
+        let far = backend.is_remote;
         let any = pick(choices, true, &[0, 0, 1]) == 1;
         Self {
             outage: pick(choices, any, &[0, 0, 30]),
             partition: pick(choices, any && far, &[0, 30, 100]),
-            expired: pick(choices, any && busy, &[0, 0, 50]),
-            budget: pick(choices, any && busy, &[0, 0, 50]),
-            prefix: pick(choices, any && busy, &[0, 0, 50]),
+            expired: pick(choices, any, &[0, 0, 50]),
+            budget: pick(choices, any, &[0, 0, 50]),
+            prefix: pick(choices, any, &[0, 0, 50]),
             locked: pick(choices, any, &[0, 50, 150]),
             foreign: pick(choices, any, &[0, 30, 100]),
+            rot: pick(choices, any && backend.checks, &[0, 50, 100]),
         }
     }
 
-    const fn weights(&self) -> [u32; 8] {
-        let Self { outage, partition, expired, budget, prefix, locked, foreign } = *self;
-        let all = outage + partition + expired + budget + prefix + locked + foreign;
-        [1_000 - all, outage, partition, expired, budget, prefix, locked, foreign]
+    const fn weights(&self) -> [u32; 9] {
+        let Self { outage, partition, expired, budget, prefix, locked, foreign, rot } = *self;
+        let all = outage + partition + expired + budget + prefix + locked + foreign + rot;
+        [1_000 - all, outage, partition, expired, budget, prefix, locked, foreign, rot]
     }
 }
 
@@ -94,6 +97,7 @@ enum Ill {
     NodeBudget(usize),
     Prefix(usize),
     Locked(usize),
+    Rot(usize),
 }
 
 /// What becomes of a request that cannot get through.
@@ -105,12 +109,20 @@ pub enum Breach {
     Silent,
     /// It arrives, and the reply does not come back.
     Mute,
+    /// It is performed, but what is read cannot be.
+    Unreadable,
 }
 
 /// The shortest and the longest that something lasts, in milliseconds.
 const LASTS: (u64, u64) = (500, 20_000);
 /// How often something may begin, in milliseconds.
 pub const EVERY: u64 = 1_000;
+
+/// Whether a request is about an object of the half that is locked or damaged when some are.
+fn is_ill(request: &Request) -> bool {
+    let key = request.key().as_str().trim_end_matches(".segment");
+    key.ends_with(['0', '1', '2', '3', '4', '5', '6', '7'])
+}
 
 impl Ill {
     /// Whether a request meets it.
@@ -123,9 +135,12 @@ impl Ill {
             Self::NodeBudget(n) => n == *node && !number.is_multiple_of(4),
             Self::Prefix(s) => s == *space && layout::is_immutable(request.key()),
             Self::Locked(s) => {
-                let key = request.key().as_str().trim_end_matches(".segment");
-                let is_locked = key.ends_with(['0', '1', '2', '3', '4', '5', '6', '7']);
-                s == *space && is_locked && matches!(request, Request::Delete { .. })
+                s == *space && is_ill(request) && matches!(request, Request::Delete { .. })
+            }
+            // Of objects half; and the register.
+            Self::Rot(s) => {
+                let is_get = matches!(request, Request::Get { .. });
+                s == *space && is_get && (is_ill(request) || !layout::is_immutable(request.key()))
             }
         }
     }
@@ -138,6 +153,7 @@ impl Ill {
             Self::NodeBudget(_) => Fault::NodeBudget,
             Self::Prefix(_) => Fault::PrefixThrottled,
             Self::Locked(_) => Fault::DeleteRefused,
+            Self::Rot(_) => Fault::Rotten,
         }
     }
 }
@@ -183,12 +199,12 @@ impl Weather {
             *newest = (*newest).max(*number);
         }
         match (request, reply) {
-            (Request::Put { key, .. }, Reply::Stored { .. }) if !layout::is_immutable(key) => {
-                if every > 0 {
-                    self.written.insert(key.clone(), now);
-                }
+            (Request::Put { key, .. }, Reply::Stored { .. })
+                if !layout::is_immutable(key) && every > 0 =>
+            {
+                self.written.insert(key.clone(), now);
             }
-            (Request::Put { .. }, Reply::Stored { .. })
+            (Request::Put { when: When::Fresh, .. }, Reply::Stored { .. })
             | (Request::Delete { .. }, Reply::Deleted) => {
                 *self.changes.entry(*space).or_default() += 1;
             }
@@ -237,6 +253,7 @@ impl World {
                 self.litter(space);
                 None
             }
+            8 => Some((Ill::Rot(space), Breach::Unreadable)),
             _ => None,
         };
         if let Some((ill, breach)) = begins {

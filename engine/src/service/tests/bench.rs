@@ -25,6 +25,8 @@ pub(super) struct Bench {
     /// What was asked since somebody looked.
     pub(super) asked: Vec<Request>,
     pub(super) rounds: usize,
+    /// Objects that it cannot read back.
+    pub(super) rotten: BTreeSet<Key>,
     /// Objects that it does not delete.
     pub(super) locked: BTreeSet<Key>,
 }
@@ -34,6 +36,7 @@ impl Bench {
         self.asked.push(request.clone());
         let tag = |version: u64| Tag::new(version.to_string());
         match request {
+            Request::Get { key, .. } if self.rotten.contains(&key) => Reply::Unreadable,
             Request::Get { key, range, unless } => match self.objects.get(&key) {
                 None => Reply::Missing,
                 Some((version, _)) if unless == Some(tag(*version)) => Reply::NotModified,

@@ -177,3 +177,49 @@ fn trash_that_cannot_be_deleted_is_tried_again_ever_more_seldom() {
     assert!(!bench.objects.contains_key(&staged));
     assert!(service.head().unwrap().live().unwrap().trash.is_empty());
 }
+
+/// A service that knew of a version and could not load it looked again at once, for ever.
+#[test]
+fn a_damaged_object_is_looked_at_ever_more_seldom() {
+    let (mut bench, mut first, mut second) = (Bench::default(), service(), service());
+    bench.write(&mut first, upsert(1, 1));
+    bench.write(&mut second, upsert(2, 2));
+    bench.write(&mut first, text(3, 6_000_000));
+    let staged = bench.objects.keys().find(|key| key.as_str().starts_with("data/")).cloned();
+    let staged = staged.expect("a batch of this size is staged");
+    bench.rotten = [staged].into();
+    bench.look();
+    // It learns of the version by losing a race, and not what is in it.
+    bench.write(&mut second, upsert(4, 4));
+    for _ in 0..3_000 {
+        bench.wait(&mut second, 200);
+    }
+    let asked = bench.look().1.len();
+    assert!(asked < 100, "{asked} requests in ten minutes");
+    bench.rotten.clear();
+    bench.wait(&mut second, 60_000);
+    bench.wait(&mut second, 2_000);
+    let live = second.head().unwrap().live().unwrap();
+    assert!(live.log.entries.is_empty(), "it is indexed once it can be read");
+    assert_eq!(bench.lookup(&mut second, 4), Some(4));
+}
+
+/// A segment was built and stored again five times in a second, where the head could be neither read
+/// nor replaced.
+#[test]
+fn what_cannot_be_published_is_built_again_ever_more_seldom() {
+    let (mut bench, mut first, mut second) = (Bench::default(), service(), service());
+    bench.write(&mut first, upsert(1, 1));
+    bench.write(&mut second, upsert(2, 2));
+    let head = bench.objects.keys().find(|key| key.as_str().starts_with("heads/")).cloned();
+    bench.rotten = head.into_iter().collect();
+    for _ in 0..3_000 {
+        bench.wait(&mut first, 200);
+    }
+    let segments = bench.objects.keys().filter(|key| key.as_str().ends_with(".segment")).count();
+    assert!((5..30).contains(&segments), "{segments} segments in ten minutes");
+    bench.rotten.clear();
+    bench.wait(&mut first, 60_000);
+    bench.wait(&mut first, 2_000);
+    assert!(first.head().unwrap().live().unwrap().log.entries.is_empty());
+}
