@@ -114,7 +114,8 @@ impl Choices {
     ///
     /// # Panics
     ///
-    /// If there is no way to go, or an enumerated program does not repeat itself.
+    /// If there is no way to go, an enumerated program does not repeat itself, or a place is recorded
+    /// twice.
     pub fn choose(&mut self, site: Site, ways: usize) -> usize {
         assert!(ways > 0, "{site:?} has no way to go");
         self.decide(site, ways as u32, |drawn| {
@@ -127,7 +128,8 @@ impl Choices {
     ///
     /// # Panics
     ///
-    /// If nothing has a weight, or an enumerated program does not repeat itself.
+    /// If nothing has a weight, an enumerated program does not repeat itself, or a place is recorded
+    /// twice.
     pub fn weigh(&mut self, site: Site, weights: &[u32]) -> usize {
         let all: u32 = weights.iter().sum();
         assert!(all > 0, "{site:?} has no way to go");
@@ -171,7 +173,8 @@ impl Choices {
         if let Some(record) = &mut self.record
             && way > 0
         {
-            record.insert(place, way);
+            let before = record.insert(place, way);
+            assert!(before.is_none(), "two decisions are taken at {place:?}");
         }
         way as usize
     }
@@ -355,15 +358,16 @@ mod tests {
         let turns = |choices: &mut Choices| {
             [0, 1].map(|turn| {
                 choices.enter(Scope::Turn(0, turn));
-                let fates = 0..choices.choose(Site::Event, 3);
-                fates.map(|_| choices.choose(Site::Fate, 9)).collect::<Vec<_>>()
+                let ways = choices.choose(Site::Event, 3);
+                (0..ways).map(|_| choices.choose(Site::Fate, 9)).collect::<Vec<_>>()
             })
         };
         let place = |turn, site, nth| Place { scope: Scope::Turn(0, turn), site, nth };
-        let second = [(place(1, Site::Event, 0), 1), (place(1, Site::Fate, 1), 5)];
-        let both = second.into_iter().chain([(place(0, Site::Event, 0), 2)]).collect();
+        let second = Ways::from([(place(1, Site::Event, 0), 1), (place(1, Site::Fate, 1), 5)]);
+        let mut both = second.clone();
+        both.insert(place(0, Site::Event, 0), 2);
         assert_eq!(turns(&mut Choices::told(both, 0)), [vec![0, 0], vec![5]]);
-        assert_eq!(turns(&mut Choices::told(second.into(), 0)), [vec![], vec![5]]);
+        assert_eq!(turns(&mut Choices::told(second, 0)), [vec![], vec![5]]);
     }
 
     #[test]

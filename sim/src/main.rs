@@ -1,16 +1,19 @@
 //! The command line of the adversary: `sana-sim run`, `replay`, `explore`, `mutants`.
 
+use std::ffi::OsString;
 use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use sana_sim::explore::Story;
+use sana_sim::beside;
 use sana_sim::guard;
 use sana_sim::mutants::Effort;
+use sana_sim::mutants::table::{self, Order};
 use sana_sim::report::{self, Look};
 use sana_sim::shrink::{self, Shrunk};
 use sana_sim::stopwatch::Stopwatch;
 use sana_sim::store::Kind;
+use sana_sim::story::{Story, Time};
 use sana_sim::swarm::{self, Band};
 use sana_sim::trace::Trace;
 use sana_sim::world::Size;
@@ -76,15 +79,35 @@ enum Command {
     },
     /// Plant known bugs, one after the other, and look for each.
     Mutants {
-        /// Only bugs whose names contain this.
+        /// Only bugs whose names contain this, or the one of this number.
         #[arg(default_value = "")]
         name: String,
+        /// Let explorations and seeds each look for every bug.
+        #[arg(long)]
+        both: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
         /// Worlds of each exploration, at most.
         #[arg(long, default_value_t = 400_000)]
         worlds: usize,
         /// Seeds, at most.
-        #[arg(long, default_value_t = 600)]
+        #[arg(long, default_value_t = 10_000)]
         seeds: u64,
+        /// Begin nothing more for a bug after this many seconds.
+        #[arg(long, default_value_t = 60)]
+        patience: u32,
+        /// Bugs hunted at once: as many as there are processors, if it is not said.
+        #[arg(long)]
+        threads: Option<usize>,
+    },
+    /// Look whether a real store does what the model does: `qualify --store PLACE`. With `--help`
+    /// it tells all of its options.
+    #[command(disable_help_flag = true)]
+    Qualify {
+        /// What `sana-qualify` is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
 }
 
@@ -158,11 +181,24 @@ fn main() -> ExitCode {
                 report::tell(&name, &look, &way)
             }
         }
-        Command::Mutants { name, worlds, seeds } => {
-            report::hunt(&name, Effort { worlds, seeds, threads: threads() })
+        Command::Mutants { name, both, json, worlds, seeds, patience, threads } => {
+            let threads = threads.unwrap_or_else(self::threads).max(1);
+            let effort = Effort { worlds, seeds, seconds: patience.into(), threads };
+            table::hunt(&Order { name, both, json }, effort)
         }
+        Command::Qualify { arguments } => return qualify(&arguments),
     };
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn qualify(arguments: &[OsString]) -> ExitCode {
+    match beside::run("sana-qualify", arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -239,9 +275,7 @@ fn print_band(band: &Band, seconds: f64, threads: usize) {
 
 fn replay(trace: &Trace) -> bool {
     let run = trace.run(Story::told());
-    for line in &run.story {
-        println!("{line}");
-    }
+    report::print_story(&run.story, Time::Milliseconds);
     println!(
         "{} decisions, {} events, fingerprint {:032x}",
         trace.ways.len(),

@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use sana_engine::base::blob::Blob;
 use sana_engine::base::name::Key;
 use sana_engine::format::layout;
-use sana_engine::machine::request::{Listed, Reply, Request, Tag, When};
+use sana_engine::machine::request::{ByteRange, Listed, Reply, Request, Tag, When};
 
 use serde::{Deserialize, Serialize};
 
@@ -170,13 +170,7 @@ impl Store {
                 None => Reply::Missing,
                 Some(object) if unless.as_ref() == Some(&object.tag) => Reply::NotModified,
                 Some(Object { tag, body, .. }) => {
-                    let (start, end) = range.map_or((0, u64::MAX), |r| (r.start, r.end));
-                    let end = usize::try_from(end).unwrap_or(usize::MAX).min(body.len());
-                    let start = usize::try_from(start).unwrap_or(usize::MAX).min(end);
-                    let body = match range {
-                        None => body.clone(),
-                        Some(_) => body.slice(start, end).unwrap_or_default(),
-                    };
+                    let body = range.map_or_else(|| body.clone(), |range| part(body, range));
                     Reply::Found { tag: tag.clone(), body }
                 }
             },
@@ -304,10 +298,16 @@ impl Store {
     }
 }
 
+/// The part of a body that a range asks for, as far as there is one.
+pub(crate) fn part(body: &Blob, range: ByteRange) -> Blob {
+    let position = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
+    let end = position(range.end);
+    body.slice(position(range.start).min(end), end).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sana_engine::machine::request::ByteRange;
 
     fn put(key: &str, body: &str, when: When) -> Request {
         Request::Put { key: Key::new(key), body: body.as_bytes().to_vec().into(), when }

@@ -144,7 +144,10 @@ impl SweepPlan {
         let Some((tag, head)) = held.version.clone() else {
             return self.delete(Vec::new(), held);
         };
-        let left = orphans(&seen, &head, head.floor);
+        let mut left = orphans(&seen, &head, head.floor);
+        if head.live().is_none() && planted::is(Bug::TombstoneIsSwept) {
+            left.push(layout::head(&self.namespace));
+        }
         let floor = self.floor.min(head.step);
         if head.live().is_none() || orphans(&seen, &head, floor).len() <= left.len() {
             return self.delete(left, held);
@@ -215,9 +218,11 @@ fn orphans(seen: &[Key], head: &Head, floor: Stamp) -> Vec<Key> {
     let is_orphan = |key: &&Key| {
         let Some((place, family, name)) = layout::parse_object(key) else { return false };
         if place.incarnation != head.incarnation || head.live().is_none() {
-            return true;
+            return !planted::is(Bug::DeadLivesAreNotSwept);
         }
-        let is_below = name.stamp < floor || planted::is(Bug::OrphansAboveFloor);
+        let is_below = name.stamp < floor
+            || (name.stamp == floor && planted::is(Bug::OrphansAtTheFloor))
+            || planted::is(Bug::OrphansAboveFloor);
         is_below && !named.contains(&(family, name))
     };
     seen.iter().filter(is_orphan).cloned().collect()

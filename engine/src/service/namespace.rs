@@ -337,7 +337,8 @@ impl NamespaceService {
         for ask in core::mem::take(&mut self.queue.asks) {
             let consistency = ask.query.as_ref().map(|query| query.consistency);
             // What was checked is the newest version known: only if that is loaded, it answers.
-            let loaded = self.view.loaded.as_ref().filter(|_| self.view.is_loaded());
+            let newest = self.view.is_loaded() || planted::is(Bug::LoadedCountsAsNewest);
+            let loaded = self.view.loaded.as_ref().filter(|_| newest);
             let loaded = loaded.map(|(_, snapshot)| snapshot.clone());
             match (consistency, self.view.checked_at, loaded) {
                 (Some(Consistency::Eventual(most)), Some(at), Some(snapshot))
@@ -406,7 +407,9 @@ impl NamespaceService {
         // What filters match is found for one request; what ignores a backlog does so for itself.
         let (is_alone, ignores) = (first.request.is_by_filter(), first.request.ignores_backlog);
         let joins = |next: &WaitingWrite| {
-            !is_alone && !next.request.is_by_filter() && next.request.ignores_backlog == ignores
+            let apart = is_alone || next.request.is_by_filter();
+            (!apart || planted::is(Bug::FiltersJoinGroups))
+                && next.request.ignores_backlog == ignores
         };
         let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(next) = self.queue.writes.front()
@@ -450,11 +453,17 @@ impl NamespaceService {
                         QueryError::Damaged(bad)
                     }
                 };
+                if planted::is(Bug::FailedCheckCounts) {
+                    self.view.checked_at = Some(began);
+                }
                 let refuse = |ask: Ask| (ask.ticket, ask.refuse(error.clone()));
-                return asks.into_iter().map(refuse).collect();
+                let tells = !planted::is(Bug::FailedCheckTellsNobody);
+                return asks.into_iter().filter(|_| tells).map(refuse).collect();
             }
         };
-        self.upkeep.looked(now);
+        if !planted::is(Bug::PollsForEver) {
+            self.upkeep.looked(now);
+        }
         self.view.checked_at = Some(began);
         let mut words = Vec::new();
         for ask in asks {
@@ -494,7 +503,8 @@ impl NamespaceService {
                 batch: landed.batch,
             });
             // The put of the head was itself a check, at some moment after the commit began.
-            self.view.checked_at = self.view.checked_at.max(Some(began));
+            let check = if planted::is(Bug::CommitEndIsACheck) { now } else { began };
+            self.view.checked_at = self.view.checked_at.max(Some(check));
             self.view.adopt(held, decoded.as_slice(), None);
             self.upkeep.committed(now);
         }
@@ -556,7 +566,8 @@ impl View {
     pub(super) fn held(&self) -> Option<Held> {
         self.is_known.then(|| {
             let tag = self.version.as_ref().map(|(tag, _)| tag);
-            let loaded = self.loaded.as_ref().filter(|(loaded, _)| Some(loaded) == tag);
+            let is_one = |loaded| Some(loaded) == tag || planted::is(Bug::HeldIsMixed);
+            let loaded = self.loaded.as_ref().filter(|(loaded, _)| is_one(loaded));
             let snapshot = loaded.map(|(_, snapshot)| snapshot.clone());
             Held { version: self.version.clone(), snapshot }
         })

@@ -167,7 +167,8 @@ impl Upkeep {
     ) -> Option<Timestamp> {
         // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
         let flush = self.unindexed_since.map(|since| since + settings.flush_after);
-        let flush = flush.filter(|_| view.is_loaded() && self.flush == Build::Idle);
+        let may = view.is_loaded() || planted::is(Bug::WokenWhileLoading);
+        let flush = flush.filter(|_| may && self.flush == Build::Idle);
         let merge = self.next_merge.1.as_ref().map(|_| self.failed_merges.1.max(now));
         let merge = merge.filter(|_| view.is_loaded() && self.merge == Build::Idle);
         let live = view.version().and_then(|(_, head)| head.live());
@@ -247,7 +248,9 @@ impl Upkeep {
         let live = view.version().and_then(|(_, head)| head.live());
         match live {
             Some(live) if !live.log.entries.is_empty() => {
-                self.unindexed_since.get_or_insert(now);
+                if !planted::is(Bug::OnlyOwnLogsAreFlushed) {
+                    self.unindexed_since.get_or_insert(now);
+                }
             }
             Some(_) => self.unindexed_since = None,
             None => {
@@ -383,7 +386,8 @@ impl Upkeep {
             }
             Output::Publication(outcome) => self.published(now, outcome),
             Output::Collect(collected) => {
-                self.is_collecting = planted::is(Bug::CollectorRunsOnce);
+                self.is_collecting = planted::is(Bug::CollectorRunsOnce)
+                    || (collected.version.is_none() && planted::is(Bug::FailedCollectionIsTheLast));
                 // What could not be deleted is not tried again at once, and if it is locked, not often.
                 // Who was overtaken would be so again: the newest head is looked at first.
                 let kept = if collected.kept > 0 { self.kept_trash.0.saturating_add(1) } else { 0 };
@@ -393,7 +397,7 @@ impl Upkeep {
                 Some((Held { version: Some(version), snapshot: None }, None))
             }
             Output::Sweep(swept) => {
-                self.is_sweeping = false;
+                self.is_sweeping = planted::is(Bug::SweeperRunsOnce);
                 swept.held.map(|held| (held, None))
             }
             Output::Refresh(_) | Output::Commit(_) | Output::Delete(_) | Output::Query(_) => {
@@ -421,6 +425,11 @@ impl Upkeep {
                 self.unindexed_since = self.unindexed_since.map(|_| now);
                 Some((Held { version: Some((tag, head)), snapshot: None }, directory))
             }
+            _ if planted::is(Bug::TurnIsNotGivenBack) => {
+                *build = Build::Publishing(directory);
+                self.start_over(now);
+                None
+            }
             Publicized::Superseded => {
                 self.unpublished = 0;
                 self.start_over(now);
@@ -440,6 +449,6 @@ impl Upkeep {
     /// What was done was in vain. The newest head is looked at before anything else is begun.
     fn start_over(&mut self, now: Timestamp) {
         self.resume_at = now + PAUSE;
-        self.is_asked = true;
+        self.is_asked |= !planted::is(Bug::StaleWorkGoesOn);
     }
 }

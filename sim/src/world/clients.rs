@@ -10,6 +10,8 @@ use crate::choices::{Scope, Site};
 use crate::model::{Change, Contents};
 use crate::oracles::linearizability::{OpId, Told};
 use crate::oracles::{Broken, Oracle};
+use crate::phrases;
+use crate::story::{Act, Lane};
 use crate::words;
 use crate::workload::Ask;
 use crate::world::damage::Damaged;
@@ -25,8 +27,9 @@ pub struct Client {
     pub waiting: Option<Waiting>,
     /// What it will ask again, under its key.
     again: Option<Ask>,
-    /// How often it had its turn.
+    /// How often it had its turn, and thought about the next.
     turns: u32,
+    thoughts: u32,
 }
 
 /// A question without an answer.
@@ -44,7 +47,7 @@ const PAST_MOST: u64 = 200_000;
 impl Client {
     /// A client that has not asked yet.
     pub const fn new(space: usize) -> Self {
-        Self { space, waiting: None, again: None, turns: 0 }
+        Self { space, waiting: None, again: None, turns: 0, thoughts: 0 }
     }
 }
 
@@ -114,12 +117,8 @@ impl World {
             }
         }
         self.tell(|| {
-            let text = match &ask {
-                Ask::Write(request) => words::write(request),
-                Ask::Remove => "delete the namespace".into(),
-                Ask::Query(query) => format!("{query:?}"),
-            };
-            format!("client {c} asks node {node} for ns{space}, request {op}: {text}")
+            let (client, node, op) = (Lane::Client(c), Lane::Node(node), op.into());
+            Act::Asks { client, node, op, text: phrases::ask(&ask) }
         });
         self.clients[c].waiting = Some(Waiting { op, ask });
         self.pump(node, space)
@@ -155,8 +154,9 @@ impl World {
         };
         self.note(&word);
         self.tell(|| {
-            let text: String = format!("{word:?}").chars().take(300).collect();
-            format!("client {c} is told of request {op}: {text}")
+            let (client, node, op) = (Lane::Client(c), Lane::Node(node), op.into());
+            let (text, is_good) = (phrases::word(&word), phrases::is_good(&word));
+            Act::Told { client, node, op, text, is_good }
         });
         let damaged = self.told_of_damage(space, op, &word)?;
         let witness = &mut self.spaces[space].witness;
@@ -247,11 +247,8 @@ impl World {
 
     /// A client takes its time before it asks.
     pub(super) fn think(&mut self, c: usize) {
-        // Who asks no more need not think: it would think twice after the same turn.
-        if !self.is_faulty {
-            return;
-        }
-        self.choices.enter(Scope::Thought(c as u32, self.clients[c].turns));
+        self.clients[c].thoughts += 1;
+        self.choices.enter(Scope::Thought(c as u32, self.clients[c].thoughts));
         let most = self.profile.think * self.spaces[self.clients[c].space].calm;
         let think = self.choices.between(Site::Delay, 1, most);
         self.after(think, Event::Client(c));

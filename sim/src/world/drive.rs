@@ -11,6 +11,8 @@ use crate::guard::guarded;
 use crate::marks::Mark;
 use crate::oracles::Broken;
 use crate::store::Kind;
+use crate::story::Act;
+use crate::words;
 use crate::world::network::{Answer, Parcel};
 use crate::world::node::Node;
 use crate::world::profile::Fault;
@@ -22,7 +24,9 @@ const IDLE_WAKES_MAX: u32 = 2_000;
 impl World {
     /// A reply reaches a node.
     pub(super) fn take_reply(&mut self, parcel: &Parcel) -> Result<(), Broken> {
-        if !self.waits_for(parcel) {
+        let is_awaited = self.waits_for(parcel);
+        self.tell_heard(parcel, is_awaited);
+        if !is_awaited {
             return Ok(());
         }
         let Parcel { node, space, task, place, request, .. } = parcel;
@@ -42,6 +46,15 @@ impl World {
         }
         running.flight.reply(local, place, reply);
         self.pump(node, space)
+    }
+
+    fn tell_heard(&mut self, parcel: &Parcel, is_awaited: bool) {
+        let Answer::Reply(reply) = &parcel.answer else { return };
+        self.tell(|| Act::Heard {
+            letter: parcel.letter(),
+            reply: words::reply(&parcel.request, reply),
+            is_awaited,
+        });
     }
 
     /// The time has come that a service or a round waited for.

@@ -43,12 +43,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::choices::{Choices, Scope, Site, Ways};
 use crate::digest::{Digest, Mixer};
-use crate::explore::Story;
 use crate::model::Contents;
 use crate::oracles::linearizability::OpId;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
 use crate::store::{Kind, Store};
+use crate::story::{Act, Lane, Scene, Story};
 use clients::Client;
 use clock::{Clock, Skew};
 use network::Parcel;
@@ -155,8 +155,8 @@ pub struct Run {
     pub broken: Option<Broken>,
     /// What was decided otherwise than calmly, if it was recorded.
     pub ways: Ways,
-    /// What happened, in words, if anybody listened.
-    pub story: Vec<String>,
+    /// What happened, if anybody listened.
+    pub story: Vec<Scene>,
 }
 
 impl World {
@@ -213,8 +213,8 @@ impl World {
     pub fn run(mut self, size: Size) -> Run {
         let broken = self.live(size).err();
         if let Some(broken) = &broken {
-            let (now, broken) = (self.now, broken.to_string());
-            self.story.tell(|| format!("{now:>8} {broken}"));
+            let broken = broken.to_string();
+            self.tell(|| Act::Breaks(broken));
         }
         let mut mixer = self.mixer;
         mixer.mix(self.choices.digest());
@@ -227,7 +227,7 @@ impl World {
             time: self.now,
             broken,
             ways: self.choices.into_record(),
-            story: self.story.into_lines(),
+            story: self.story.into_scenes(),
         }
     }
 
@@ -295,7 +295,7 @@ impl World {
             service.look();
             self.nodes[n].hosted.insert(space, Hosted::new(service));
         }
-        self.tell(|| format!("node {n} starts (life {life})"));
+        self.tell(|| Act::Starts(Lane::Node(n), format!("starts (life {life})")));
         for space in self.spaces_of(n) {
             self.pump(n, space)?;
         }
@@ -311,7 +311,7 @@ impl World {
     fn crash(&mut self, n: usize) {
         let life = self.nodes[n].life;
         let delay = self.choices.between(Site::Node, 1, 3_000);
-        self.tell(|| format!("node {n} crashes"));
+        self.tell(|| Act::Crashes(Lane::Node(n)));
         if self.now < self.nodes[n].started + 500 && life > 1 {
             self.activations.count(Fault::CrashAgain);
         }
@@ -337,12 +337,12 @@ impl World {
     fn calm_down(&mut self) {
         self.is_faulty = false;
         self.weather.clear();
-        self.tell(|| "the faults stop, and clients ask no more".into());
+        self.tell(|| "the faults stop, and clients ask no more".to_owned());
     }
 
-    fn tell(&mut self, line: impl FnOnce() -> String) {
-        let now = self.now;
-        self.story.tell(|| format!("{now:>8} {}", line()));
+    fn tell<A: Into<Act>>(&mut self, act: impl FnOnce() -> A) {
+        self.story.at(self.now);
+        self.story.tell(act);
     }
 
     /// Takes something that happened into the fingerprint of the run.

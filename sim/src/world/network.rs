@@ -7,8 +7,10 @@ use sana_engine::machine::request::{Reply, Request};
 use sana_engine::service::task::TaskId;
 
 use crate::choices::{Scope, Site};
+use crate::digest;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
+use crate::story::{Act, Lane, Letter};
 use crate::words;
 use crate::world::damage::{PARTS, Spoil};
 use crate::world::profile::Fault;
@@ -114,6 +116,13 @@ impl Fate {
     ];
 }
 
+impl Parcel {
+    /// What tells it from all others that are under way.
+    pub fn letter(&self) -> Letter {
+        digest::of(&(self.node, self.life, self.space, self.task, self.round, self.place))
+    }
+}
+
 impl World {
     /// Sends a request of a round. False if the node crashed over it.
     pub(super) fn send(&mut self, mut parcel: Parcel) -> bool {
@@ -144,6 +153,9 @@ impl World {
                 let off = self.choices.between(Site::Node, 0, 200_000).cast_signed() - 100_000;
                 self.activations.count(Fault::CalendarSet);
                 self.nodes[n].clock.calendar_off = off;
+                self.tell(|| {
+                    Act::Does(Lane::Node(n), format!("has its calendar set {off} ms off"))
+                });
                 self.skew.set(off);
             }
             _ => {}
@@ -165,8 +177,11 @@ impl World {
         if sleeps {
             self.activations.count(Fault::Suspended);
         }
-        let clock = if sleeps { ", and its clock with it" } else { "" };
-        self.tell(|| format!("node {n} stands still for {pause} ms{clock}"));
+        let until = self.now + pause;
+        self.tell(|| Act::Stands { who: Lane::Node(n), until });
+        if sleeps {
+            self.tell(|| Act::Does(Lane::Node(n), "loses the time with its clock".to_owned()));
+        }
     }
 
     /// What becomes of a request, if nothing is in its way.
@@ -184,6 +199,7 @@ impl World {
     }
 
     fn dispatch(&mut self, parcel: &mut Parcel) {
+        self.tell_sent(parcel);
         let (least, most) = self.profile.latency;
         let mut delay = self.choices.between(Site::Delay, least, most);
         parcel.back = self.choices.between(Site::Delay, least, most);
@@ -289,8 +305,22 @@ impl World {
     }
 
     fn tell_exchange(&mut self, parcel: &Parcel, what: &str) {
-        let Parcel { node, request, .. } = parcel;
-        self.tell(|| format!("node {node}: {} {what}", words::exchange(request, &Reply::Lost)));
+        self.tell(|| Act::Astray { letter: parcel.letter(), text: what.into() });
+    }
+
+    fn tell_sent(&mut self, parcel: &Parcel) {
+        let Parcel { node, space, task, request, .. } = parcel;
+        let hosted = self.nodes[*node].hosted.get(space);
+        let running = hosted.and_then(|hosted| hosted.tasks.get(task));
+        let machine = running.map_or("", |running| words::machine(&running.task));
+        self.tell(|| Act::Sent {
+            letter: parcel.letter(),
+            from: Lane::Node(*node),
+            to: words::lane(request),
+            machine,
+            text: words::request(request),
+            is_read: request.is_read(),
+        });
     }
 
     /// A request reaches the store and is performed.
@@ -301,9 +331,14 @@ impl World {
         self.requests += 1;
         self.note(request);
         self.note(&reply);
+        let is_late = !self.waits_for(&parcel);
+        self.tell(|| Act::Performed {
+            letter: parcel.letter(),
+            reply: words::reply(&parcel.request, &reply),
+            is_good: words::is_good(&reply),
+            is_late,
+        });
         if !request.is_read() {
-            let exchange = || words::exchange(&parcel.request, &reply);
-            self.tell(|| format!("node {node} (life {life}): {}", exchange()));
             self.count_landing(&parcel, &reply);
         }
         if words::is_head(request) && !request.is_read() {
