@@ -266,6 +266,8 @@ pub enum Scope {
     Write(u32, u32, u32),
     /// A node's nth read about a namespace.
     Read(u32, u32, u32),
+    /// What goes wrong for a while, the nth time.
+    Weather(u32),
 }
 
 /// What a decision is about.
@@ -284,6 +286,8 @@ pub enum Site {
     Node,
     /// What clients ask.
     Workload,
+    /// What goes wrong for a while: to whom, and for how long.
+    Weather,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use sana_sim::story::{Story, Time};
 use sana_sim::swarm::{self, Band};
 use sana_sim::trace::Trace;
 use sana_sim::world::Size;
+use sana_sim::world::faults;
 use sana_sim::world::profile::Fault;
 
 /// Runs Sana's own machines in worlds where everything goes wrong.
@@ -43,6 +44,8 @@ enum Command {
         #[arg(long)]
         everything: bool,
     },
+    /// List all that can go wrong with a store and its users, and what becomes of each here.
+    Faults,
     /// Run a seed or a trace and tell what happens.
     Replay {
         #[command(flatten)]
@@ -140,9 +143,10 @@ struct WorldArguments {
     /// How long clients keep asking, in seconds of the world.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// What the store keeps of its promises: `sound`, or as a negative control, under which the
-    /// oracles must go red, `weak-conditions`, `weak-races` or `weak-reads`.
-    #[arg(long, value_parser = kind, default_value = "sound")]
+    /// Which store: `s3`, `gcs`, `azure`, `r2`, `minio`, `folder`, or `any` of these, by the seed; or as
+    /// a negative control, under which the oracles must go red, a weak one: `weak-conditions`,
+    /// `weak-races`, `weak-reads`, `weak-blips`, `weak-lists`, `weak-lifecycle`, `weak-clones`.
+    #[arg(long, value_parser = kind, default_value = "any")]
     store: Kind,
 }
 
@@ -160,6 +164,10 @@ fn main() -> ExitCode {
     let is_fine = match Arguments::parse().command {
         Command::Run { seeds, world, threads, everything } => {
             run(seeds, world, threads, everything)
+        }
+        Command::Faults => {
+            faults::TABLE.iter().for_each(|entry| println!("{entry}"));
+            true
         }
         Command::Replay { what } => said(what.trace()).is_some_and(|trace| replay(&trace)),
         Command::Shrink { what, effort } => {
@@ -242,8 +250,10 @@ fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>, everyth
 /// The command that replays a seed.
 fn again(seed: u64, world: WorldArguments) -> String {
     let WorldArguments { nodes, seconds, store } = world;
-    let named = Kind::ALL.into_iter().find(|(_, kind)| *kind == store && store != Kind::Sound);
-    let store = named.map_or(String::new(), |(name, _)| format!(" --store {name}"));
+    let store = match store {
+        Kind::Sound => String::new(),
+        store => format!(" --store {}", store.name()),
+    };
     format!(
         "cargo run --release -p sana-sim -- replay {seed} --nodes {nodes} --seconds {seconds}{store}"
     )

@@ -298,6 +298,7 @@ impl NamespaceService {
         let running = self.running.remove(&id).expect("V4: a task ends once");
         match (running, output) {
             (Running::Refresh { asks, began }, Output::Refresh(outcome)) => self.refreshed(
+                now,
                 asks,
                 if planted::is(Bug::AgeFromTheReply) { now } else { began },
                 outcome,
@@ -363,7 +364,7 @@ impl NamespaceService {
     /// Begins a head check, if somebody waits for one and none is under way.
     fn start_refresh(&mut self, now: Timestamp, starts: &mut Vec<(TaskId, Start)>) {
         let refreshes = self.running.values().any(|r| matches!(r, Running::Refresh { .. }));
-        let wanted = !self.queue.asks.is_empty() || self.upkeep.wants_refresh(&self.view);
+        let wanted = !self.queue.asks.is_empty() || self.upkeep.wants_refresh(now, &self.view);
         if refreshes && planted::is(Bug::EarlierCheckServes) {
             for running in self.running.values_mut() {
                 if let Running::Refresh { asks, .. } = running {
@@ -437,6 +438,7 @@ impl NamespaceService {
 
     fn refreshed(
         &mut self,
+        now: Timestamp,
         asks: Vec<Ask>,
         began: Timestamp,
         outcome: Result<Held, RefreshError>,
@@ -447,7 +449,7 @@ impl NamespaceService {
                 let error = match error {
                     RefreshError::Unavailable => QueryError::Unavailable,
                     RefreshError::Damaged(bad) => {
-                        self.upkeep.looked();
+                        self.upkeep.met_damage(now);
                         QueryError::Damaged(bad)
                     }
                 };
@@ -460,7 +462,7 @@ impl NamespaceService {
             }
         };
         if !planted::is(Bug::PollsForEver) {
-            self.upkeep.looked();
+            self.upkeep.looked(now);
         }
         self.view.checked_at = Some(began);
         let mut words = Vec::new();

@@ -14,6 +14,7 @@ use crate::phrases;
 use crate::story::{Act, Lane};
 use crate::words;
 use crate::workload::Ask;
+use crate::world::damage::Damaged;
 use crate::world::profile::Fault;
 use crate::world::{Event, World};
 
@@ -96,7 +97,7 @@ impl World {
         let op = self.ops;
         self.note(&ask);
         let local = self.nodes[node].clock.at(self.now);
-        let earlier = self.earlier(space, &ask);
+        let earlier = self.earlier(space, node, &ask);
         let monitor = &mut self.spaces[space].witness.monitor;
         let hosted = self.nodes[node].hosted.get_mut(&space).expect("it is up");
         let ticket = Ticket(op.into());
@@ -124,11 +125,12 @@ impl World {
     }
 
     /// What a query may see beside the present, if it is content with less.
-    fn earlier(&self, space: usize, ask: &Ask) -> BTreeSet<Contents> {
+    fn earlier(&self, space: usize, node: usize, ask: &Ask) -> BTreeSet<Contents> {
         let Ask::Query(query) = ask else { return BTreeSet::new() };
         let Consistency::Eventual(most) = query.consistency else { return BTreeSet::new() };
         // Clocks run up to a tenth too slow, and a moment is a millisecond.
-        let since = self.now.saturating_sub(most.as_millis() as u64 * 10 / 8 + 10);
+        let long = most.as_millis() as u64 * 10 / 8 + 10;
+        let since = self.nodes[node].before(self.now, long);
         let past = &self.spaces[space].past;
         // The last state before that moment was still in force at it.
         let first = past.partition_point(|(at, _)| *at <= since).saturating_sub(1);
@@ -156,10 +158,15 @@ impl World {
             let (text, is_good) = (phrases::word(&word), phrases::is_good(&word));
             Act::Told { client, node, op, text, is_good }
         });
+        let damaged = self.told_of_damage(space, op, &word)?;
         let witness = &mut self.spaces[space].witness;
-        let mut unknown = false;
+        let mut unknown = damaged == Some(Damaged::Unknown);
         let mut again = false;
         match (&ask, word) {
+            _ if damaged.is_some() => {
+                again =
+                    unknown && matches!(&ask, Ask::Write(request) if request.idempotency.is_some());
+            }
             (Ask::Write(request), Word::Written(outcome)) => {
                 unknown = words::told(witness, op, &outcome)?;
                 let counted = match &outcome {
@@ -250,6 +257,7 @@ impl World {
     /// The node that a client had asked is no more.
     pub(super) fn abandon(&mut self, c: usize, space: usize, by: (usize, u32)) {
         let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else { return };
+        self.misled.remove(&op);
         let change = !matches!(ask, Ask::Query(_));
         self.spaces[space]
             .witness

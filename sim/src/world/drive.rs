@@ -6,9 +6,11 @@ use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
 use sana_engine::service::task::{Output, Task, TaskId};
 
+use crate::digest;
 use crate::guard::guarded;
 use crate::marks::Mark;
 use crate::oracles::Broken;
+use crate::store::Kind;
 use crate::story::Act;
 use crate::words;
 use crate::world::network::{Answer, Parcel};
@@ -21,16 +23,20 @@ const IDLE_WAKES_MAX: u32 = 2_000;
 
 impl World {
     /// A reply reaches a node.
-    pub(super) fn take_reply(&mut self, parcel: Parcel) -> Result<(), Broken> {
-        let is_awaited = self.waits_for(&parcel);
-        self.tell_heard(&parcel, is_awaited);
+    pub(super) fn take_reply(&mut self, parcel: &Parcel) -> Result<(), Broken> {
+        let is_awaited = self.waits_for(parcel);
+        self.tell_heard(parcel, is_awaited);
         if !is_awaited {
             return Ok(());
         }
-        let Parcel { node, space, task, place, request, answer, .. } = parcel;
-        let Answer::Reply(reply) = answer else { return Ok(()) };
+        let Parcel { node, space, task, place, request, .. } = parcel;
+        let (node, space, task, place) = (*node, *space, *task, *place);
+        let Answer::Reply(reply) = parcel.answer.clone() else { return Ok(()) };
         self.note(&(node, space, task, place));
         self.note(&reply);
+        if parcel.is_spoiled {
+            self.mislead(&parcel.ops);
+        }
         let local = self.nodes[node].clock.at(self.now);
         let hosted = self.nodes[node].hosted.get_mut(&space).expect("it waits");
         let running = hosted.tasks.get_mut(&task).expect("it waits");
@@ -77,7 +83,7 @@ impl World {
     fn pump_once(&mut self, n: usize, space: usize) -> Result<bool, Broken> {
         let (now, clock) = (self.now, self.nodes[n].clock);
         let (local, wall) = (clock.at(now), clock.wall(now));
-        let seed = self.choices.nonce();
+        let seed = self.nonce_of(n);
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
         let starts = guarded(|| hosted.service.due(local, wall, seed))?;
         let over = |flight: &Flight| flight.is_over(local);
@@ -97,6 +103,16 @@ impl World {
             self.stepped(n, space, id, step, first)?;
         }
         Ok(did)
+    }
+
+    /// What the nonces of a node are made of now. Clones draw alike, in every life.
+    fn nonce_of(&mut self, n: usize) -> u128 {
+        let nonce = self.choices.nonce();
+        if self.store.kind() != Kind::Clones {
+            return nonce;
+        }
+        self.nodes[n].drawn += 1;
+        digest::of(&self.nodes[n].drawn)
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "a reply is heard once")]
@@ -175,6 +191,8 @@ impl World {
                     request,
                     back: 0,
                     answer,
+                    number: 0,
+                    is_spoiled: false,
                 });
             }
         }

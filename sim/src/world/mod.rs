@@ -12,21 +12,29 @@
 //! |-------------|-------------------------------------------------------|
 //! | [`clock`]   | What do a node's clocks show?                         |
 //! | [`profile`] | Which faults are there, and how often did each happen? |
+//! | [`faults`]  | What becomes of each fault that we know of?           |
+//! | [`backend`] | Which stores are there, and what can go wrong with each? |
+//! | [`weather`] | What goes wrong for a while?                          |
+//! | [`damage`]  | Which reads say what is not so, and who may hear of it? |
 //! | [`node`]    | What does a process consist of?                       |
 //! | [`drive`]   | What does a node do next?                             |
 //! | [`network`] | What becomes of a request?                            |
 //! | [`clients`] | What do clients ask, and what are they told?          |
 //! | [`quiet`]   | Did everything get quiet?                             |
 
+pub mod backend;
 pub mod clients;
 pub mod clock;
+pub mod damage;
 pub mod drive;
+pub mod faults;
 pub mod network;
 pub mod node;
 pub mod profile;
 pub mod quiet;
+pub mod weather;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
@@ -46,6 +54,7 @@ use clock::{Clock, Skew};
 use network::Parcel;
 use node::{Hosted, Node};
 use profile::{Activations, Fault, Profile};
+use weather::Weather;
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -67,6 +76,9 @@ pub struct World {
     skew: Skew,
     /// Puts of heads on their way: of which node, in which life, and for which namespace.
     flying: BTreeMap<(usize, u32, usize), u32>,
+    weather: Weather,
+    /// Requests of clients for which something was read that was not so.
+    misled: BTreeSet<OpId>,
     ops: OpId,
     /// Whether anything goes wrong.
     is_faulty: bool,
@@ -105,6 +117,8 @@ enum Event {
     Client(usize),
     /// A node starts.
     Start(usize),
+    /// Something may begin to go wrong for a while.
+    Weather,
 }
 
 /// How large a world is, and which store it has.
@@ -152,8 +166,8 @@ impl World {
     ///
     /// Never: the names of its namespaces are good.
     pub fn new(mut choices: Choices, size: Size, story: Story) -> Self {
-        let profile = Profile::draw(&mut choices);
-        let store = Store::of_kind(size.store, profile.tags).with_pages_of(profile.page);
+        let profile = Profile::draw(&mut choices, size.store);
+        let store = Store::of_kind(size.store, profile.backend.tags).with_pages_of(profile.page);
         let clocks: Vec<Clock> = (0..size.nodes).map(|n| draw_clock(n, &mut choices)).collect();
         let mut skew = Skew::default();
         clocks.iter().for_each(|clock| skew.set(clock.calendar_off));
@@ -174,6 +188,8 @@ impl World {
             clients: (0..clients).map(|n| Client::new(n % size.spaces)).collect(),
             skew,
             flying: BTreeMap::new(),
+            weather: Weather::default(),
+            misled: BTreeSet::new(),
             ops: 0,
             is_faulty: true,
             is_quiet: false,
@@ -188,6 +204,8 @@ impl World {
         for client in 0..clients {
             world.think(client);
         }
+        world.after(weather::EVERY, Event::Weather);
+        world.count_drift();
         world
     }
 
@@ -231,10 +249,11 @@ impl World {
         }
         match event {
             Event::Arrive(parcel) => self.arrive(*parcel)?,
-            Event::Return(parcel) => self.take_reply(*parcel)?,
+            Event::Return(parcel) => self.take_reply(&parcel)?,
             Event::Wake { node, life, space } => self.wake(node, life, space)?,
             Event::Client(client) => self.client_goes_on(client)?,
             Event::Start(node) => self.start(node)?,
+            Event::Weather => self.change_weather(),
         }
         Ok(true)
     }
@@ -244,7 +263,9 @@ impl World {
         let node = match event {
             Event::Return(parcel) => parcel.node,
             Event::Wake { node, .. } => *node,
-            Event::Arrive(_) | Event::Client(_) | Event::Start(_) => return None,
+            Event::Arrive(_) | Event::Client(_) | Event::Start(_) | Event::Weather => {
+                return None;
+            }
         };
         let until = self.nodes[node].paused_until;
         (self.now < until).then_some(until)
@@ -264,6 +285,7 @@ impl World {
         node.is_up = true;
         node.started = now;
         node.paused_until = 0;
+        node.drawn = 0;
         let local = node.clock.at(now);
         let life = node.life;
         let spaces: Vec<usize> = self.spaces_of(n);
@@ -304,8 +326,17 @@ impl World {
         self.after(delay, Event::Start(n));
     }
 
+    /// Counts the clocks that run at a rate of their own.
+    fn count_drift(&mut self) {
+        let drifts = |node: &&Node| node.clock.rate != Clock::TRUE.rate;
+        for _ in 0..self.nodes.iter().filter(drifts).count() {
+            self.activations.count(Fault::Drifted);
+        }
+    }
+
     fn calm_down(&mut self) {
         self.is_faulty = false;
+        self.weather.clear();
         self.tell(|| "the faults stop, and clients ask no more".to_owned());
     }
 
@@ -350,5 +381,5 @@ fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
     let ahead = [0, 5, 86_400_000][choices.choose(Site::Node, 3)];
     let rate = [1_000_000, 1_000_100, 900_000, 1_100_000][choices.choose(Site::Node, 4)];
     let calendar_off = [0, -3_000, 3_000, 3_600_000][choices.choose(Site::Node, 4)];
-    Clock { ahead, rate, calendar_off }
+    Clock { ahead, rate, calendar_off, slept: 0 }
 }

@@ -115,7 +115,8 @@ impl World {
         let named: BTreeSet<Key> =
             head.map(|head| reachability::names(&space.name, head).collect()).unwrap_or_default();
         let prefix = layout::namespace_data(&space.name);
-        let orphan = self.store.keys_below(&prefix).find(|key| !named.contains(key));
+        let is_orphan = |key: &&Key| !named.contains(*key) && !self.weather.is_foreign(key);
+        let orphan = self.store.keys_below(&prefix).find(is_orphan);
         orphan.map(|key| format!("ns{s}: nobody names {key}"))
     }
 }
