@@ -61,6 +61,9 @@ enum Command {
         /// With this known bug planted.
         #[arg(long)]
         planted: Option<String>,
+        /// Try also what need not be tried: to see that leaving it out loses nothing.
+        #[arg(long)]
+        unreduced: bool,
     },
     /// Plant known bugs, one after the other, and look for each.
     Mutants {
@@ -107,8 +110,9 @@ fn main() -> ExitCode {
             run(seeds, world, threads, everything)
         }
         Command::Replay { seed, world } => replay(seed, world),
-        Command::Explore { name, small, worlds, way, planted } => {
-            let look = Look { is_small: small, worlds, threads: threads(), planted };
+        Command::Explore { name, small, worlds, way, planted, unreduced } => {
+            let (is_small, is_unreduced, threads) = (small, unreduced, threads());
+            let look = Look { is_small, worlds, threads, planted, is_unreduced };
             if way.is_empty() {
                 report::explore(&name, &look)
             } else {

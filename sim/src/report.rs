@@ -24,6 +24,16 @@ pub struct Look {
     pub threads: usize,
     /// With this bug planted.
     pub planted: Option<String>,
+    /// With all that need not be tried.
+    pub is_unreduced: bool,
+}
+
+impl Look {
+    /// The exploration of this name, as it is to be looked at.
+    fn setup(&self, name: &str) -> Option<Setup> {
+        let setup = setup::named(name, self.is_small)?;
+        Some(if self.is_unreduced { setup.unreduced() } else { setup })
+    }
 }
 
 /// The worlds of each exploration.
@@ -48,7 +58,7 @@ pub fn explore(name: &str, look: &Look) -> bool {
 
 /// Tells one way of an exploration. Whether nothing was wrong on it.
 pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
-    let Some(setup) = setup::named(name, look.is_small) else {
+    let Some(setup) = look.setup(name) else {
         println!("there is no exploration '{name}'; there are: {}", setup::NAMES.join(", "));
         return false;
     };
@@ -77,7 +87,7 @@ fn plant(look: &Look) -> bool {
 }
 
 fn explore_one(name: &str, look: &Look) -> bool {
-    let setup = setup::named(name, look.is_small).expect("it is in the list of names");
+    let setup = look.setup(name).expect("it is in the list of names");
     // A bug is planted in one thread only.
     let threads = if look.planted.is_some() { 1 } else { look.threads };
     let bounds = Bounds { worlds: look.worlds, threads };
@@ -103,7 +113,8 @@ fn explore_one(name: &str, look: &Look) -> bool {
         tell(name, look, way);
         let way = way.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let bug = look.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
-        println!("cargo run --release -p sana-sim -- explore {name}{small}{bug} --way {way}");
+        let all = if look.is_unreduced { " --unreduced" } else { "" };
+        println!("cargo run --release -p sana-sim -- explore {name}{small}{all}{bug} --way {way}");
         return false;
     }
     has_seen_enough(&setup, &exploration) && is_on_record(&record, look)
@@ -126,7 +137,7 @@ fn has_seen_enough(setup: &Setup, exploration: &Exploration) -> bool {
 
 /// Whether there are as many worlds as there were.
 fn is_on_record(record: &str, look: &Look) -> bool {
-    if look.planted.is_some() || ON_RECORD.lines().any(|line| line == record) {
+    if look.planted.is_some() || look.is_unreduced || ON_RECORD.lines().any(|line| line == record) {
         return true;
     }
     let name = record.split(':').next().unwrap_or_default();

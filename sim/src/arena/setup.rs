@@ -55,7 +55,7 @@ pub fn named(name: &str, small: bool) -> Option<Setup> {
 impl Setup {
     /// The world it begins with.
     pub fn begin(self) -> Arena {
-        Arena::new(self, Store::new(Tags::Digested))
+        Arena::new(self, &Store::new(Tags::Digested))
     }
 }
 
@@ -274,7 +274,8 @@ fn spill(small: bool) -> Setup {
 
 fn base(name: &'static str, mishaps: Mishaps) -> Setup {
     let namespace = NamespaceName::parse("ns").expect("letters");
-    Setup { name, namespace, scripts: Vec::new(), mishaps, sometimes: Vec::new() }
+    let (scripts, alike, sometimes) = (Vec::new(), Vec::new(), Vec::new());
+    Setup { name, namespace, scripts, alike, is_reduced: true, mishaps, sometimes }
 }
 
 fn document(id: i128, n: i128) -> RawDocument {
