@@ -261,7 +261,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Takes every step of these worlds, up to one that breaks a property.
 fn expand<W: World>(chunk: Chunk<W>, memo: &mut W::Memo) -> Expanded<W> {
-    let mut all = Expanded { next: Vec::new(), transitions: 0, ends: Vec::new(), marks: 0, broken: None };
+    let mut all =
+        Expanded { next: Vec::new(), transitions: 0, ends: Vec::new(), marks: 0, broken: None };
     for (from, world) in chunk {
         let mut choices = Choices::enumerating();
         let mut step = 0;

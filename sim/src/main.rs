@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use sana_sim::arena::setup::Reach;
 use sana_sim::guard;
 use sana_sim::mutants::Effort;
-use sana_sim::report::{self, Look};
+use sana_sim::report::{self, Look, Others};
 use sana_sim::stopwatch::Stopwatch;
 use sana_sim::store::Kind;
 use sana_sim::swarm::{self, Band};
@@ -50,8 +51,13 @@ enum Command {
         #[arg(default_value = "commit")]
         name: String,
         /// With tighter bounds, for a quick look.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "nightly")]
         small: bool,
+        /// With wider bounds: some take hours and many gigabytes.
+        #[arg(long)]
+        nightly: bool,
+        #[command(flatten)]
+        others: OtherMishaps,
         /// Give up after this many worlds.
         #[arg(long, default_value_t = 100_000_000)]
         worlds: usize,
@@ -77,6 +83,20 @@ enum Command {
         #[arg(long, default_value_t = 600)]
         seeds: u64,
     },
+}
+
+/// What goes wrong at most in an exploration, if it is not what is on record.
+#[derive(Clone, Copy, Debug, Args)]
+struct OtherMishaps {
+    /// Writes lost and rounds run out of time.
+    #[arg(long)]
+    losses: Option<u8>,
+    /// Writes turned away.
+    #[arg(long)]
+    throttles: Option<u8>,
+    /// Actors crashed.
+    #[arg(long)]
+    crashes: Option<u8>,
 }
 
 /// What the world of a seed is like.
@@ -110,9 +130,16 @@ fn main() -> ExitCode {
             run(seeds, world, threads, everything)
         }
         Command::Replay { seed, world } => replay(seed, world),
-        Command::Explore { name, small, worlds, way, planted, unreduced } => {
-            let (is_small, is_unreduced, threads) = (small, unreduced, threads());
-            let look = Look { is_small, worlds, threads, planted, is_unreduced };
+        Command::Explore { name, small, nightly, others, worlds, way, planted, unreduced } => {
+            let reach = match (small, nightly) {
+                (true, _) => Reach::Small,
+                (_, true) => Reach::Nightly,
+                _ => Reach::Full,
+            };
+            let OtherMishaps { losses, throttles, crashes } = others;
+            let others = Others { losses, throttles, crashes };
+            let (is_unreduced, threads) = (unreduced, threads());
+            let look = Look { reach, others, worlds, threads, planted, is_unreduced };
             if way.is_empty() {
                 report::explore(&name, &look)
             } else {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sana_engine::base::planted::{self, Bug};
 
-use crate::arena::setup;
+use crate::arena::setup::{self, Reach};
 use crate::explore::{Bounds, explore};
 use crate::oracles::Oracle;
 use crate::stopwatch::Stopwatch;
@@ -114,7 +114,7 @@ impl Hunt {
     }
 
     fn explore(&mut self, name: &str, worlds: usize) -> Option<Catch> {
-        let setup = setup::named(name, true)?;
+        let setup = setup::named(name, Reach::Small)?;
         let exploration = explore(&setup.begin(), Bounds { worlds, threads: 1 }, |_, _| ());
         self.worlds += exploration.states;
         let failure = exploration.failure?;

@@ -21,7 +21,7 @@
 //! - Of worlds that differ in which of several actors that are alike is where, one is explored
 //!   ([`symmetry`]).
 //!
-//! The last two can be switched off ([`Setup::unreduced`]), and tests see that they change nothing.
+//! The last two can be switched off ([`LeavesOut`]), and tests see that they change nothing.
 
 pub mod memo;
 pub mod reduction;
@@ -61,8 +61,8 @@ pub struct Setup {
     pub scripts: Vec<Vec<Deed>>,
     /// Groups of actors that are alike: see [`symmetry`].
     pub alike: Vec<Vec<usize>>,
-    /// Whether what need not be tried is left out: see [`reduction`].
-    pub is_reduced: bool,
+    /// What need not be tried and is left out.
+    pub leaves_out: LeavesOut,
     /// Mishaps, at most.
     pub mishaps: Mishaps,
     /// What must have been come across.
@@ -80,12 +80,21 @@ pub struct Mishaps {
     pub crashes: u8,
 }
 
-impl Setup {
-    /// The same, where everything is tried.
-    #[must_use]
-    pub fn unreduced(self) -> Self {
-        Self { alike: Vec::new(), is_reduced: false, ..self }
-    }
+/// What an exploration leaves out because it need not be tried.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LeavesOut {
+    /// Orders of events that nobody else notices, and landings of writes that cannot land:
+    /// [`reduction`].
+    pub orders: bool,
+    /// Worlds of which the mirror image was entered: [`symmetry`].
+    pub images: bool,
+}
+
+impl LeavesOut {
+    /// Whatever need not be tried.
+    pub const ALL: Self = Self { orders: true, images: true };
+    /// Nothing: to see that leaving out loses nothing.
+    pub const NOTHING: Self = Self { orders: false, images: false };
 }
 
 /// A small world, with its mirror images.
@@ -245,7 +254,7 @@ impl Arena {
 
     fn events(&self) -> Vec<Event> {
         let mut events = Vec::with_capacity(8);
-        if self.setup().is_reduced
+        if self.setup().leaves_out.orders
             && let Some(i) = self.private()
         {
             self.events_of(i, &mut events);
@@ -368,7 +377,8 @@ impl Arena {
         let mut noticed = Vec::new();
         if running.round.requests.len() > 1 {
             let (outlook, store) = (self.outlook(), &self.scene.store);
-            noticed.extend(running.open().filter(|(_, request)| outlook.is_noticed(request, store)));
+            noticed
+                .extend(running.open().filter(|(_, request)| outlook.is_noticed(request, store)));
         }
         if noticed.len() > 1 {
             let (n, request) = noticed[choices.choose(Site::Event, noticed.len())];
@@ -400,7 +410,7 @@ impl Arena {
     /// Forgets writes that cannot land any more, and requests that nobody will hear of and that cannot
     /// take effect any more.
     fn close(&mut self, memo: &mut Memo) {
-        if self.setup().is_reduced && !self.scene.adrift.is_empty() {
+        if self.setup().leaves_out.orders && !self.scene.adrift.is_empty() {
             let outlook = self.outlook();
             for n in (0..self.scene.adrift.len()).rev() {
                 if outlook.is_dead(&self.scene.adrift[n].request, &self.scene.store) {
@@ -416,7 +426,8 @@ impl World for Arena {
     type Memo = Memo;
 
     fn digest(&self) -> Digest {
-        let images = self.images().enumerate();
+        let most = if self.setup().leaves_out.images { usize::MAX } else { 1 };
+        let images = self.images().take(most).enumerate();
         let digests = images.map(|(n, (scene, _))| scene.digest(self.left, n > 0));
         digests.min().expect("a world is its own image")
     }

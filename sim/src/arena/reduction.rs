@@ -70,13 +70,9 @@ pub(super) struct Outlook {
 
 impl Outlook {
     /// What these actors, and the writes adrift, may still do.
-    pub(super) fn of(
-        setup: &Setup,
-        actors: &[Shared<Actor>],
-        adrift: &[Shared<Adrift>],
-    ) -> Self {
+    pub(super) fn of(setup: &Setup, actors: &[Shared<Actor>], adrift: &[Shared<Adrift>]) -> Self {
         let left = setup.scripts.iter().zip(actors);
-        let mut left = left.flat_map(|(script, actor)| script.get(actor.at as usize..)).flatten();
+        let mut left = left.flat_map(|(script, actor)| &script[actor.at as usize..]);
         let lists = left.clone().any(|deed| matches!(deed, Deed::Sweep));
         let deletes = lists
             || left.any(|deed| matches!(deed, Deed::Collect))
@@ -90,9 +86,7 @@ impl Outlook {
             Request::Get { key, .. } => {
                 !layout::is_immutable(key) || self.deletes || store.get(key).is_none()
             }
-            Request::Put { key, when: When::Fresh, .. } => {
-                self.lists || store.get(key).is_some()
-            }
+            Request::Put { key, when: When::Fresh, .. } => self.lists || store.get(key).is_some(),
             Request::Put { .. } | Request::Delete { .. } | Request::List { .. } => true,
         }
     }
@@ -118,7 +112,7 @@ pub(super) fn is_private(
 ) -> bool {
     let requests = &running.round.requests;
     let creates = requests.iter().any(|request| !request.is_read());
-    let may_name =
-        || adrift.iter().any(|write| write.actor == actor && write.request.is_visible());
-    !(creates && may_name()) && !requests.iter().any(|request| outlook.is_noticed(request, store))
+    let may_name = || adrift.iter().any(|write| write.actor == actor && write.request.is_visible());
+    let noticed = requests.iter().any(|request| outlook.is_noticed(request, store));
+    !(noticed || creates && may_name())
 }

@@ -16,8 +16,8 @@
 //! **Why that is sound.** If one world's image is another world that was entered, then whatever begins
 //! here has an image that begins there. That rests on the engine treating nonces and values alike,
 //! whatever they are, and this is not believed but checked: at each event all images must do the same
-//! ([`agree`]): be broken by the same oracle or by none, come across the same marks, leave as many
-//! writes adrift, and wait in rounds of the same shape.
+//! ([`agree`]): come across the same marks, leave as many objects and writes adrift, tell as many clients
+//! nothing, and wait in rounds of the same shape. What is broken in an image is broken.
 //!
 //! **What is not alike.** A sweeper sorts what it deletes by nonces, so the third write of its round is
 //! another object in an image. Where there is one, no actors are said to be alike ([`ways`] refuses it).
@@ -45,11 +45,16 @@ pub(super) fn ways(scripts: &[Vec<Deed>], alike: &[Vec<usize>]) -> Vec<Places> {
             let kinds = |i: usize| scripts[i].iter().map(std::mem::discriminant);
             assert!(kinds(*one).eq(kinds(group[0])), "actors are alike whose scripts are not");
         }
-        ways = ways.iter().flat_map(|way| orders(group).into_iter().map(|order| {
-            let mut way = way.clone();
-            group.iter().zip(order).for_each(|(from, to)| way[*from] = to);
-            way
-        })).collect();
+        ways = ways
+            .iter()
+            .flat_map(|way| {
+                orders(group).into_iter().map(|order| {
+                    let mut way = way.clone();
+                    group.iter().zip(order).for_each(|(from, to)| way[*from] = to);
+                    way
+                })
+            })
+            .collect();
     }
     ways
 }
@@ -71,20 +76,31 @@ fn orders(all: &[usize]) -> Vec<Vec<usize>> {
 ///
 /// # Errors
 ///
-/// [`Broken`] if a property is broken by it.
+/// [`Broken`] if a property is broken by it, in whatever image.
 ///
 /// # Panics
 ///
 /// If images do not agree: then actors are not alike that were said to be.
 pub(super) fn agree(images: Vec<Result<Outcome, Broken>>) -> Result<Vec<Outcome>, Broken> {
-    let mut shapes = images.iter().map(|image| image.as_ref().map(shape).map_err(|b| b.oracle));
-    let first = shapes.next().expect("the world is its own image");
-    assert!(shapes.all(|shape| shape == first), "actors are not alike: {images:?}");
-    images.into_iter().collect()
+    // An image is a world that was reached, so what is broken there is broken.
+    let outcomes = images.into_iter().collect::<Result<Vec<Outcome>, Broken>>()?;
+    let shapes: Vec<_> = outcomes.iter().map(shape).collect();
+    let first = shapes.first().expect("the world is its own image");
+    assert!(shapes.iter().all(|shape| shape == first), "actors are not alike: {shapes:?}");
+    Ok(outcomes)
 }
 
 /// What the outcomes of one event have in common in all images.
-fn shape(outcome: &Outcome) -> (Option<[u64; 4]>, Vec<(u8, usize)>, [u64; 4]) {
+#[derive(PartialEq, Eq, Debug)]
+struct Shape {
+    /// How far the actor is, what it holds, and what it waits for.
+    actor: Option<[u64; 4]>,
+    round: Vec<(u8, usize)>,
+    /// How much there is in the store and adrift, who hears nothing, and the marks.
+    counts: [u64; 4],
+}
+
+fn shape(outcome: &Outcome) -> Shape {
     let Outcome { actor, store, adrift, orphaned, marks, .. } = outcome;
     let actor = actor.as_deref();
     let place = |actor: &Actor| {
@@ -93,13 +109,17 @@ fn shape(outcome: &Outcome) -> (Option<[u64; 4]>, Vec<(u8, usize)>, [u64; 4]) {
     };
     let running = actor.and_then(|actor| actor.running.as_ref());
     let requests = running.map(|running| running.round.requests.as_slice()).unwrap_or_default();
-    let kind = |request: &Request| match request {
-        Request::Get { key, .. } => (0, key.as_str().len()),
-        Request::Put { body, .. } => (1, body.len()),
-        Request::Delete { key } => (2, key.as_str().len()),
-        Request::List { prefix, .. } => (3, prefix.as_str().len()),
+    // Bodies are as long as the nonces in them are large, so they may differ in length.
+    let kind = |request: &Request| {
+        let kind = match request {
+            Request::Get { .. } => 0,
+            Request::Put { .. } => 1,
+            Request::Delete { .. } => 2,
+            Request::List { .. } => 3,
+        };
+        (kind, request.key().as_str().len())
     };
     let objects = store.as_ref().map_or(0, |store| store.objects().count() as u64);
     let counts = [objects, adrift.len() as u64, orphaned.len() as u64, *marks];
-    (actor.map(place), requests.iter().map(kind).collect(), counts)
+    Shape { actor: actor.map(place), round: requests.iter().map(kind).collect(), counts }
 }

@@ -249,9 +249,8 @@ impl Turn<'_> {
         story.tell(|| format!("{} begins to {deed}", self.name()));
         deed.begin(&mut self.witness, &ops);
         let actor = &self.actor;
-        let seed = (self.i as u128 + 1) << 64
-            | u128::from(actor.at) << 16
-            | u128::from(actor.tries);
+        let seed =
+            (self.i as u128 + 1) << 64 | u128::from(actor.at) << 16 | u128::from(actor.tries);
         let (held, spilled) = (actor.held.clone(), actor.spilled.clone());
         let (stage, start) = deed.start(&self.setup.namespace, held, spilled, seed);
         let frame = Frame { stage, now: Timestamp(0), refused: false, lost: false };
