@@ -8,7 +8,7 @@
 //! Several threads share the work. Worlds are numbered in the order in which one thread would come
 //! across them, so counts and stories are the same with any number of threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -40,6 +40,9 @@ pub trait World: Clone {
 
     /// What this world has come across that an exploration should: one bit each.
     fn marks(&self) -> u64;
+
+    /// What is left of it once nothing can happen any more, however it came to that.
+    fn outcome(&self) -> Digest;
 }
 
 /// What an exploration came across.
@@ -53,6 +56,8 @@ pub struct Exploration {
     pub depth: usize,
     /// Worlds in which nothing can happen any more.
     pub ends: u64,
+    /// What was left in these.
+    pub outcomes: BTreeSet<Digest>,
     /// What was come across: one bit each.
     pub marks: u64,
     /// Whether it stopped because there were too many worlds.
@@ -132,7 +137,7 @@ struct Search<W: World> {
 struct Expanded<W> {
     next: Vec<(Digest, Origin, W)>,
     transitions: u64,
-    ends: u64,
+    ends: Vec<Digest>,
     marks: u64,
     broken: Option<(Broken, Origin)>,
 }
@@ -192,7 +197,8 @@ impl<W: World + Send> Search<W> {
 
     fn take_in(&mut self, expanded: Expanded<W>, bounds: Bounds) {
         self.found.transitions += expanded.transitions;
-        self.found.ends += expanded.ends;
+        self.found.ends += expanded.ends.len() as u64;
+        self.found.outcomes.extend(expanded.ends);
         self.found.marks |= expanded.marks;
         self.broken = expanded.broken;
         for (digest, origin, world) in expanded.next {
@@ -216,7 +222,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Takes every step of these worlds, up to one that breaks a property.
 fn expand<W: World>(chunk: Chunk<W>, memo: &mut W::Memo) -> Expanded<W> {
-    let mut all = Expanded { next: Vec::new(), transitions: 0, ends: 0, marks: 0, broken: None };
+    let mut all =
+        Expanded { next: Vec::new(), transitions: 0, ends: Vec::new(), marks: 0, broken: None };
     for (from, world) in chunk {
         let mut choices = Choices::enumerating();
         let mut step = 0;
@@ -231,7 +238,7 @@ fn expand<W: World>(chunk: Chunk<W>, memo: &mut W::Memo) -> Expanded<W> {
                     all.broken = Some((broken, origin));
                     return all;
                 }
-                Ok(false) => all.ends += 1,
+                Ok(false) => all.ends.push(next.outcome()),
                 Ok(true) => all.next.push((next.digest(), origin, next)),
             }
             step += 1;
@@ -317,6 +324,10 @@ mod tests {
 
         fn marks(&self) -> u64 {
             u64::from(self.counts == [9, 9])
+        }
+
+        fn outcome(&self) -> Digest {
+            self.digest()
         }
     }
 

@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use sana_sim::arena::setup::Reach;
 use sana_sim::beside;
 use sana_sim::guard;
 use sana_sim::mutants::Effort;
 use sana_sim::mutants::table::{self, Order};
-use sana_sim::report::{self, Look};
+use sana_sim::report::{self, Look, Others};
 use sana_sim::shrink::{self, Shrunk};
 use sana_sim::stopwatch::Stopwatch;
 use sana_sim::store::Kind;
@@ -65,8 +66,13 @@ enum Command {
         #[arg(default_value = "commit")]
         name: String,
         /// With tighter bounds, for a quick look.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "nightly")]
         small: bool,
+        /// With wider bounds: some take hours and many gigabytes.
+        #[arg(long)]
+        nightly: bool,
+        #[command(flatten)]
+        others: OtherMishaps,
         /// Give up after this many worlds.
         #[arg(long, default_value_t = 100_000_000)]
         worlds: usize,
@@ -76,6 +82,9 @@ enum Command {
         /// With this known bug planted.
         #[arg(long)]
         planted: Option<String>,
+        /// Try also what need not be tried: to see that leaving it out loses nothing.
+        #[arg(long)]
+        unreduced: bool,
     },
     /// Plant known bugs, one after the other, and look for each.
     Mutants {
@@ -134,6 +143,20 @@ impl RunArguments {
     }
 }
 
+/// What goes wrong at most in an exploration, if it is not what is on record.
+#[derive(Clone, Copy, Debug, Args)]
+struct OtherMishaps {
+    /// Writes lost and rounds run out of time.
+    #[arg(long)]
+    losses: Option<u8>,
+    /// Writes turned away.
+    #[arg(long)]
+    throttles: Option<u8>,
+    /// Actors crashed.
+    #[arg(long)]
+    crashes: Option<u8>,
+}
+
 /// What the world of a seed is like.
 #[derive(Clone, Copy, Debug, Args)]
 struct WorldArguments {
@@ -173,8 +196,16 @@ fn main() -> ExitCode {
         Command::Shrink { what, effort } => {
             said(what.trace()).is_some_and(|trace| shrink(trace, &what, effort))
         }
-        Command::Explore { name, small, worlds, way, planted } => {
-            let look = Look { is_small: small, worlds, threads: threads(), planted };
+        Command::Explore { name, small, nightly, others, worlds, way, planted, unreduced } => {
+            let reach = match (small, nightly) {
+                (true, _) => Reach::Small,
+                (_, true) => Reach::Nightly,
+                _ => Reach::Full,
+            };
+            let OtherMishaps { losses, throttles, crashes } = others;
+            let others = Others { losses, throttles, crashes };
+            let (is_unreduced, threads) = (unreduced, threads());
+            let look = Look { reach, others, worlds, threads, planted, is_unreduced };
             if way.is_empty() {
                 report::explore(&name, &look)
             } else {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sana_engine::base::planted::{self, Bug};
 
-use crate::arena::setup;
+use crate::arena::setup::{self, Reach};
 use crate::explore::{Bounds, explore};
 use crate::oracles::Oracle;
 use crate::stopwatch::Stopwatch;
@@ -178,7 +178,7 @@ impl Hunting {
     }
 
     fn explore(&mut self, name: &'static str, worlds: usize) -> Option<Catch> {
-        let setup = setup::named(name, true).filter(|_| !self.is_over())?;
+        let setup = setup::named(name, Reach::Small).filter(|_| !self.is_over())?;
         let exploration = explore(&setup.begin(), Bounds { worlds, threads: 1 }, |_, _| ());
         self.hunt.worlds += exploration.states;
         let failure = exploration.failure?;

@@ -6,8 +6,8 @@
 
 use sana_engine::base::planted::{self, Bug};
 
-use crate::arena::Setup;
-use crate::arena::setup;
+use crate::arena::setup::{self, Reach};
+use crate::arena::{LeavesOut, Mishaps, Setup};
 use crate::explore::{self, Bounds, Exploration, Failure};
 use crate::marks::Mark;
 use crate::stopwatch::Stopwatch;
@@ -16,14 +16,53 @@ use crate::story::{self, Scene, Time};
 /// How an exploration is looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Look {
-    /// With tighter bounds.
-    pub is_small: bool,
+    /// How far.
+    pub reach: Reach,
+    /// What goes wrong at most, where it is not what belongs to that.
+    pub others: Others,
     /// Up to this many worlds.
     pub worlds: usize,
     /// On so many threads.
     pub threads: usize,
     /// With this bug planted.
     pub planted: Option<String>,
+    /// With all that need not be tried.
+    pub is_unreduced: bool,
+}
+
+/// Mishaps of an exploration other than those on record.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Others {
+    /// Writes lost and rounds run out of time.
+    pub losses: Option<u8>,
+    /// Writes turned away.
+    pub throttles: Option<u8>,
+    /// Actors crashed.
+    pub crashes: Option<u8>,
+}
+
+impl Look {
+    /// The exploration of this name, as it is to be looked at.
+    fn setup(&self, name: &str) -> Option<Setup> {
+        let setup = setup::named(name, self.reach)?;
+        let Mishaps { losses, throttles, crashes } = setup.mishaps;
+        let mishaps = Mishaps {
+            losses: self.others.losses.unwrap_or(losses),
+            throttles: self.others.throttles.unwrap_or(throttles),
+            crashes: self.others.crashes.unwrap_or(crashes),
+        };
+        let leaves_out = if self.is_unreduced { LeavesOut::NOTHING } else { setup.leaves_out };
+        Some(Setup { leaves_out, mishaps, ..setup })
+    }
+
+    /// What stands behind the name of the exploration on the command line.
+    fn flags(&self) -> String {
+        let Others { losses, throttles, crashes } = self.others;
+        let others = [("losses", losses), ("throttles", throttles), ("crashes", crashes)];
+        let others = others.into_iter().filter_map(|(name, n)| Some(format!(" --{name} {}", n?)));
+        let all = if self.is_unreduced { " --unreduced" } else { "" };
+        format!("{}{}{all}", self.reach.flag(), others.collect::<String>())
+    }
 }
 
 /// The worlds of each exploration.
@@ -48,7 +87,7 @@ pub fn explore(name: &str, look: &Look) -> bool {
 
 /// Tells one way of an exploration. Whether nothing was wrong on it.
 pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
-    let Some(setup) = setup::named(name, look.is_small) else {
+    let Some(setup) = look.setup(name) else {
         println!("there is no exploration '{name}'; there are: {}", setup::NAMES.join(", "));
         return false;
     };
@@ -90,7 +129,7 @@ fn has_planted(look: &Look) -> bool {
 }
 
 fn explore_one(name: &str, look: &Look) -> bool {
-    let setup = setup::named(name, look.is_small).expect("it is in the list of names");
+    let setup = look.setup(name).expect("it is in the list of names");
     // A bug is planted in one thread only.
     let threads = if look.planted.is_some() { 1 } else { look.threads };
     let bounds = Bounds { worlds: look.worlds, threads };
@@ -107,16 +146,16 @@ fn explore_one(name: &str, look: &Look) -> bool {
             );
         }
     });
-    let small = if look.is_small { " --small" } else { "" };
+    let flags = look.flags();
     let Exploration { states, transitions, depth, ends, .. } = exploration;
     let record =
-        format!("{name}{small}: {states} worlds, {transitions} events, {ends} ends, depth {depth}");
+        format!("{name}{flags}: {states} worlds, {transitions} events, {ends} ends, depth {depth}");
     println!("{record}, {:.1} s", watch.seconds());
     if let Some(Failure { way, .. }) = &exploration.failure {
         tell(name, look, way);
         let way = way.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let bug = look.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
-        println!("cargo run --release -p sana-sim -- explore {name}{small}{bug} --way {way}");
+        println!("cargo run --release -p sana-sim -- explore {name}{flags}{bug} --way {way}");
         return false;
     }
     has_seen_enough(&setup, &exploration) && is_on_record(&record, look)
@@ -125,7 +164,8 @@ fn explore_one(name: &str, look: &Look) -> bool {
 /// Whether it came to an end, and came across what it is about.
 fn has_seen_enough(setup: &Setup, exploration: &Exploration) -> bool {
     let Exploration { marks, is_cut, .. } = *exploration;
-    println!("  came across: {:?}", Mark::of(marks));
+    let outcomes = exploration.outcomes.len();
+    println!("  {outcomes} last heads; came across: {:?}", Mark::of(marks));
     let missed = setup.sometimes.iter().filter(|mark| marks & mark.bit() == 0);
     let missed: Vec<&Mark> = missed.collect();
     if !missed.is_empty() {
@@ -139,7 +179,8 @@ fn has_seen_enough(setup: &Setup, exploration: &Exploration) -> bool {
 
 /// Whether there are as many worlds as there were.
 fn is_on_record(record: &str, look: &Look) -> bool {
-    if look.planted.is_some() || ON_RECORD.lines().any(|line| line == record) {
+    let is_special = look.is_unreduced || look.others != Others::default();
+    if look.planted.is_some() || is_special || ON_RECORD.lines().any(|line| line == record) {
         return true;
     }
     let name = record.split(':').next().unwrap_or_default();

@@ -5,8 +5,9 @@ use crate::digest::Digest;
 /// A map from fingerprints to values.
 #[derive(Clone, Debug)]
 pub struct Table<V> {
-    keys: Vec<Digest>,
-    values: Vec<V>,
+    /// A fingerprint stands beside its value: a table is larger than any cache, and to find one is to
+    /// wait for memory once.
+    slots: Vec<(Digest, V)>,
     count: usize,
 }
 
@@ -17,8 +18,8 @@ impl<V: Default> Table<V> {
     }
 
     fn with_slots(slots: usize) -> Self {
-        let values = std::iter::repeat_with(V::default).take(slots).collect();
-        Self { keys: vec![0; slots], values, count: 0 }
+        let empty = || (0, V::default());
+        Self { slots: std::iter::repeat_with(empty).take(slots).collect(), count: 0 }
     }
 
     /// How many fingerprints it has.
@@ -34,41 +35,42 @@ impl<V: Default> Table<V> {
     /// The value of a fingerprint, if it has one.
     pub fn get(&self, key: Digest) -> Option<&V> {
         let slot = self.slot(key.max(1));
-        (self.keys[slot] != 0).then(|| &self.values[slot])
+        let (there, value) = &self.slots[slot];
+        (*there != 0).then_some(value)
     }
 
     /// The value of a fingerprint, a default one if it had none, and whether it had none.
     pub fn entry(&mut self, key: Digest) -> (&mut V, bool) {
         // Zero marks an empty slot. A fingerprint that is zero passes for the one beside it.
         let key = key.max(1);
-        if self.count * 8 > self.keys.len() * 5 {
+        if self.count * 8 > self.slots.len() * 5 {
             self.grow();
         }
         let slot = self.slot(key);
-        let is_new = self.keys[slot] == 0;
-        self.keys[slot] = key;
+        let (there, value) = &mut self.slots[slot];
+        let is_new = *there == 0;
+        *there = key;
         self.count += usize::from(is_new);
-        (&mut self.values[slot], is_new)
+        (value, is_new)
     }
 
     fn grow(&mut self) {
-        let bigger = Self::with_slots(self.keys.len() * 2);
+        let bigger = Self::with_slots(self.slots.len() * 2);
         let before = std::mem::replace(self, bigger);
         self.count = before.count;
-        for (key, value) in before.keys.into_iter().zip(before.values) {
+        for (key, value) in before.slots {
             if key != 0 {
                 let slot = self.slot(key);
-                self.keys[slot] = key;
-                self.values[slot] = value;
+                self.slots[slot] = (key, value);
             }
         }
     }
 
     /// Where this fingerprint is, or belongs.
     fn slot(&self, key: Digest) -> usize {
-        let mask = self.keys.len() - 1;
+        let mask = self.slots.len() - 1;
         let mut slot = key as usize & mask;
-        while self.keys[slot] != 0 && self.keys[slot] != key {
+        while self.slots[slot].0 != 0 && self.slots[slot].0 != key {
             slot = (slot + 1) & mask;
         }
         slot

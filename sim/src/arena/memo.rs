@@ -16,7 +16,7 @@ use crate::table::Table;
 /// What one thread has worked out.
 #[derive(Debug, Default)]
 pub struct Memo {
-    turns: Recent<Arc<Outcome>>,
+    turns: Recent<Arc<[Outcome]>>,
     actors: Recent<Shared<Actor>>,
     stores: Recent<Shared<Store>>,
     witnesses: Recent<Shared<Witness>>,
@@ -34,14 +34,13 @@ struct Recent<V> {
 const YOUNG_MAX: usize = 1 << 18;
 
 impl Memo {
-    /// The turn of this fingerprint, if it was taken before.
-    pub(super) fn turn(&mut self, key: Digest) -> Option<Arc<Outcome>> {
+    /// The turn of this fingerprint, in every image of a world, if it was taken before.
+    pub(super) fn turn(&mut self, key: Digest) -> Option<Arc<[Outcome]>> {
         self.turns.get(key)
     }
 
     /// Remembers a turn.
-    pub(super) fn keep(&mut self, key: Digest, outcome: Outcome) -> Arc<Outcome> {
-        let Outcome { actor, store, witness, adrift, orphaned, marks } = outcome;
+    pub(super) fn keep(&mut self, key: Digest, outcomes: Vec<Outcome>) -> Arc<[Outcome]> {
         if self.turns.young.len() >= YOUNG_MAX {
             self.turns.age();
             self.actors.age();
@@ -49,16 +48,15 @@ impl Memo {
             self.witnesses.age();
             self.closed.age();
         }
-        let outcome = Arc::new(Outcome {
-            actor: self.actors.share(actor),
-            store: store.map(|store| self.stores.share(store)),
-            witness: self.witnesses.share(witness),
-            adrift,
-            orphaned,
-            marks,
+        let outcomes = outcomes.into_iter().map(|outcome| Outcome {
+            actor: outcome.actor.map(|actor| self.actors.share(actor)),
+            store: outcome.store.map(|store| self.stores.share(store)),
+            witness: self.witnesses.share(outcome.witness),
+            ..outcome
         });
-        self.turns.insert(key, Arc::clone(&outcome));
-        outcome
+        let outcomes: Arc<[Outcome]> = outcomes.collect();
+        self.turns.insert(key, Arc::clone(&outcomes));
+        outcomes
     }
 
     /// The witness once nobody will hear of these requests any more.

@@ -10,14 +10,14 @@ use sana_engine::namespace::request::{
     RawDocument, Want, WriteRequest,
 };
 
-use crate::arena::{Arena, Mishaps, Setup};
+use crate::arena::{Arena, LeavesOut, Mishaps, Setup};
 use crate::deed::Deed;
 use crate::marks::Mark;
 use crate::store::{Store, Tags};
 use crate::workload::{name, schema};
 
 /// The names of all explorations.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 14] = [
     "flush",
     "merge",
     "collect",
@@ -30,23 +30,60 @@ pub const NAMES: [&str; 12] = [
     "delete",
     "rebirth",
     "spill",
+    "race",
+    "three",
 ];
 
-/// The exploration of this name. `small` ones are for tests: they take seconds.
-pub fn named(name: &str, small: bool) -> Option<Setup> {
+/// How far an exploration goes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Reach {
+    /// A few seconds at most.
+    Small,
+    /// All of them together take minutes, so that they can be run before each change.
+    Full,
+    /// As far as a night goes.
+    Nightly,
+}
+
+impl Reach {
+    /// What stands behind the name of an exploration of this reach.
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::Small => " --small",
+            Self::Full => "",
+            Self::Nightly => " --nightly",
+        }
+    }
+
+    /// What goes wrong at most in an exploration of this reach: losses, refusals to serve and crashes,
+    /// small, full and by night.
+    fn of(self, [small, full, nightly]: [[u8; 3]; 3]) -> Mishaps {
+        let [losses, throttles, crashes] = match self {
+            Self::Small => small,
+            Self::Full => full,
+            Self::Nightly => nightly,
+        };
+        Mishaps { losses, throttles, crashes }
+    }
+}
+
+/// The exploration of this name and reach.
+pub fn named(name: &str, reach: Reach) -> Option<Setup> {
     let setup = match name {
-        "commit" => commit(small),
-        "retry" => retry(small),
-        "flush" => flush(small),
-        "delete" => delete(small),
-        "merge" => merge(small),
-        "collect" => collect(small),
-        "keys" => keys(small),
-        "group" => group(small),
-        "condition" => condition(small),
-        "drop" => drop(small),
-        "rebirth" => rebirth(small),
-        "spill" => spill(small),
+        "commit" => commit(reach),
+        "retry" => retry(reach),
+        "flush" => flush(reach),
+        "delete" => delete(reach),
+        "merge" => merge(reach),
+        "collect" => collect(reach),
+        "keys" => keys(reach),
+        "group" => group(reach),
+        "condition" => condition(reach),
+        "drop" => drop(reach),
+        "rebirth" => rebirth(reach),
+        "spill" => spill(reach),
+        "race" => race(reach),
+        "three" => three(reach),
         _ => return None,
     };
     Some(setup)
@@ -55,19 +92,16 @@ pub fn named(name: &str, small: bool) -> Option<Setup> {
 impl Setup {
     /// The world it begins with.
     pub fn begin(self) -> Arena {
-        Arena::new(self, Store::new(Tags::Digested))
+        Arena::new(self, &Store::new(Tags::Digested))
     }
 }
 
 /// Two writers of two commits each that meet at one document, a flusher, a reader.
-fn commit(small: bool) -> Setup {
-    let mishaps = if small {
-        Mishaps { losses: 1, throttles: 0, crashes: 0 }
-    } else {
-        Mishaps { losses: 1, throttles: 0, crashes: 1 }
-    };
-    let second =
-        if small { vec![put(1, 20, None)] } else { vec![put(1, 20, None), put(2, 21, None)] };
+fn commit(reach: Reach) -> Setup {
+    let mut second = vec![put(1, 20, None)];
+    if reach > Reach::Small {
+        second.push(put(2, 21, None));
+    }
     Setup {
         scripts: vec![
             vec![put(1, 10, None), patch(1, 11, None)],
@@ -85,14 +119,46 @@ fn commit(small: bool) -> Setup {
             Mark::OverlaySeen,
             Mark::SurvivedLoss,
         ],
-        ..base("commit", mishaps)
+        ..base("commit", reach.of([[1, 0, 0], [1, 0, 1], [2, 0, 2]]))
+    }
+}
+
+/// Two writers who are alike and meet at one document, flushers who are alike, a reader.
+fn race(reach: Reach) -> Setup {
+    let writer = |n| vec![put(1, n, None), patch(1, n + 1, None)];
+    let mut scripts = vec![writer(10), writer(20), vec![Deed::Flush]];
+    let mut alike = vec![vec![0, 1]];
+    if reach > Reach::Small {
+        scripts.push(vec![Deed::Flush]);
+        alike.push(vec![2, 3]);
+    }
+    scripts.push(vec![look()]);
+    Setup {
+        scripts,
+        alike,
+        sometimes: vec![Mark::FoundItself, Mark::DecidedAgain, Mark::Rebased, Mark::IndexedAndLog],
+        ..base("race", reach.of([[1, 0, 0], [1, 0, 1], [2, 0, 1]]))
+    }
+}
+
+/// Three writers who are alike and meet at one document, and a flusher.
+fn three(reach: Reach) -> Setup {
+    let mut scripts: Vec<_> = [10, 20, 30].into_iter().map(|n| vec![put(1, n, None)]).collect();
+    scripts.push(vec![Deed::Flush]);
+    if reach == Reach::Nightly {
+        scripts.push(vec![look()]);
+    }
+    Setup {
+        scripts,
+        alike: vec![vec![0, 1, 2]],
+        sometimes: vec![Mark::FoundItself, Mark::DecidedAgain, Mark::Rebased, Mark::IndexedAndLog],
+        ..base("three", reach.of([[1, 0, 0], [2, 0, 1], [2, 0, 2]]))
     }
 }
 
 /// Clients that ask again under their keys when they do not know, while others write and flush.
-fn retry(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 1 };
-    let flushes = if small { 1 } else { 2 };
+fn retry(reach: Reach) -> Setup {
+    let flushes = if reach == Reach::Small { 1 } else { 2 };
     Setup {
         scripts: vec![
             vec![put(1, 10, Some("a")), put(1, 11, Some("b"))],
@@ -100,13 +166,12 @@ fn retry(small: bool) -> Setup {
             vec![Deed::Flush; flushes],
         ],
         sometimes: vec![Mark::DecidedAgain, Mark::LandedAfterCrash, Mark::Indexed],
-        ..base("retry", mishaps)
+        ..base("retry", reach.of([[0, 0, 1], [1, 0, 1], [2, 0, 2]]))
     }
 }
 
 /// Keys that come again after a flush and a merge, with the same request and with another.
-fn keys(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: u8::from(!small) };
+fn keys(reach: Reach) -> Setup {
     Setup {
         scripts: vec![
             vec![put(1, 10, Some("a")), put(1, 11, None), put(1, 10, Some("a"))],
@@ -114,13 +179,12 @@ fn keys(small: bool) -> Setup {
             vec![Deed::Flush, Deed::Flush, Deed::Merge],
         ],
         sometimes: vec![Mark::DecidedAgain, Mark::Indexed, Mark::Merged, Mark::Rebased],
-        ..base("keys", mishaps)
+        ..base("keys", reach.of([[0, 0, 0], [2, 0, 1], [3, 0, 2]]))
     }
 }
 
 /// Commits of several requests, which build on one another and of which one is refused.
-fn group(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: 1, throttles: 1, crashes: u8::from(!small) };
+fn group(reach: Reach) -> Setup {
     let requests = [put(1, 10, Some("a")), patch(1, 11, None), patch(2, 12, Some("a"))];
     Setup {
         scripts: vec![
@@ -130,13 +194,12 @@ fn group(small: bool) -> Setup {
             vec![look()],
         ],
         sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::OverlaySeen, Mark::Indexed],
-        ..base("group", mishaps)
+        ..base("group", reach.of([[1, 1, 0], [2, 1, 1], [2, 2, 2]]))
     }
 }
 
 /// Writers who each change a document only if it is as another leaves it, and all that are.
-fn condition(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+fn condition(reach: Reach) -> Setup {
     Setup {
         scripts: vec![
             vec![put(1, 10, None), put_over(1, 20, 10)],
@@ -145,50 +208,47 @@ fn condition(small: bool) -> Setup {
             vec![Deed::Flush],
         ],
         sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::Rebased, Mark::IndexedAndLog],
-        ..base("condition", mishaps)
+        ..base("condition", reach.of([[1, 0, 0], [1, 0, 1], [2, 0, 1]]))
     }
 }
 
 /// An attribute is dropped and its name given to another, between writers who look at it. One of them
 /// locks the namespace and unlocks it.
-fn drop(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: 0 };
+fn drop(reach: Reach) -> Setup {
     let mut scripts = vec![
         vec![put(1, 10, None), drop_and_declare_n()],
         vec![patch_all_over(40, 10)],
         vec![Deed::Flush],
     ];
-    if !small {
+    if reach > Reach::Small {
         scripts.push(vec![lock(true), lock(false)]);
     }
     Setup {
         scripts,
         sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::Rebased, Mark::IndexedAndLog],
-        ..base("drop", mishaps)
+        ..base("drop", reach.of([[1, 0, 0], [1, 0, 1], [2, 0, 1]]))
     }
 }
 
 /// Two flushers, a merger and a writer of deletions: publications that contradict each other.
-fn flush(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: u8::from(!small) };
+fn flush(reach: Reach) -> Setup {
     let mut scripts = vec![
         vec![put(1, 10, None), remove(1)],
         vec![Deed::Flush, Deed::Flush],
         vec![Deed::Flush, Deed::Merge],
     ];
-    if !small {
+    if reach > Reach::Small {
         scripts.push(vec![look()]);
     }
     Setup {
         scripts,
         sometimes: vec![Mark::Superseded, Mark::Rebased, Mark::Merged, Mark::Trash],
-        ..base("flush", mishaps)
+        ..base("flush", reach.of([[0, 0, 0], [2, 0, 1], [3, 0, 2]]))
     }
 }
 
 /// A namespace is deleted and created again while writes to its first life are adrift.
-fn delete(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+fn delete(reach: Reach) -> Setup {
     Setup {
         scripts: vec![
             vec![put(1, 10, Some("a")), put(1, 11, None)],
@@ -197,18 +257,17 @@ fn delete(small: bool) -> Setup {
             vec![look()],
         ],
         sometimes: vec![Mark::Tombstone, Mark::Reborn, Mark::LandedLate, Mark::Unknown],
-        ..base("delete", mishaps)
+        ..base("delete", reach.of([[1, 0, 0], [2, 0, 1], [3, 0, 2]]))
     }
 }
 
 /// Flushers and a sweeper of one life of a namespace are still at work in the next.
-fn rebirth(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
+fn rebirth(reach: Reach) -> Setup {
     Setup {
         scripts: vec![
             vec![put(1, 10, None), patch(1, 11, None)],
             vec![Deed::Remove, put(2, 20, None)],
-            vec![Deed::Flush; if small { 2 } else { 1 }],
+            vec![Deed::Flush; if reach == Reach::Small { 2 } else { 1 }],
             vec![Deed::Flush, Deed::Sweep],
         ],
         sometimes: vec![
@@ -218,13 +277,12 @@ fn rebirth(small: bool) -> Setup {
             Mark::FloorRaised,
             Mark::Swept,
         ],
-        ..base("rebirth", mishaps)
+        ..base("rebirth", reach.of([[0, 0, 0], [1, 0, 0], [1, 0, 1]]))
     }
 }
 
 /// Merges of the newest segments, which kill rows in older ones, by two mergers.
-fn merge(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: 0 };
+fn merge(reach: Reach) -> Setup {
     Setup {
         scripts: vec![
             vec![put(1, 10, None), put(1, 11, None), put(2, 12, None)],
@@ -233,34 +291,32 @@ fn merge(small: bool) -> Setup {
             vec![look()],
         ],
         sometimes: vec![Mark::Merged, Mark::Superseded, Mark::Rebased],
-        ..base("merge", mishaps)
+        ..base("merge", reach.of([[0, 0, 0], [1, 0, 1], [2, 0, 1]]))
     }
 }
 
 /// Collectors and sweepers beside writers, flushers and mergers.
-fn collect(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: u8::from(!small), throttles: 0, crashes: u8::from(!small) };
+fn collect(reach: Reach) -> Setup {
     let mut scripts = vec![
         vec![put(1, 10, None), put(1, 11, None)],
         vec![Deed::Flush, Deed::Flush, Deed::Merge],
         vec![Deed::Collect, Deed::Sweep],
     ];
-    if !small {
+    if reach > Reach::Small {
         scripts.push(vec![look()]);
     }
     Setup {
         scripts,
         sometimes: vec![Mark::Trash, Mark::FloorRaised, Mark::Collected],
-        ..base("collect", mishaps)
+        ..base("collect", reach.of([[0, 0, 0], [1, 0, 1], [2, 0, 1]]))
     }
 }
 
 /// Batches so large that they are spilled to objects, beside a sweeper.
-fn spill(small: bool) -> Setup {
-    let mishaps = Mishaps { losses: 1, throttles: 0, crashes: u8::from(!small) };
+fn spill(reach: Reach) -> Setup {
     let large = limits::SPILL_BYTES_MIN + 1_000;
-    // With a crash there are so many worlds of so large objects that the first commit is left out.
-    let first = if small { vec![put(1, 10, None)] } else { Vec::new() };
+    // The worlds are many and their objects large, so with a crash the first commit is left out.
+    let first = if reach == Reach::Full { Vec::new() } else { vec![put(1, 10, None)] };
     Setup {
         scripts: vec![
             [first, vec![put_large(1, 11, large), put_large(1, 12, large)]].concat(),
@@ -268,13 +324,15 @@ fn spill(small: bool) -> Setup {
             vec![Deed::Sweep],
         ],
         sometimes: vec![Mark::Spilled, Mark::DecidedAgain, Mark::Swept],
-        ..base("spill", mishaps)
+        ..base("spill", reach.of([[1, 0, 0], [1, 0, 1], [1, 0, 1]]))
     }
 }
 
 fn base(name: &'static str, mishaps: Mishaps) -> Setup {
     let namespace = NamespaceName::parse("ns").expect("letters");
-    Setup { name, namespace, scripts: Vec::new(), mishaps, sometimes: Vec::new() }
+    let (scripts, alike, sometimes) = (Vec::new(), Vec::new(), Vec::new());
+    let leaves_out = LeavesOut::ALL;
+    Setup { name, namespace, scripts, alike, leaves_out, mishaps, sometimes }
 }
 
 fn document(id: i128, n: i128) -> RawDocument {

@@ -2,6 +2,11 @@
 //!
 //! A turn knows nothing else of the world, so what it comes to is worked out once for all worlds that
 //! have these three in common ([`Memo`](crate::arena::memo::Memo)).
+//!
+//! What an actor is made of is what may yet matter: one that is through with its script holds nothing,
+//! and how often it crashed is told in stories and distinguishes no worlds.
+
+use std::hash::{Hash, Hasher};
 
 use sana_engine::base::time::Timestamp;
 use sana_engine::machine::request::{Reply, Request};
@@ -23,14 +28,15 @@ use crate::story::{Act, Lane, Letter, Story};
 use crate::words;
 
 /// One process.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Actor {
     /// The deed it is at.
     pub at: u32,
     /// How often it tried it.
     pub tries: u32,
-    /// How often it was started.
-    pub life: u32,
+    /// How often it was started. Only stories tell it: whoever crashes in a deed is at another try
+    /// or deed afterwards, and draws other nonces.
+    life: u32,
     /// What it holds of the namespace.
     pub held: Option<Held>,
     /// What it holds of batches in objects.
@@ -46,6 +52,8 @@ pub struct Running {
     task: Task,
     /// What it waits for.
     pub round: Round,
+    /// What was answered of it, if others came between.
+    replies: Vec<Option<Reply>>,
     now: Timestamp,
     /// Whether a put of the deed was refused.
     refused: bool,
@@ -62,8 +70,8 @@ pub struct Adrift {
     pub ops: Vec<OpId>,
     /// Who sent it.
     pub actor: usize,
-    /// In which life.
-    pub life: u32,
+    /// Whether it was let adrift by a crash.
+    pub by_crash: bool,
 }
 
 /// What becomes of a write in its round.
@@ -82,8 +90,10 @@ pub enum Fate {
 pub enum Move<'a> {
     /// It begins its next deed.
     Begin,
-    /// Its round is performed and answered; the writes of it have these fates.
+    /// What is left of its round is performed and answered; the writes of it have these fates.
     Play(&'a [Fate]),
+    /// Of its round this request is performed and answered; if it is a write, it has this fate.
+    Part(usize, Fate),
     /// The time of its round runs out.
     TimeOut,
     /// It crashes.
@@ -95,8 +105,8 @@ pub enum Move<'a> {
 /// What a turn comes to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The actor from now on.
-    pub actor: Shared<Actor>,
+    /// The actor from now on; none if it is as it was.
+    pub actor: Option<Shared<Actor>>,
     /// The store from now on; none if the turn has nothing to do with it.
     pub store: Option<Shared<Store>>,
     /// The witness from now on.
@@ -115,7 +125,21 @@ const TRIES_MAX: u32 = 2;
 impl Move<'_> {
     /// Whether it has to do with the store.
     pub const fn touches_store(&self) -> bool {
-        matches!(self, Self::Play(_) | Self::Land(_))
+        matches!(self, Self::Play(_) | Self::Part(..) | Self::Land(_))
+    }
+
+    /// Whether it has to do with the actor.
+    pub const fn touches_actor(&self) -> bool {
+        !matches!(self, Self::Land(_))
+    }
+}
+
+impl Hash for Actor {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.at, self.tries).hash(state);
+        self.held.hash(state);
+        self.spilled.hash(state);
+        self.running.hash(state);
     }
 }
 
@@ -127,6 +151,14 @@ impl Actor {
             self.at += 1;
             self.tries = 0;
         }
+    }
+}
+
+impl Running {
+    /// The requests of its round that are not answered, and their numbers in it.
+    pub fn open(&self) -> impl Iterator<Item = (usize, &Request)> {
+        let is_open = |(n, _): &(usize, &Request)| !matches!(self.replies.get(*n), Some(Some(_)));
+        self.round.requests.iter().enumerate().filter(is_open)
     }
 }
 
@@ -178,12 +210,14 @@ pub fn take(
     match what {
         Move::Begin => turn.begin(story)?,
         Move::Play(fates) => turn.play(fates, story)?,
+        Move::Part(n, fate) => turn.part(n, fate, story)?,
         Move::TimeOut => turn.time_out(story)?,
         Move::Crash => turn.crash(story),
         Move::Land(adrift) => turn.land(adrift, story)?,
     }
     let Turn { actor, store, witness, adrift, orphaned, marks, .. } = turn;
-    let (actor, witness) = (Shared::new(actor), Shared::new(witness));
+    let actor = what.touches_actor().then(|| Shared::new(actor));
+    let witness = Shared::new(witness);
     Ok(Outcome { actor, store, witness, adrift, orphaned, marks })
 }
 
@@ -211,7 +245,7 @@ impl Turn<'_> {
 
     fn tell_sent(&self, machine: &'static str, request: &Request, story: &mut Story) {
         story.tell(|| Act::Sent {
-            letter: letter(self.i, self.actor.life, request),
+            letter: letter(self.i, request),
             from: self.lane(),
             to: words::lane(request),
             machine,
@@ -220,25 +254,25 @@ impl Turn<'_> {
         });
     }
 
-    /// Tells that a request is performed; if it comes late, in which life it was sent.
-    fn tell_performed(
-        &self,
-        late: Option<u32>,
-        request: &Request,
-        reply: &Reply,
-        story: &mut Story,
-    ) {
+    /// Tells of the writes of a round that nobody has answered.
+    fn tell_all_sent(&self, running: &Running, story: &mut Story) {
+        let writes = running.open().filter(|(_, request)| !request.is_read());
+        writes.for_each(|(_, r)| self.tell_sent(words::machine(&running.task), r, story));
+    }
+
+    /// Tells that a request is performed, in its round or late.
+    fn tell_performed(&self, is_late: bool, request: &Request, reply: &Reply, story: &mut Story) {
         story.tell(|| Act::Performed {
-            letter: letter(self.i, late.unwrap_or(self.actor.life), request),
+            letter: letter(self.i, request),
             reply: words::reply(request, reply),
             is_good: words::is_good(reply),
-            is_late: late.is_some(),
+            is_late,
         });
     }
 
     fn tell_heard(&self, request: &Request, reply: &Reply, story: &mut Story) {
         story.tell(|| Act::Heard {
-            letter: letter(self.i, self.actor.life, request),
+            letter: letter(self.i, request),
             reply: words::reply(request, reply),
             is_awaited: true,
         });
@@ -251,10 +285,8 @@ impl Turn<'_> {
         story.tell(|| self.does(format!("begins to {deed}")));
         deed.begin(&mut self.witness, &ops);
         let actor = &self.actor;
-        let seed = (self.i as u128 + 1) << 64
-            | u128::from(actor.life) << 32
-            | u128::from(actor.at) << 16
-            | u128::from(actor.tries);
+        let seed =
+            (self.i as u128 + 1) << 64 | u128::from(actor.at) << 16 | u128::from(actor.tries);
         let (held, spilled) = (actor.held.clone(), actor.spilled.clone());
         let (stage, start) = deed.start(&self.setup.namespace, held, spilled, seed);
         let frame = Frame { stage, now: Timestamp(0), refused: false, lost: false };
@@ -262,68 +294,93 @@ impl Turn<'_> {
         self.settle(frame, step, None, story)
     }
 
+    /// Performs what is left of a round, and takes the machine to its next.
     fn play(&mut self, fates: &[Fate], story: &mut Story) -> Result<(), Broken> {
         let running = self.actor.running.take().expect("only an actor in a round plays it");
-        let Running { stage, task, round, mut now, mut refused, mut lost } = running;
+        let mut fates = fates.iter();
+        let mut answered = running.replies.clone();
+        answered.resize(running.round.requests.len(), None);
+        for (n, request) in running.open() {
+            let fate = if request.is_read() { Fate::Performed } else { next_fate(&mut fates) };
+            answered[n] = Some(self.answer(words::machine(&running.task), request, fate, story)?);
+        }
+        let Running { stage, task, round, mut now, mut refused, mut lost, .. } = running;
         if round.requests.is_empty() {
             now = now.max(round.until);
             story.tell(|| self.does("wakes up"));
         }
-        let mut fates = fates.iter();
-        let mut replies = Vec::with_capacity(round.requests.len());
-        for request in &round.requests {
-            let fate = if request.is_read() { &Fate::Performed } else { next_fate(&mut fates) };
-            self.tell_sent(words::machine(&task), request, story);
-            let letter = || letter(self.i, self.actor.life, request);
-            let reply = match fate {
-                Fate::Performed => {
-                    let reply = self.perform(request)?;
-                    self.tell_performed(None, request, &reply, story);
-                    reply
-                }
-                Fate::Throttled => {
-                    let text = "is turned away".into();
-                    story.tell(|| Act::Astray { letter: letter(), text });
-                    Reply::Throttled
-                }
-                Fate::Lost => {
-                    let text = "is lost, and may land later".into();
-                    story.tell(|| Act::Astray { letter: letter(), text });
-                    self.let_adrift(request);
-                    Reply::Lost
-                }
-            };
-            self.tell_heard(request, &reply, story);
-            refused |= reply == Reply::Refused;
-            lost |= reply == Reply::Lost;
-            replies.push(reply);
-        }
+        let replies: Vec<Reply> = answered.into_iter().flatten().collect();
+        refused |= replies.contains(&Reply::Refused);
+        lost |= replies.contains(&Reply::Lost);
         let last = replies.first().cloned();
         let step = guarded(|| task.step(now, replies))?;
         self.settle(Frame { stage, now, refused, lost }, step, last.as_ref(), story)
     }
 
+    /// Performs one request of a round, which is not the last.
+    fn part(&mut self, n: usize, fate: Fate, story: &mut Story) -> Result<(), Broken> {
+        let mut running = self.actor.running.take().expect("only an actor in a round plays it");
+        running.replies.resize(running.round.requests.len(), None);
+        let (machine, request) = (words::machine(&running.task), &running.round.requests[n]);
+        running.replies[n] = Some(self.answer(machine, request, fate, story)?);
+        self.actor.running = Some(running);
+        Ok(())
+    }
+
+    /// Decides what a request comes to, and what its sender hears.
+    fn answer(
+        &mut self,
+        machine: &'static str,
+        request: &Request,
+        fate: Fate,
+        story: &mut Story,
+    ) -> Result<Reply, Broken> {
+        self.tell_sent(machine, request, story);
+        let letter = || letter(self.i, request);
+        let reply = match fate {
+            Fate::Performed => {
+                let reply = self.perform(request)?;
+                self.tell_performed(false, request, &reply, story);
+                reply
+            }
+            Fate::Throttled => {
+                let text = "is turned away".into();
+                story.tell(|| Act::Astray { letter: letter(), text });
+                Reply::Throttled
+            }
+            Fate::Lost => {
+                let text = "is lost, and may land later".into();
+                story.tell(|| Act::Astray { letter: letter(), text });
+                self.let_adrift(request, false);
+                Reply::Lost
+            }
+        };
+        self.tell_heard(request, &reply, story);
+        Ok(reply)
+    }
+
     fn time_out(&mut self, story: &mut Story) -> Result<(), Broken> {
         story.tell(|| self.does("waits in vain"));
         let running = self.actor.running.take().expect("only who waits waits in vain");
-        let Running { stage, task, round, refused, .. } = running;
-        for request in round.requests.iter().filter(|request| !request.is_read()) {
-            self.tell_sent(words::machine(&task), request, story);
-            self.let_adrift(request);
-        }
-        let replies = vec![Reply::Lost; round.requests.len()];
+        self.tell_all_sent(&running, story);
+        self.let_all_adrift(&running, false);
+        let Running { stage, task, round, mut replies, refused, .. } = running;
+        replies.resize(round.requests.len(), None);
+        let replies: Vec<Reply> =
+            replies.into_iter().map(|reply| reply.unwrap_or(Reply::Lost)).collect();
+        let refused = refused || replies.contains(&Reply::Refused);
+        let last = replies.first().cloned();
         let step = guarded(|| task.step(round.until, replies))?;
-        self.settle(Frame { stage, now: round.until, refused, lost: true }, step, None, story)
+        let frame = Frame { stage, now: round.until, refused, lost: true };
+        self.settle(frame, step, last.as_ref(), story)
     }
 
     fn crash(&mut self, story: &mut Story) {
         story.tell(|| Act::Crashes(self.lane()));
         let running = self.actor.running.take();
         if let Some(running) = &running {
-            for request in running.round.requests.iter().filter(|request| !request.is_read()) {
-                self.tell_sent(words::machine(&running.task), request, story);
-                self.let_adrift(request);
-            }
+            self.tell_all_sent(running, story);
+            self.let_all_adrift(running, true);
             self.orphaned.extend(self.ops());
             self.orphaned.extend(self.ops().into_iter().map(creation_of));
         }
@@ -339,19 +396,25 @@ impl Turn<'_> {
         let reply = self.perform(&adrift.request)?;
         if adrift.request.is_visible() && matches!(reply, Reply::Stored { .. }) {
             self.marks |= Mark::LandedLate.bit();
-            if adrift.life < self.actor.life {
+            if adrift.by_crash {
                 self.marks |= Mark::LandedAfterCrash.bit();
             }
         }
-        self.tell_performed(Some(adrift.life), &adrift.request, &reply, story);
+        self.tell_performed(true, &adrift.request, &reply, story);
         Ok(())
     }
 
-    fn let_adrift(&mut self, request: &Request) {
-        let (mut ops, life) = (self.ops(), self.actor.life);
+    fn let_adrift(&mut self, request: &Request, by_crash: bool) {
+        let mut ops = self.ops();
         ops.extend(self.ops().into_iter().map(creation_of));
-        let adrift = Adrift { request: request.clone(), ops, actor: self.i, life };
+        let adrift = Adrift { request: request.clone(), ops, actor: self.i, by_crash };
         self.adrift.push(Shared::new(adrift));
+    }
+
+    /// Nobody waits for what is not answered of this round.
+    fn let_all_adrift(&mut self, running: &Running, by_crash: bool) {
+        let writes = running.open().filter(|(_, request)| !request.is_read());
+        writes.for_each(|(_, request)| self.let_adrift(request, by_crash));
     }
 
     fn perform(&mut self, request: &Request) -> Result<Reply, Broken> {
@@ -384,7 +447,9 @@ impl Turn<'_> {
             let output = match step {
                 Step::Wait(task, round) => {
                     let Frame { stage, now, refused, lost } = frame;
-                    self.actor.running = Some(Running { stage, task, round, now, refused, lost });
+                    let replies = Vec::new();
+                    let running = Running { stage, task, round, replies, now, refused, lost };
+                    self.actor.running = Some(running);
                     return Ok(());
                 }
                 Step::Done(output) => output,
@@ -421,12 +486,16 @@ impl Turn<'_> {
             self.actor.spilled = spilled;
         }
         self.actor.next(again);
+        if self.deed().is_none() {
+            self.actor.held = None;
+            self.actor.spilled = Spilled::default();
+        }
     }
 }
 
 /// What tells a request from others that are under way.
-fn letter(actor: usize, life: u32, request: &Request) -> Letter {
-    digest::of(&(actor, life, request))
+fn letter(actor: usize, request: &Request) -> Letter {
+    digest::of(&(actor, request))
 }
 
 /// What becomes of the next write of a round.
@@ -434,6 +503,6 @@ fn letter(actor: usize, life: u32, request: &Request) -> Letter {
 /// # Panics
 ///
 /// If it was not decided.
-fn next_fate<'a>(fates: &mut impl Iterator<Item = &'a Fate>) -> &'a Fate {
-    fates.next().expect("every write of a round has its fate")
+fn next_fate<'a>(fates: &mut impl Iterator<Item = &'a Fate>) -> Fate {
+    *fates.next().expect("every write of a round has its fate")
 }
