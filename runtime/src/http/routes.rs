@@ -22,13 +22,13 @@ use sana_engine::ops::delete::DeleteError;
 use tokio::time::Instant;
 
 use super::errors::{Failure, Outcome, Retry};
-use super::outliving::Outliving;
 use super::path::{Route, Verb};
 use super::query::Performance;
 use super::tree::Fields;
 use super::{Server, body, explain, json, metadata, namespaces, query, recall, schema, write};
 use crate::compute::Crashed;
 use crate::node::Reads;
+use crate::outliving::Outliving;
 
 /// An answer that is none of the failures.
 struct Answer {
