@@ -95,8 +95,8 @@ pub enum Word {
     Written(Result<WriteOutcome, WriteError>),
     /// Of a query.
     Answered(Result<Answer, QueryError>),
-    /// Of a question about the namespace itself: its newest head.
-    Described(Result<Arc<Head>, QueryError>),
+    /// Of a question about the namespace itself: its newest version.
+    Described(Result<Arc<Snapshot>, QueryError>),
     /// Of a deletion: whether there was anything to delete.
     Deleted(Result<bool, DeleteError>),
 }
@@ -150,7 +150,7 @@ struct WaitingWrite {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Ask {
     ticket: Ticket,
-    /// The query; `None` asks for the head itself.
+    /// The query; `None` asks for the version itself.
     query: Option<Arc<QueryRequest>>,
     arrived: Timestamp,
     /// How often a snapshot turned out to be too old for it.
@@ -210,6 +210,12 @@ impl NamespaceService {
     /// Somebody who knows says that there may be something to index.
     pub fn look(&mut self) {
         self.upkeep.look();
+    }
+
+    /// Drops what was read of the namespace beside its head: the next query loads it anew. The head
+    /// stays, for what this node writes and indexes starts from it (V3).
+    pub fn purge(&mut self) {
+        self.view.loaded = None;
     }
 
     /// The newest head this node knows of.
@@ -459,7 +465,7 @@ impl NamespaceService {
             match (&held.snapshot, &ask.query) {
                 (None, _) => words.push((ask.ticket, ask.refuse(QueryError::NoNamespace))),
                 (Some(snapshot), None) => {
-                    words.push((ask.ticket, Word::Described(Ok(snapshot.head.clone()))));
+                    words.push((ask.ticket, Word::Described(Ok(snapshot.clone()))));
                 }
                 (Some(snapshot), Some(_)) => self.queue.ready.push((ask, snapshot.clone())),
             }

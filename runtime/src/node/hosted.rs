@@ -12,8 +12,8 @@ use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
 use sana_engine::service::task::{Output, Start, TaskId};
 use tokio::sync::{Notify, oneshot};
 
-use super::Node;
 use super::crash::caught;
+use super::{Node, drive};
 use super::reads::Reads;
 use crate::compute::Crashed;
 use crate::{clock, entropy};
@@ -155,11 +155,15 @@ impl State {
     /// Whether nobody waits and nothing runs, and the store has nothing under this name either. A name
     /// that was only asked about is not kept for later.
     fn is_nothing(&self) -> bool {
-        self.waiting.is_empty() && self.service.is_idle() && self.service.head().is_none()
+        self.has_nothing_to_do() && self.service.head().is_none()
     }
 
     fn is_idle(&self, now: Timestamp) -> bool {
-        self.asked_at + IDLE_TIME <= now && self.waiting.is_empty() && self.service.is_idle()
+        self.asked_at + IDLE_TIME <= now && self.has_nothing_to_do()
+    }
+
+    fn has_nothing_to_do(&self) -> bool {
+        self.waiting.is_empty() && self.service.is_idle()
     }
 }
 
@@ -209,6 +213,30 @@ impl Node {
         }
     }
 
+    /// Drops what is in memory of a namespace: all of it, if it has nothing to do.
+    pub(super) fn drop_from_memory(&self, name: &NamespaceName) -> Result<(), Crashed> {
+        let hosted = self.shared.namespaces().get(name).cloned();
+        let Some(hosted) = hosted else { return Ok(()) };
+        let now = self.shared.clock.now();
+        let changed = hosted.change(now, |state| {
+            state.service.purge();
+            if state.has_nothing_to_do() {
+                state.end();
+            }
+        });
+        match changed {
+            Ok(Ok(starts)) => self.begin(&hosted, starts),
+            Ok(Err(Crashed)) => {
+                self.crashed(&hosted);
+                return Err(Crashed);
+            }
+            Err(Over) => {}
+        }
+        // Its keeper sees whether it is over.
+        hosted.sooner.notify_one();
+        Ok(())
+    }
+
     /// The namespace in memory; brought there if it is not.
     fn hosted(&self, name: &NamespaceName) -> Arc<Hosted> {
         let now = self.shared.clock.now();
@@ -245,7 +273,8 @@ impl Node {
 
     /// Runs one operation to its end, and begins what comes next.
     async fn run(self, hosted: Arc<Hosted>, id: TaskId, start: Start) {
-        match caught(self.shared.drive(start)).await {
+        let keep = drive::keep(&start);
+        match caught(self.shared.drive(start, keep)).await {
             Ok(Ok((output, reads))) => self.finished(&hosted, id, output, reads),
             Ok(Err(Crashed)) | Err(Crashed) => self.crashed(&hosted),
         }

@@ -13,7 +13,9 @@
 //!    wants begun now is spawned (2).
 //! 4. A *keeper* per namespace wakes the service when it is time for something, and drops it from
 //!    memory when nobody has asked for it in a while.
-//! 5. A node that indexes goes through all namespaces again and again, for others write as well
+//! 5. Who asks several things of one version, or wants nothing from memory, takes a version in hand and
+//!    asks it (`moment`).
+//! 6. A node that indexes goes through all namespaces again and again, for others write as well
 //!    (`watch`).
 //!
 //! # Invariants
@@ -28,6 +30,7 @@ mod crash;
 mod drive;
 mod hosted;
 mod listing;
+mod moment;
 mod reads;
 mod watch;
 
@@ -41,6 +44,7 @@ use sana_engine::machine::drive::Clock;
 use sana_engine::namespace::request::{
     Answer, QueryError, QueryRequest, WriteError, WriteOutcome, WriteRequest,
 };
+use sana_engine::namespace::snapshot::Snapshot;
 use sana_engine::ops::delete::DeleteError;
 use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
 
@@ -53,6 +57,7 @@ use crate::telemetry::Metrics;
 
 use hosted::Hosted;
 pub use listing::{ListError, Page};
+pub use moment::{Memory, Moment, Moments};
 pub use reads::Reads;
 
 /// A node. A clone is another handle to the same node.
@@ -159,6 +164,12 @@ impl Node {
     ///
     /// [`Crashed`] if it was given up.
     pub async fn describe(&self, name: &NamespaceName) -> Given<Arc<Head>, QueryError> {
+        let newest = self.newest(name).await?;
+        Ok(newest.map(|snapshot| Arc::clone(&snapshot.head)))
+    }
+
+    /// The newest version of a namespace.
+    async fn newest(&self, name: &NamespaceName) -> Given<Arc<Snapshot>, QueryError> {
         let now = self.shared.clock.now();
         let word = self.ask(name, |service, ticket| service.describe(now, ticket));
         match word.await? {
@@ -216,6 +227,20 @@ impl Node {
     pub fn is_settled(&self, name: &NamespaceName) -> bool {
         let hosted = self.shared.namespaces().get(name).cloned();
         hosted.is_some_and(|hosted| hosted.is_settled())
+    }
+
+    /// Drops every byte of a namespace that is in memory and can be read again.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`] if it was given up.
+    pub async fn purge(&self, name: &NamespaceName) -> Given<(), QueryError> {
+        if let Err(error) = self.newest(name).await? {
+            return Ok(Err(error));
+        }
+        self.drop_from_memory(name)?;
+        self.shared.store.purge(name);
+        Ok(Ok(()))
     }
 
     /// The namespaces in memory.
