@@ -35,6 +35,7 @@ use crate::ops::delete::{DeleteError, Deleted};
 use crate::ops::snapshot::{Held, RefreshError};
 use crate::service::task::{Output, Start, TaskId};
 use crate::service::upkeep::Upkeep;
+use crate::service::writes::{Group, Writes};
 
 /// Names one request of a client among those of a driver.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -131,19 +132,12 @@ pub(super) struct View {
 /// Who waits.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Queue {
-    writes: VecDeque<WaitingWrite>,
+    writes: Writes,
     deletes: VecDeque<Ticket>,
     /// Questions that wait for a head check.
     asks: Vec<Ask>,
     /// Queries whose head check is over.
     ready: Vec<(Ask, Arc<Snapshot>)>,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct WaitingWrite {
-    ticket: Ticket,
-    request: WriteRequest,
-    bytes: usize,
 }
 
 /// A question that waits for a head check, or runs.
@@ -161,7 +155,7 @@ struct Ask {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Running {
     Refresh { asks: Vec<Ask>, began: Timestamp },
-    Commit { tickets: Vec<Ticket>, began: Timestamp },
+    Commit { group: Group, began: Timestamp },
     Delete(Ticket),
     Query(Ask),
     Upkeep,
@@ -188,7 +182,7 @@ impl NamespaceService {
 
     /// A client writes. `bytes` is about how large the request is.
     pub fn write(&mut self, ticket: Ticket, request: WriteRequest, bytes: usize) {
-        self.queue.writes.push_back(WaitingWrite { ticket, request, bytes });
+        self.queue.writes.push(ticket, request, bytes);
     }
 
     /// A client deletes the namespace.
@@ -247,7 +241,7 @@ impl NamespaceService {
     /// Whose requests an operation under way works for.
     pub fn tickets(&self, id: TaskId) -> Vec<Ticket> {
         match self.running.get(&id) {
-            Some(Running::Commit { tickets, .. }) => tickets.clone(),
+            Some(Running::Commit { group, .. }) => group.tickets.clone(),
             Some(Running::Delete(ticket)) => vec![*ticket],
             Some(Running::Query(ask)) => vec![ask.ticket],
             Some(Running::Refresh { asks, .. }) => asks.iter().map(|ask| ask.ticket).collect(),
@@ -308,8 +302,14 @@ impl NamespaceService {
                 if planted::is(Bug::AgeFromTheReply) { now } else { began },
                 outcome,
             ),
-            (Running::Commit { tickets, began }, Output::Commit(committed)) => {
-                self.committed(now, &tickets, began, *committed)
+            (Running::Commit { group, .. }, Output::Commit(committed))
+                if group.tickets.len() > 1 && committed.is_unreadable() =>
+            {
+                self.queue.writes.put_back(&group);
+                Vec::new()
+            }
+            (Running::Commit { group, began }, Output::Commit(committed)) => {
+                self.committed(now, &group.tickets, began, *committed)
             }
             (Running::Delete(ticket), Output::Delete(outcome)) => self.deleted(ticket, outcome),
             (Running::Query(ask), Output::Query(outcome)) => self.answered(ask, outcome),
@@ -406,26 +406,14 @@ impl NamespaceService {
     ) -> Option<(TaskId, Start)> {
         let early =
             self.committed_at.is_some_and(|at| now < at + self.settings.commit_interval_min);
-        let first = self.queue.writes.front().filter(|_| !early)?;
-        let deadline = now + self.settings.write_time_max;
-        // What filters match is found for one request; what ignores a backlog does so for itself.
-        let (is_alone, ignores) = (first.request.is_by_filter(), first.request.ignores_backlog);
-        let joins = |next: &WaitingWrite| {
-            !is_alone && !next.request.is_by_filter() && next.request.ignores_backlog == ignores
-        };
-        let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while let Some(next) = self.queue.writes.front()
-            && (requests.is_empty()
-                || (joins(next) && bytes + next.bytes <= limits::GROUP_BYTES_MAX))
-        {
-            bytes += next.bytes;
-            let next = self.queue.writes.pop_front().expect("there is a first");
-            tickets.push(next.ticket);
-            requests.push(next.request);
+        if early {
+            return None;
         }
+        let group = self.queue.writes.take()?;
+        let deadline = now + self.settings.write_time_max;
         let plan = CommitPlan {
             namespace: self.name.clone(),
-            requests: requests.into(),
+            requests: group.requests.clone(),
             spilled: self.spilled.clone(),
             wall,
             nonces: nonces.fork(),
@@ -435,7 +423,7 @@ impl NamespaceService {
             idempotency_retention: self.settings.idempotency_retention,
         };
         let start = Start::Commit(Box::new(plan), self.view.held());
-        Some((self.run(Running::Commit { tickets, began: now }), start))
+        Some((self.run(Running::Commit { group, began: now }), start))
     }
 
     fn refreshed(
