@@ -8,9 +8,10 @@
 //!
 //! 1. A client's request is handed to the service of its namespace under a ticket, and the client
 //!    waits for the answer to that ticket.
-//! 2. What the service wants begun is spawned, each operation as a task of its own (`drive`).
+//! 2. What the service wants begun is begun (`drive`): one operation by the client that waits for it, each
+//!    other as a task of its own.
 //! 3. An operation's output goes back to the service; the answers it gives are delivered, and what it
-//!    wants begun now is spawned (2).
+//!    wants begun now is begun (2), one thing by the task that did the last.
 //! 4. A *keeper* per namespace wakes the service when it is time for something, and drops it from
 //!    memory when nobody has asked for it in a while.
 //! 5. Who asks several things of one version, or wants nothing from memory, takes a version in hand and
@@ -220,7 +221,9 @@ impl Node {
     ///
     /// [`Crashed`] if the namespace broke.
     pub fn look(&self, name: &NamespaceName) -> Result<(), Crashed> {
-        self.hand(name, |state| state.service.look())
+        let (hosted, starts) = self.hand(name, |state| state.service.look())?;
+        self.begin(&hosted, starts);
+        Ok(())
     }
 
     /// Whether a namespace in memory is looked at and has nothing left to flush or to merge.
