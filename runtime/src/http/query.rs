@@ -114,7 +114,7 @@ enum IncludeNames {
 }
 
 #[derive(Deserialize)]
-#[serde(rename = "Consistency", deny_unknown_fields)]
+#[serde(expecting = "struct Consistency", deny_unknown_fields)]
 struct ConsistencyBody {
     level: Level,
     max_staleness_seconds: Option<u32>,

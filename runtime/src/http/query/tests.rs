@@ -84,7 +84,7 @@ fn consistency_is_an_object() {
     refused(
         r#"{"limit":1,"consistency":"eventual"}"#,
         422,
-        r#"consistency: invalid type: string "eventual", expected struct Consistency"#,
+        r#"consistency: invalid type: string "eventual", expected struct Consistency at line"#,
     );
     refused(
         r#"{"limit":1,"consistency":{"level":"nonexistentvalue"}}"#,
