@@ -189,7 +189,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     node.settle();
 
     let to = Raw::List(vec![Raw::Integer(2), Raw::Integer(1)]);
-    let rank = Rank::Nearest { attribute: AttributeName::parse("vector")?, to };
+    let rank = Rank::nearest(AttributeName::parse("vector")?, to);
     let query = QueryRequest {
         filter: None,
         want: Want::rows(rank, 2, Include::All),

@@ -9,6 +9,7 @@
 //! | [`entropy`]   | Where do seeds, nonces and owners come from?                  |
 //! | [`http`]      | What is on the wire?                                          |
 //! | [`node`]      | What does this process do for which namespace?                |
+//! | `outliving`   | What of work that nobody waits for any more?                  |
 //! | [`store`]     | Where do objects lie: in memory, in a folder, in a bucket?    |
 //! | [`telemetry`] | How is it doing?                                              |
 //! | [`verify`]    | Is all that a head names there and whole?                     |
@@ -20,6 +21,7 @@ pub mod compute;
 pub mod entropy;
 pub mod http;
 pub mod node;
+mod outliving;
 pub mod store;
 pub mod telemetry;
 pub mod verify;

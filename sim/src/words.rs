@@ -180,9 +180,12 @@ pub fn told(
             WriteError::Invalid(InvalidWrite::UnknownDrop(_))
             | WriteError::Filter(InvalidQuery::UnknownFilterAttribute(_)),
         ) => monitor.answer(op, &Effect::NoAttribute).map(|()| false),
-        Err(WriteError::Behind { .. } | WriteError::Unavailable | WriteError::TooMuch) => {
-            monitor.refuse(op).map(|()| false)
-        }
+        Err(
+            WriteError::Behind { .. }
+            | WriteError::Full { .. }
+            | WriteError::Unavailable
+            | WriteError::TooMuch,
+        ) => monitor.refuse(op).map(|()| false),
         Err(error) => Oracle::Linearizable.broken(format!("a write failed: {error}")),
     })
 }

@@ -237,7 +237,7 @@ impl Mix {
                 Want::rows(rank, limit, Include::These(vec![name("n")]))
             }
             5..8 => {
-                let rank = Rank::Nearest { attribute: name("v"), to: vector(choices) };
+                let rank = Rank::nearest(name("v"), vector(choices));
                 let limit = 1 + choices.choose(Site::Workload, 5);
                 Want::rows(rank, limit, Include::AllBut(vec![name("body")]))
             }

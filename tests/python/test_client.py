@@ -1,6 +1,7 @@
 """turbopuffer's official client against the release server."""
 
 import datetime
+import time
 import uuid
 
 import pytest
@@ -386,6 +387,58 @@ def test_every_legal_name_is_a_namespace(client, name):
     namespace.write(upsert_rows=[{"id": 1, "x": 1}])
     assert namespace.exists()
     namespace.delete_all()
+
+
+def indexed(namespace, seconds=30):
+    """The namespace, once every document of it is indexed."""
+    end = time.monotonic() + seconds
+    while namespace.query(rank_by=("id", "asc"), top_k=1).performance.exhaustive_search_count > 0:
+        assert time.monotonic() < end, "not indexed in time"
+        time.sleep(0.05)
+    return namespace
+
+
+def test_a_purged_namespace_is_read_from_the_store_again(client, films):
+    def temperature(**more):
+        performance = indexed(films).query(
+            rank_by=("vector", "ANN", [1.0, 0.0]), top_k=2, include_attributes=True, **more).performance
+        return performance.cache_hit_ratio, performance.cache_temperature
+
+    temperature()
+    assert temperature() == (1.0, "hot")
+    assert temperature(extra_body={"disable_cache": True}) == (0.0, "cold")
+    assert temperature() == (1.0, "hot")
+    answer = client.get(f"/v1/namespaces/{films.id}/_debug/purge_cache", cast_to=object)
+    assert answer["status"] == "OK"
+    cold = films.query(rank_by=("vector", "ANN", [1.0, 0.0]), top_k=2).performance
+    assert (cold.cache_hit_ratio, cold.cache_temperature) == (0.0, "cold")
+    with pytest.raises(turbopuffer.NotFoundError):
+        client.get(f"/v1/namespaces/{films.id}-none/_debug/purge_cache", cast_to=object)
+
+
+def test_recall_is_measured_of_vectors_that_are_there(films):
+    measured = films.recall(num=3, top_k=2, include_ground_truth=True)
+    assert (measured.avg_recall, measured.avg_exhaustive_count, measured.avg_ann_count) == (1.0, 2.0, 2.0)
+    vectors = {tuple(film["vector"]): film["id"] for film in FILMS}
+    assert len(measured.ground_truth) == 3
+    for truth in measured.ground_truth:
+        nearest, second = truth.nearest_neighbors
+        assert nearest.id == vectors.pop(tuple(truth.query_vector)), "each is drawn once, and nearest to itself"
+        assert abs(nearest["$dist"]) < 1e-6 <= second["$dist"]
+    few = films.recall(filters=("year", "Lt", 1960))
+    assert few.avg_exhaustive_count == few.avg_ann_count == 2.0
+    given = films.recall(rank_by=("vector", "ANN", [0.0, 1.0]), top_k=1, include_ground_truth=True)
+    assert [row.id for row in given.ground_truth[0].nearest_neighbors] == [3]
+    assert given.ground_truth[0].query_vector == [0.0, 1.0]
+
+
+def test_a_query_that_names_another_metric_is_refused(films):
+    def query(metric):
+        films.query(rank_by=("vector", "ANN", [1.0, 0.0]), top_k=1, extra_body={"distance_metric": metric})
+
+    query("cosine_distance")
+    fails(400, "distance metric mismatch, expected cosine_distance, got euclidean_squared", query,
+          metric="euclidean_squared")
 
 
 def test_what_needs_a_later_release_is_refused_by_name(films):

@@ -282,5 +282,5 @@ def test_a_hint_and_a_measurement_of_recall_are_answered(wire, filled):
     assert status == 202 and answer["status"] == "ACCEPTED" and isinstance(answer["message"], str)
     status, answer = wire.ask("POST", f"/v1/namespaces/{filled}/_debug/recall", {"num": 5, "top_k": 10})
     assert (status, answer) == (200, {"avg_recall": 1.0, "avg_exhaustive_count": 2.0, "avg_ann_count": 2.0})
-    for path in ["hint_cache_warm", "metadata", "schema"]:
+    for path in ["hint_cache_warm", "_debug/purge_cache", "metadata", "schema"]:
         assert wire.ask("GET", f"/v1/namespaces/{filled}-none/{path}")[0] == 404

@@ -197,7 +197,7 @@ fn attribute_name() -> AttributeName {
 fn nearest(to: &[f32]) -> QueryRequest {
     let number = |x: &f32| Raw::Number(Float::new(f64::from(*x)).expect("vectors are finite"));
     let to = Raw::List(to.iter().map(number).collect());
-    let rank = Rank::Nearest { attribute: attribute_name(), to };
+    let rank = Rank::nearest(attribute_name(), to);
     let want = Want::rows(rank, 10, Include::Nothing);
     QueryRequest { filter: None, want, consistency: Consistency::Strong }
 }

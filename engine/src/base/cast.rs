@@ -4,6 +4,7 @@
 //! good for every numeric type that can hold it, because JSON has one kind of numbers. Null has no
 //! value of any type: whoever allows it looks before casting.
 
+use core::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::base::limits;
@@ -68,9 +69,7 @@ pub fn cast_scalar(raw: &Raw, to: ScalarType) -> Result<Scalar, CastProblem> {
         (Raw::Integer(n), ScalarType::Uint) => {
             Scalar::Uint(u64::try_from(*n).map_err(|_| out_of_range())?)
         }
-        (Raw::Integer(n), ScalarType::Float) => {
-            Scalar::Float(Float::new(*n as f64).ok_or_else(out_of_range)?)
-        }
+        (Raw::Integer(n), ScalarType::Float) => Scalar::Float(nearest_float(*n).0),
         (Raw::Number(number), ScalarType::Float) => Scalar::Float(*number),
         (Raw::Text(text), ScalarType::String) => Scalar::String(text.clone()),
         (Raw::Text(text), ScalarType::Uuid) => {
@@ -82,6 +81,19 @@ pub fn cast_scalar(raw: &Raw, to: ScalarType) -> Result<Scalar, CastProblem> {
         _ => return Err(CastProblem::Type { expected: to.name().into(), got: raw.kind() }),
     };
     Ok(scalar)
+}
+
+/// The float nearest to an integer, and how it compares with it.
+///
+/// # Panics
+///
+/// Never: no integer of 128 bits is near infinity.
+pub fn nearest_float(n: i128) -> (Float, Ordering) {
+    const BEYOND: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
+    let nearest = n as f64;
+    // The float after the largest integer of 128 bits, which would come back as that integer.
+    let order = if nearest == BEYOND { Ordering::Greater } else { (nearest as i128).cmp(&n) };
+    (Float::new(nearest).expect("an integer of 128 bits is far from infinite"), order)
 }
 
 /// The array with elements of type `to` that `raw` stands for.
@@ -317,6 +329,24 @@ mod tests {
 
     fn text(text: &str) -> Raw {
         Raw::Text(text.into())
+    }
+
+    #[test]
+    fn the_float_nearest_to_an_integer_is_told_from_it() {
+        let order = |n| nearest_float(n).1;
+        let odd = (1 << 53) + 1;
+        assert_eq!(
+            [order(odd - 1), order(odd), order(odd + 2)],
+            [Ordering::Equal, Ordering::Less, Ordering::Greater]
+        );
+        assert_eq!(
+            [order(-odd), order(0), order(i128::MIN)],
+            [Ordering::Greater, Ordering::Equal, Ordering::Equal]
+        );
+        assert_eq!(
+            [order(i128::MAX), order(i128::MAX >> 80 << 80)],
+            [Ordering::Greater, Ordering::Equal]
+        );
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub const COMPUTED_MAX: usize = 256;
 pub const SEARCHES_MAX: usize = 16;
 /// Ids that a query looks up one by one. Ours: with more it scans.
 pub const LOOKUP_IDS_MAX: usize = 10_000;
+/// Conditions in one query, or in one filter of a write. Ours, for each is tested on every page that it
+/// may hold in. A list of values is one condition.
+pub const CONDITIONS_MAX: usize = 1_024;
 /// Patterns in one query, or in one filter of a write. Ours, for each is compiled.
 pub const PATTERNS_MAX: usize = 64;
 /// Size of one compiled pattern, in bytes. Ours: what repeats counted repeats can be tiny to write.
@@ -64,7 +67,9 @@ pub const SPILL_BYTES_MIN: usize = 64 * KIB;
 pub const INLINE_LOG_BYTES_MAX: usize = 128 * KIB;
 /// Size of a head that is no namespace any more, in bytes. A live one is longer: padded if need be.
 pub const TOMBSTONE_BYTES_MAX: usize = 256;
-/// Size of any head, in bytes. The schema, the manifest and the log take their bounded shares of it.
+/// Size of a head that a commit puts, in bytes. The schema, the manifest and the log take their bounded
+/// shares of it; if trash waits for long, or there is very much of a namespace, writers are turned away.
+/// What indexes and deletes is not: it makes room.
 pub const HEAD_BYTES_MAX: usize = 4 * MIB;
 /// Commits remembered by id. Eight writers that commit back to back take this long to push a commit
 /// out of the ring, far longer than a reply stays lost without being looked for.

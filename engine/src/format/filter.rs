@@ -25,10 +25,15 @@ pub struct Filter {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct FilterBuilder {
     blocks: Vec<u8>,
+    keys: u64,
 }
 
 const BITS_PER_KEY: u64 = 10;
 const BLOCK_BYTES: usize = 32;
+/// A filter of many blocks has a multiple of this many, so that it can be folded as often as this is even.
+const FOLDED_BLOCKS: usize = 16;
+/// What is many.
+const MANY_BLOCKS: usize = 4 * FOLDED_BLOCKS;
 /// Odd constants that spread a hash over the words of a block: those of Parquet's specification.
 const SALT: [u32; 8] = [
     0x47b6_137b,
@@ -69,11 +74,15 @@ impl Filter {
 impl FilterBuilder {
     /// A filter for at most `keys` keys.
     pub(crate) fn new(keys: u64) -> Self {
-        let blocks = (keys * BITS_PER_KEY).div_ceil(BLOCK_BYTES as u64 * 8) as usize;
-        Self { blocks: vec![0; blocks * BLOCK_BYTES] }
+        let blocks = match blocks_for(keys) {
+            many if many >= MANY_BLOCKS => many.next_multiple_of(FOLDED_BLOCKS),
+            few => few,
+        };
+        Self { blocks: vec![0; blocks * BLOCK_BYTES], keys: 0 }
     }
 
     pub(crate) fn insert(&mut self, key: &[u8]) {
+        self.keys += 1;
         let Some((block, bits)) = place(key, self.blocks.len() / BLOCK_BYTES) else { return };
         let words = self.blocks[block * BLOCK_BYTES..][..BLOCK_BYTES].as_chunks_mut::<4>().0;
         for (word, bit) in words.iter_mut().zip(bits) {
@@ -81,9 +90,33 @@ impl FilterBuilder {
         }
     }
 
-    pub(crate) fn finish(self) -> Blob {
-        self.blocks.into()
+    /// The filter, as small as the keys that came allow: a merge that forgets most of them must not
+    /// hand on a filter for all.
+    pub(crate) fn finish(mut self) -> Blob {
+        loop {
+            let blocks = self.blocks.len() / BLOCK_BYTES;
+            let can_fold = blocks >= FOLDED_BLOCKS && blocks.is_multiple_of(2);
+            if !can_fold || blocks / 2 < blocks_for(self.keys) {
+                return self.blocks.into();
+            }
+            self.fold();
+        }
     }
+
+    /// Puts each two blocks into one: where there are half as many, a key has the block of half the number.
+    fn fold(&mut self) {
+        let pairs = self.blocks.chunks_exact(2 * BLOCK_BYTES);
+        let folded = pairs.flat_map(|pair| {
+            let (one, other) = pair.split_at(BLOCK_BYTES);
+            one.iter().zip(other).map(|(a, b)| a | b)
+        });
+        self.blocks = folded.collect();
+    }
+}
+
+/// How many blocks hold so many keys.
+const fn blocks_for(keys: u64) -> usize {
+    (keys * BITS_PER_KEY).div_ceil(BLOCK_BYTES as u64 * 8) as usize
 }
 
 /// The block of a key and its bit in each word; none if there are no blocks.
@@ -125,6 +158,25 @@ mod tests {
         let share = others.count();
         assert!(share < 2_000, "{share} of 100000 others may be there");
         assert!(!Filter::default().may_contain(b"x"));
+    }
+
+    #[test]
+    fn a_filter_is_as_small_as_the_keys_that_came_allow() {
+        for (announced, keys) in [(100_000, 1_000_u64), (100_000, 40_000), (100_000, 0), (3, 1)] {
+            let mut builder = FilterBuilder::new(announced);
+            (0..keys).for_each(|key| builder.insert(&key.to_be_bytes()));
+            let bytes = builder.finish();
+            let (needed, most) =
+                (blocks_for(keys) * BLOCK_BYTES, blocks_for(announced) * BLOCK_BYTES);
+            assert!((needed..=most.max(2 * needed)).contains(&bytes.len()));
+            assert!(announced == 3 || bytes.len() <= (2 * needed).max(most / 8), "{}", bytes.len());
+            let filter = Filter::decode(bytes).unwrap();
+            assert!((0..keys).all(|key| filter.may_contain(&key.to_be_bytes())));
+            let others =
+                (keys..keys + 100_000).filter(|key| filter.may_contain(&key.to_be_bytes()));
+            let share = others.count();
+            assert!(share < 2_000, "{share} of 100000 others may be there");
+        }
         assert!(Filter::decode(vec![0; 31].into()).is_err());
     }
 }

@@ -59,12 +59,15 @@ pub fn head(namespace: &NamespaceName) -> Key {
     Key::new(format!("{HEADS}{}", spelled(namespace)))
 }
 
-/// The prefix of the registers of all namespaces whose names begin with `prefix`.
-///
-/// All but the two names of nothing but dots, `.` and `..`: they are spelled otherwise, so only the empty
-/// prefix finds them.
+/// The prefix of the registers of all namespaces whose names begin with `prefix`, but for those of
+/// [`dots`]: they are spelled otherwise, so only the empty prefix finds them, and before all others.
 pub fn heads(prefix: &str) -> Key {
     Key::new(format!("{HEADS}{prefix}"))
+}
+
+/// The prefix of the registers of the two namespaces `.` and `..`, which no folder can have as names.
+pub fn dots() -> Key {
+    Key::new(format!("{HEADS}%2e"))
 }
 
 /// The namespace whose register this is, if it is one.

@@ -1,6 +1,7 @@
 //! What can be wrong with a query.
 
 use crate::base::name::AttributeName;
+use crate::format::schema::Metric;
 use crate::index::filter::pattern::BadPattern;
 
 /// What is wrong with a query.
@@ -25,11 +26,13 @@ pub enum InvalidQuery {
         /// What is wrong with the pattern.
         problem: BadPattern,
     },
-    /// There are too many patterns.
-    #[error("a query has at most {most} patterns")]
-    Patterns {
-        /// The most there may be.
-        most: usize,
+    /// The client believes that vectors are compared in another way.
+    #[error("💔 distance metric mismatch, expected {expected}, got {sent}")]
+    Metric {
+        /// How they are compared.
+        expected: Metric,
+        /// How the client believes they are.
+        sent: Metric,
     },
     /// A filter that is no condition of a write compares with a new value.
     #[error("filter error in key `{0}`: $ref_new is only for conditions of writes")]

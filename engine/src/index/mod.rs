@@ -8,6 +8,7 @@
 //! | [`positions`] | How are rows of a segment counted and combined?             |
 //! | [`top`]       | Which are the nearest of many?                              |
 //! | [`spread`]    | Which are, with only so many of a kind?                     |
+//! | [`shuffle`]   | Which are a sample?                                         |
 //! | [`aggregate`] | How many are there, and what do they sum up to?             |
 //! | [`group`]     | And of each group?                                          |
 //! | [`fuse`]      | How do several orders become one?                           |
@@ -23,6 +24,7 @@ pub mod invalid;
 pub mod order;
 pub mod positions;
 pub mod predicate;
+pub mod shuffle;
 pub mod spread;
 pub mod sum;
 pub mod top;

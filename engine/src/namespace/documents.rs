@@ -100,7 +100,7 @@ pub fn decide(
         schema: live.map(|live| live.schema.clone()).unwrap_or_default(),
         is_changed: false,
         batch: Batch::default(),
-        last: reads.then(BTreeMap::new),
+        last: (reads && requests.len() > 1).then(BTreeMap::new),
         known,
         at,
         retention,

@@ -10,13 +10,16 @@
 //!
 //! - **C2** of `namespace::documents`: the first mistake ends it, and then nothing of it is taken over.
 
+use core::cmp::Ordering;
+use core::ops::Range;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::base::cast::nearest_float;
 use crate::base::limits;
 use crate::base::name::AttributeName;
 use crate::base::planted::{self, Bug};
-use crate::base::value::{Document, Id, IdType, Raw, Type};
+use crate::base::value::{Document, Id, IdType, Raw, ScalarType, Type};
 use crate::format::log::{Affected, Operation, WriteOutcome};
 use crate::format::schema::Schema;
 use crate::index::filter::{self, Filter};
@@ -34,9 +37,10 @@ pub(super) struct Effects<'a, F> {
     schema: &'a Schema,
     /// What was there before the request.
     before: &'a F,
+    /// First what filters removed, then what they changed, both by ascending ids.
     operations: Vec<Operation>,
-    /// Where filters changed a document.
-    by_filter: BTreeMap<Id, usize>,
+    removed: Range<usize>,
+    changed: Range<usize>,
     /// Ids that the lists mention.
     named: Vec<Id>,
     affected: Affected,
@@ -64,7 +68,8 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
             schema,
             before,
             operations: Vec::new(),
-            by_filter: BTreeMap::new(),
+            removed: 0..0,
+            changed: 0..0,
             named: Vec::new(),
             affected: Affected::default(),
             outcome: WriteOutcome::default(),
@@ -101,12 +106,13 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
             let most = limits::DELETE_BY_FILTER_MAX;
             return Err(InvalidWrite::TooManyMatches { field: "delete_by_filter", most }.into());
         }
-        for id in matched.deletes.documents.keys() {
-            self.by_filter.insert(id.clone(), self.operations.len());
-            self.operations.push(Operation::Delete(id.clone()));
-            self.affected.deleted.push(id.clone());
+        // There may be millions, so what is not asked for is not written down.
+        self.operations.extend(matched.deletes.ids.iter().cloned().map(Operation::Delete));
+        if self.request.wants_ids {
+            self.affected.deleted.extend(matched.deletes.ids.iter().cloned());
         }
-        *self.outcome.deleted.get_or_insert(0) += matched.deletes.documents.len() as u64;
+        self.removed = 0..self.operations.len();
+        *self.outcome.deleted.get_or_insert(0) += self.removed.len() as u64;
         *self.outcome.remaining.get_or_insert(false) |= more;
         Ok(())
     }
@@ -121,15 +127,16 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
         }
         self.names_no_vector(changes)?;
         for (id, document) in &matched.patches.documents {
-            if self.by_filter.contains_key(id) && !planted::is(Bug::PatchRevivesDeleted) {
+            let is_removed = self.by_filter(id, &self.removed).is_some();
+            if is_removed && !planted::is(Bug::PatchRevivesDeleted) {
                 continue;
             }
             let patched = self.changed(document, changes)?;
-            self.by_filter.insert(id.clone(), self.operations.len());
             self.operations.push(Operation::Put(patched));
             self.affected.patched.push(id.clone());
         }
-        *self.outcome.patched.get_or_insert(0) += self.affected.patched.len() as u64;
+        self.changed = self.removed.end..self.operations.len();
+        *self.outcome.patched.get_or_insert(0) += self.changed.len() as u64;
         *self.outcome.remaining.get_or_insert(false) |= more;
         Ok(())
     }
@@ -199,10 +206,19 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
 
     /// What is there under an id, the filters of the request applied.
     fn there(&self, id: &Id) -> Option<&Document> {
-        match self.by_filter.get(id) {
-            Some(place) => self.operations[*place].document(),
+        let filters =
+            self.by_filter(id, &self.removed).or_else(|| self.by_filter(id, &self.changed));
+        match filters {
+            Some(operation) => operation.document(),
             None => (self.before)(id),
         }
+    }
+
+    /// What a filter did to a document.
+    fn by_filter(&self, id: &Id, range: &Range<usize>) -> Option<&Operation> {
+        let all = &self.operations[range.clone()];
+        let place = all.binary_search_by(|operation| operation.id().cmp(id));
+        place.ok().map(|place| &all[place])
     }
 
     fn document(&self, raw: &RawDocument) -> Result<Document, WriteError> {
@@ -276,7 +292,7 @@ impl<'a> Condition<'a> {
 
     /// The condition for a document to be written; for a delete there is none.
     fn given(&self, raw: Option<&RawDocument>) -> Result<Given<'_>, WriteError> {
-        let new = |name: &str| raw.map_or(Raw::Null, |raw| new_value(raw, name));
+        let new = |name: &str| raw.map_or(Raw::Null, |raw| new_value(raw, name, self.schema));
         Ok(match &self.part {
             None => None,
             Some(Part::Fixed(fixed)) => Some(Cow::Borrowed(fixed)),
@@ -318,12 +334,31 @@ fn holds(given: &Given<'_>, there: &Document) -> bool {
 }
 
 /// What a write is about to put under a name.
-fn new_value(raw: &RawDocument, name: &str) -> Raw {
+fn new_value(raw: &RawDocument, name: &str, schema: &Schema) -> Raw {
     if name == "id" {
         return raw.id.clone();
     }
     let value = raw.attributes.iter().find(|(attribute, _)| attribute.as_str() == name);
-    value.map_or(Raw::Null, |(_, value)| value.clone())
+    let Some((attribute, value)) = value else { return Raw::Null };
+    let of = schema.attributes.get(attribute).map(|attribute| attribute.value_type);
+    match (value, of) {
+        (Raw::List(elements), Some(Type::Array(ScalarType::Float))) => {
+            Raw::List(elements.iter().map(held_as_float).collect())
+        }
+        (value, Some(Type::Scalar(ScalarType::Float))) => held_as_float(value),
+        (value, _) => value.clone(),
+    }
+}
+
+/// A number as an attribute of floats will hold it: an integer between two floats becomes one of them.
+fn held_as_float(raw: &Raw) -> Raw {
+    match raw {
+        Raw::Integer(n) => match nearest_float(*n) {
+            (_, Ordering::Equal) => raw.clone(),
+            (nearest, _) => Raw::Number(nearest),
+        },
+        _ => raw.clone(),
+    }
 }
 
 fn cast(raw: &Raw, id_type: Option<IdType>) -> Result<Id, InvalidWrite> {

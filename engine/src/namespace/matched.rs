@@ -8,7 +8,7 @@
 //!   word on them; else it is found anew. So a write by filter is as serializable as any other, and
 //!   who is overtaken does not scan again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::id::{Cursor, Incarnation};
 use crate::base::limits;
@@ -17,7 +17,7 @@ use crate::base::value::{Document, Id};
 use crate::format::schema::Schema;
 use crate::index::filter::Filter;
 use crate::namespace::overlay::Decoded;
-use crate::namespace::request::WriteRequest;
+use crate::namespace::request::{ByFilter, WriteRequest};
 use crate::namespace::snapshot::Snapshot;
 
 /// What the filters of one request match.
@@ -27,8 +27,8 @@ pub struct Matched {
     pub at: (Incarnation, Cursor),
     /// The schema that was seen.
     pub schema: Schema,
-    /// What is to be removed. Of these documents only the ids count.
-    pub deletes: Matches,
+    /// What is to be removed.
+    pub deletes: MatchedIds,
     /// What is to be changed.
     pub patches: Matches,
 }
@@ -39,6 +39,15 @@ pub struct Matches {
     /// The documents.
     pub documents: BTreeMap<Id, Document>,
     /// Whether there are more than may be changed at once.
+    pub more: bool,
+}
+
+/// What one filter matches, where only the ids count: there may be millions.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct MatchedIds {
+    /// The ids of the documents.
+    pub ids: BTreeSet<Id>,
+    /// Whether there are more than may be removed at once.
     pub more: bool,
 }
 
@@ -55,17 +64,26 @@ impl Matched {
         }
         let since = snapshot.overlay.entries().iter().filter(|entry| seen < entry.cursor);
         let since: Vec<&Decoded> = since.collect();
-        let deletes = request.delete_by_filter.as_ref().map(|by_filter| &by_filter.filter);
-        let patches = request.patch_by_filter.as_ref().map(|(by_filter, _)| &by_filter.filter);
-        for (filter, matches, most) in [
-            (deletes, &mut self.deletes, limits::DELETE_BY_FILTER_MAX),
-            (patches, &mut self.patches, limits::PATCH_BY_FILTER_MAX),
-        ] {
-            let Some(filter) = filter else { continue };
-            // A filter that does not fit any more is refused when the request is decided.
-            let Ok(filter) = Filter::resolve(filter, schema) else { continue };
-            for operation in since.iter().flat_map(|entry| &entry.batch.operations) {
-                matches.see(&filter, operation.id(), operation.document(), most);
+        // A filter that does not fit any more is refused when the request is decided.
+        let resolved = |by_filter: &ByFilter| Filter::resolve(&by_filter.filter, schema).ok();
+        let deletes = request.delete_by_filter.as_ref().and_then(resolved);
+        let patches = request.patch_by_filter.as_ref().and_then(|(patches, _)| resolved(patches));
+        for operation in since.iter().flat_map(|entry| &entry.batch.operations) {
+            let (id, document) = (operation.id(), operation.document());
+            if document.is_none() && planted::is(Bug::DeletedStillMatches) {
+                continue;
+            }
+            let matching = |filter: &Filter, is_known: bool| {
+                let is_old = is_known && planted::is(Bug::MatchesAreNotTestedAgain);
+                document.filter(|document| is_old || filter.matches(document))
+            };
+            if let Some(filter) = &deletes {
+                let matching = matching(filter, self.deletes.ids.contains(id));
+                self.deletes.see(id, matching.is_some(), limits::DELETE_BY_FILTER_MAX);
+            }
+            if let Some(filter) = &patches {
+                let matching = matching(filter, self.patches.documents.contains_key(id));
+                self.patches.see(id, matching, limits::PATCH_BY_FILTER_MAX);
             }
         }
         self.at.1 = log.committed;
@@ -75,21 +93,29 @@ impl Matched {
 }
 
 impl Matches {
-    /// Takes note of what is there under an id now.
-    fn see(&mut self, filter: &Filter, id: &Id, document: Option<&Document>, most: usize) {
-        let known = self.documents.contains_key(id);
-        let matches = |document: &&Document| {
-            filter.matches(document) || (known && planted::is(Bug::MatchesAreNotTestedAgain))
-        };
-        match document.filter(matches) {
-            None if document.is_none() && planted::is(Bug::DeletedStillMatches) => {}
+    /// Takes note of what is there under an id now, if it matches.
+    fn see(&mut self, id: &Id, document: Option<&Document>, most: usize) {
+        match document {
             None => {
                 self.documents.remove(id);
             }
-            Some(document) if self.documents.len() < most || known => {
+            Some(document) if self.documents.len() < most || self.documents.contains_key(id) => {
                 self.documents.insert(id.clone(), document.clone());
             }
             Some(_) => self.more = true,
+        }
+    }
+}
+
+impl MatchedIds {
+    /// Takes note of whether what is there under an id now matches.
+    fn see(&mut self, id: &Id, matches: bool, most: usize) {
+        if !matches {
+            self.ids.remove(id);
+        } else if self.ids.len() < most || self.ids.contains(id) {
+            self.ids.insert(id.clone());
+        } else {
+            self.more = true;
         }
     }
 }

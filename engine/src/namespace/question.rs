@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::base::name::{AttributeName, Key};
 use crate::base::value::{Id, Raw, Value};
 use crate::format::frame::BadObject;
+use crate::format::schema::Metric;
 pub use crate::index::aggregate::{Aggregate, Figure};
 pub use crate::index::fuse::Fuse;
 pub use crate::index::group::{Group, GroupKey};
@@ -142,6 +143,10 @@ pub enum Rank {
         attribute: AttributeName,
         /// The vector: numbers, or base64 of little-endian 32-bit floats.
         to: Raw,
+        /// Whether all vectors have to be compared. Else an index may say which, where there is one.
+        is_exact: bool,
+        /// How the client believes that vectors are compared; another way is an error.
+        metric: Option<Metric>,
     },
     /// By dot product with a sparse vector, highest first; ties by ascending id. Documents with a
     /// product of zero are left out.
@@ -151,6 +156,21 @@ pub enum Rank {
         /// The vector: weights of dimensions.
         to: Raw,
     },
+    /// In an order that has nothing to do with what they hold, another for each seed: the first are a
+    /// sample. Documents without a value are left out.
+    Shuffled {
+        /// What they must have a value of.
+        attribute: AttributeName,
+        /// Which order.
+        seed: u64,
+    },
+}
+
+impl Rank {
+    /// By distance from a vector, all of them compared.
+    pub const fn nearest(attribute: AttributeName, to: Raw) -> Self {
+        Self::Nearest { attribute, to, is_exact: true, metric: None }
+    }
 }
 
 /// Which attributes an answer shows. The id is always shown.

@@ -194,6 +194,15 @@ pub enum WriteError {
         /// The most there may be.
         limit_bytes: u64,
     },
+    /// The head would be larger than it may be. Nothing was written; send the same again later, when
+    /// more is indexed and what nobody names any more is deleted.
+    #[error(
+        "the head of the namespace has no room, for it may have {most} bytes; send the request again later"
+    )]
+    Full {
+        /// The most bytes it may have.
+        most: usize,
+    },
     /// The store did not answer in time, and nothing of the request was sent to be committed.
     /// Nothing was written; send the same again later.
     #[error("the store does not answer; nothing was written, send the request again later")]

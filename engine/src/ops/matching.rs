@@ -18,7 +18,7 @@ use crate::base::value::Document;
 use crate::index::predicate::Predicate;
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Step};
-use crate::namespace::matched::{Matched, Matches};
+use crate::namespace::matched::{Matched, MatchedIds, Matches};
 use crate::namespace::request::{
     Answer, AnswerRow, ByFilter, Consistency, Found, Include, QueryError, QueryRequest, Rank, Want,
     WriteRequest,
@@ -102,7 +102,9 @@ impl Find {
                 Step::Wait(Matching { find: self, state: State::Deletes(query) }, round)
             }
             Step::Done(Ok(answer)) => {
-                self.matched.deletes = self.matches(answer, limits::DELETE_BY_FILTER_MAX);
+                let (rows, more) = first(answer, limits::DELETE_BY_FILTER_MAX);
+                let ids = rows.into_iter().map(|row| row.id).collect();
+                self.matched.deletes = MatchedIds { ids, more };
                 self.find_patches(now)
             }
             Step::Done(Err(error)) => Step::Done(Err(error)),
@@ -139,9 +141,7 @@ impl Find {
     }
 
     fn matches(&self, answer: Answer, most: usize) -> Matches {
-        let Found::Rows(mut rows) = answer.found else { unreachable!("rows were asked for") };
-        let more = rows.len() > most;
-        rows.truncate(most);
+        let (rows, more) = first(answer, most);
         let documents = rows.into_iter().map(|row| self.document(row));
         let documents: BTreeMap<_, _> = documents.map(|d| (d.id.clone(), d)).collect();
         assert!(documents.len() <= most, "C7: no more than may be changed at once");
@@ -160,6 +160,14 @@ impl Find {
         attributes.sort_unstable_by_key(|(attribute, _)| *attribute);
         Document { id: row.id, attributes }
     }
+}
+
+/// The first rows of an answer, and whether there are more.
+fn first(answer: Answer, most: usize) -> (Vec<AnswerRow>, bool) {
+    let Found::Rows(mut rows) = answer.found else { unreachable!("rows were asked for") };
+    let more = rows.len() > most;
+    rows.truncate(most);
+    (rows, more)
 }
 
 impl Machine for Matching {

@@ -5,6 +5,7 @@
 //! | [`namespace`] | What does a node hold of a namespace, who waits, and what is to be run next? |
 //! | [`task`]      | How does a driver run any machine a service starts?                          |
 //! | `upkeep`      | When is a namespace flushed, merged, collected, swept?                       |
+//! | `writes`      | Which writes are committed together?                                         |
 //!
 //! A driver owns a [`NamespaceService`](namespace::NamespaceService) for each namespace it has to do
 //! with. It hands in what clients ask, runs every [`Start`](task::Start) it is given, hands the output
@@ -14,6 +15,7 @@
 pub mod namespace;
 pub mod task;
 mod upkeep;
+mod writes;
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,7 @@ use crate::ops::delete::{DeleteError, Deleted};
 use crate::ops::snapshot::{Held, RefreshError};
 use crate::service::task::{Output, Start, TaskId};
 use crate::service::upkeep::Upkeep;
+use crate::service::writes::{Group, Writes};
 
 /// Names one request of a client among those of a driver.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -95,8 +96,8 @@ pub enum Word {
     Written(Result<WriteOutcome, WriteError>),
     /// Of a query.
     Answered(Result<Answer, QueryError>),
-    /// Of a question about the namespace itself: its newest head.
-    Described(Result<Arc<Head>, QueryError>),
+    /// Of a question about the namespace itself: its newest version.
+    Described(Result<Arc<Snapshot>, QueryError>),
     /// Of a deletion: whether there was anything to delete.
     Deleted(Result<bool, DeleteError>),
 }
@@ -131,7 +132,7 @@ pub(super) struct View {
 /// Who waits.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Queue {
-    writes: VecDeque<WaitingWrite>,
+    writes: Writes,
     deletes: VecDeque<Ticket>,
     /// Questions that wait for a head check.
     asks: Vec<Ask>,
@@ -139,18 +140,11 @@ struct Queue {
     ready: Vec<(Ask, Arc<Snapshot>)>,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct WaitingWrite {
-    ticket: Ticket,
-    request: WriteRequest,
-    bytes: usize,
-}
-
 /// A question that waits for a head check, or runs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Ask {
     ticket: Ticket,
-    /// The query; `None` asks for the head itself.
+    /// The query; `None` asks for the version itself.
     query: Option<Arc<QueryRequest>>,
     arrived: Timestamp,
     /// How often a snapshot turned out to be too old for it.
@@ -161,7 +155,7 @@ struct Ask {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Running {
     Refresh { asks: Vec<Ask>, began: Timestamp },
-    Commit { tickets: Vec<Ticket>, began: Timestamp },
+    Commit { group: Group, began: Timestamp },
     Delete(Ticket),
     Query(Ask),
     Upkeep,
@@ -188,7 +182,7 @@ impl NamespaceService {
 
     /// A client writes. `bytes` is about how large the request is.
     pub fn write(&mut self, ticket: Ticket, request: WriteRequest, bytes: usize) {
-        self.queue.writes.push_back(WaitingWrite { ticket, request, bytes });
+        self.queue.writes.push(ticket, request, bytes);
     }
 
     /// A client deletes the namespace.
@@ -210,6 +204,12 @@ impl NamespaceService {
     /// Somebody who knows says that there may be something to index.
     pub fn look(&mut self) {
         self.upkeep.look();
+    }
+
+    /// Drops what was read of the namespace beside its head: the next query loads it anew. The head
+    /// stays, for what this node writes and indexes starts from it (V3).
+    pub fn purge(&mut self) {
+        self.view.loaded = None;
     }
 
     /// The newest head this node knows of.
@@ -241,7 +241,7 @@ impl NamespaceService {
     /// Whose requests an operation under way works for.
     pub fn tickets(&self, id: TaskId) -> Vec<Ticket> {
         match self.running.get(&id) {
-            Some(Running::Commit { tickets, .. }) => tickets.clone(),
+            Some(Running::Commit { group, .. }) => group.tickets.clone(),
             Some(Running::Delete(ticket)) => vec![*ticket],
             Some(Running::Query(ask)) => vec![ask.ticket],
             Some(Running::Refresh { asks, .. }) => asks.iter().map(|ask| ask.ticket).collect(),
@@ -303,8 +303,14 @@ impl NamespaceService {
                 if planted::is(Bug::AgeFromTheReply) { now } else { began },
                 outcome,
             ),
-            (Running::Commit { tickets, began }, Output::Commit(committed)) => {
-                self.committed(now, &tickets, began, *committed)
+            (Running::Commit { group, .. }, Output::Commit(committed))
+                if group.tickets.len() > 1 && committed.is_unreadable() =>
+            {
+                self.queue.writes.put_back(&group);
+                Vec::new()
+            }
+            (Running::Commit { group, began }, Output::Commit(committed)) => {
+                self.committed(now, &group.tickets, began, *committed)
             }
             (Running::Delete(ticket), Output::Delete(outcome)) => self.deleted(ticket, outcome),
             (Running::Query(ask), Output::Query(outcome)) => self.answered(ask, outcome),
@@ -402,28 +408,14 @@ impl NamespaceService {
     ) -> Option<(TaskId, Start)> {
         let early =
             self.committed_at.is_some_and(|at| now < at + self.settings.commit_interval_min);
-        let first = self.queue.writes.front().filter(|_| !early)?;
-        let deadline = now + self.settings.write_time_max;
-        // What filters match is found for one request; what ignores a backlog does so for itself.
-        let (is_alone, ignores) = (first.request.is_by_filter(), first.request.ignores_backlog);
-        let joins = |next: &WaitingWrite| {
-            let apart = is_alone || next.request.is_by_filter();
-            (!apart || planted::is(Bug::FiltersJoinGroups))
-                && next.request.ignores_backlog == ignores
-        };
-        let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while let Some(next) = self.queue.writes.front()
-            && (requests.is_empty()
-                || (joins(next) && bytes + next.bytes <= limits::GROUP_BYTES_MAX))
-        {
-            bytes += next.bytes;
-            let next = self.queue.writes.pop_front().expect("there is a first");
-            tickets.push(next.ticket);
-            requests.push(next.request);
+        if early {
+            return None;
         }
+        let group = self.queue.writes.take()?;
+        let deadline = now + self.settings.write_time_max;
         let plan = CommitPlan {
             namespace: self.name.clone(),
-            requests: requests.into(),
+            requests: group.requests.clone(),
             spilled: self.spilled.clone(),
             wall,
             nonces: nonces.fork(),
@@ -433,7 +425,7 @@ impl NamespaceService {
             idempotency_retention: self.settings.idempotency_retention,
         };
         let start = Start::Commit(Box::new(plan), self.view.held());
-        Some((self.run(Running::Commit { tickets, began: now }), start))
+        Some((self.run(Running::Commit { group, began: now }), start))
     }
 
     fn refreshed(
@@ -470,7 +462,7 @@ impl NamespaceService {
             match (&held.snapshot, &ask.query) {
                 (None, _) => words.push((ask.ticket, ask.refuse(QueryError::NoNamespace))),
                 (Some(snapshot), None) => {
-                    words.push((ask.ticket, Word::Described(Ok(snapshot.head.clone()))));
+                    words.push((ask.ticket, Word::Described(Ok(snapshot.clone()))));
                 }
                 (Some(snapshot), Some(_)) => self.queue.ready.push((ask, snapshot.clone())),
             }

@@ -155,8 +155,12 @@ impl Start {
     }
 
     /// Whether to begin may compute for more than a few milliseconds.
-    pub const fn is_heavy(&self) -> bool {
-        matches!(self, Self::Commit(..) | Self::Flush { .. } | Self::Merge(_) | Self::Query { .. })
+    pub fn is_heavy(&self) -> bool {
+        match self {
+            Self::Commit(..) | Self::Flush { .. } | Self::Merge(_) => true,
+            Self::Query { snapshot, request, .. } => Query::begins_heavily(snapshot, request),
+            _ => false,
+        }
     }
 }
 

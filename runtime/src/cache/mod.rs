@@ -7,6 +7,7 @@
 //! - **C2** A hit is a share of the blob that was read first, so its checksum is computed once.
 //! - **C3** Equal reads that overlap ask the store once. A read that ends without an answer is
 //!   forgotten, and the next one asks again.
+//! - **C4** After a purge nothing is kept of a namespace that was read before it, whenever it arrives.
 
 mod sieve;
 
@@ -15,7 +16,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sana_engine::base::name::Key;
+use sana_engine::base::name::{Key, NamespaceName};
 use sana_engine::format::layout;
 use sana_engine::machine::drive::ObjectStore;
 use sana_engine::machine::request::{ByteRange, Reply, Request};
@@ -43,6 +44,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     kept: Sieve<Stretch, Reply>,
+    /// How often something was purged.
+    purges: u64,
     /// Those who wait for a read that is under way.
     waiting: BTreeMap<Stretch, Vec<oneshot::Sender<Reply>>>,
 }
@@ -56,13 +59,15 @@ pub enum Origin {
     Store,
 }
 
-/// What to do with an object that was read from the store.
+/// What to do with an object that is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keep {
     /// Keep it: it will be read again.
     Yes,
     /// Pass it on: whoever reads everything once would push out what others read often.
     No,
+    /// Nor look for it here: whoever asks wants to know how long the store takes.
+    Bypass,
 }
 
 /// Whether the answer to a request may be kept (C1).
@@ -89,7 +94,7 @@ const ENTRY_BYTES: usize = 320;
 impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
     /// A cache of at most `bytes_max` bytes before `store`.
     pub fn new(store: S, bytes_max: usize) -> Self {
-        let state = State { kept: Sieve::new(bytes_max), waiting: BTreeMap::new() };
+        let state = State { kept: Sieve::new(bytes_max), purges: 0, waiting: BTreeMap::new() };
         let (hits, misses) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { store, shared: Arc::new(Shared { state: Mutex::new(state), hits, misses }) }
     }
@@ -97,11 +102,23 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
     /// Asks for one request, once, and says where the answer came from.
     pub async fn ask(&self, request: Request, keep: Keep) -> (Reply, Origin) {
         match request {
-            Request::Get { key, range, unless: None } if layout::is_immutable(&key) => {
+            Request::Get { key, range, unless: None }
+                if layout::is_immutable(&key) && keep != Keep::Bypass =>
+            {
                 self.read((key, range), keep).await
             }
             request => (self.store.perform(request).await, Origin::Store),
         }
+    }
+
+    /// Drops all that is kept of a namespace (C4).
+    pub fn purge(&self, namespace: &NamespaceName) {
+        let prefix = layout::namespace_data(namespace);
+        let mut state = self.shared.state();
+        state.purges += 1;
+        state.kept.remove_all(&(prefix.clone(), None), |(key, _)| {
+            key.as_str().starts_with(prefix.as_str())
+        });
     }
 
     /// How the cache has fared.
@@ -115,7 +132,7 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
 
     async fn read(&self, stretch: Stretch, keep: Keep) -> (Reply, Origin) {
         let (say, hear) = oneshot::channel();
-        let first = {
+        let (first, purges) = {
             let mut state = self.shared.state();
             if let Some(reply) = state.kept.find(&stretch) {
                 self.shared.hits.fetch_add(1, Ordering::Relaxed);
@@ -123,19 +140,19 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
             }
             let waiting = state.waiting.entry(stretch.clone()).or_default();
             waiting.push(say);
-            waiting.len() == 1
+            (waiting.len() == 1, state.purges)
         };
         self.shared.misses.fetch_add(1, Ordering::Relaxed);
         if first {
             // A task of its own: whoever asked first may go away while others still wait.
-            tokio::spawn(self.clone().fetch(stretch, keep));
+            tokio::spawn(self.clone().fetch(stretch, keep, purges));
         }
         (hear.await.unwrap_or(Reply::Lost), Origin::Store)
     }
 
-    async fn fetch(self, stretch: Stretch, keep: Keep) {
+    async fn fetch(self, stretch: Stretch, keep: Keep, purges: u64) {
         let (key, range) = stretch.clone();
-        let mut ending = Ending { shared: &self.shared, stretch, keep, reply: Reply::Lost };
+        let mut ending = Ending { shared: &self.shared, stretch, keep, purges, reply: Reply::Lost };
         let asked = self.store.perform(Request::Get { key, range, unless: None });
         if let Ok(reply) = tokio::time::timeout(READ_TIME_MAX, asked).await {
             ending.reply = reply;
@@ -161,6 +178,8 @@ struct Ending<'a> {
     shared: &'a Shared,
     stretch: Stretch,
     keep: Keep,
+    /// How often something had been purged when it was asked for.
+    purges: u64,
     reply: Reply,
 }
 
@@ -168,7 +187,9 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let waiting = {
             let mut state = self.shared.state();
-            if let (Reply::Found { body, .. }, Keep::Yes) = (&self.reply, self.keep) {
+            if let (Reply::Found { body, .. }, Keep::Yes) = (&self.reply, self.keep)
+                && self.purges == state.purges
+            {
                 let bytes = body.len() + ENTRY_BYTES;
                 state.kept.insert(self.stretch.clone(), self.reply.clone(), bytes);
             }

@@ -91,6 +91,18 @@ impl<K: Ord + Clone, V> Sieve<K, V> {
         self.bytes += bytes;
     }
 
+    /// Removes the entries from `first` on as long as they are such.
+    pub(super) fn remove_all(&mut self, first: &K, is_such: impl Fn(&K) -> bool) {
+        let such = self.places.range(first..).take_while(|(key, _)| is_such(key));
+        let places: Vec<usize> = such.map(|(_, place)| *place).collect();
+        for place in places {
+            if self.hand == Some(place) {
+                self.hand = self.entries[place].as_ref().and_then(|entry| entry.newer);
+            }
+            self.remove(place);
+        }
+    }
+
     /// Evicts one entry, if there is one.
     fn evict(&mut self) -> bool {
         let mut at = self.hand.or(self.oldest);
@@ -159,6 +171,9 @@ mod tests {
             let (key, bytes) = (state >> 33 & 63, (state >> 40 & 127) as usize);
             if state >> 60 == 0 {
                 sieve.find(&key);
+            } else if state >> 60 == 1 {
+                sieve.remove_all(&key, |other| *other < key + 3);
+                assert!((key..key + 3).all(|key| sieve.find(&key).is_none()));
             } else {
                 sieve.insert(key, key, bytes + 1);
             }

@@ -101,3 +101,45 @@ async fn what_is_passed_on_is_not_kept() {
     }
     assert_eq!(store.statistics().bytes, 0);
 }
+
+#[tokio::test]
+async fn a_purged_namespace_is_read_anew_and_others_are_not() {
+    let store = CachedStore::new(Slow::default(), 1 << 20);
+    let name = |name| NamespaceName::parse(name).unwrap();
+    let others = ["data/a-b/1", "data/aa/1", "data/%2e/1"];
+    let keys = || ["data/a/1", "data/a/2"].into_iter().chain(others);
+    for key in keys() {
+        store.perform(read(key)).await;
+    }
+    store.purge(&name("a"));
+    for key in keys() {
+        let (_, origin) = store.ask(read(key), Keep::Yes).await;
+        assert_eq!(origin == Origin::Memory, others.contains(&key), "{key}");
+    }
+    store.purge(&name("."));
+    assert_eq!(store.ask(read("data/%2e/1"), Keep::Yes).await.1, Origin::Store);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
+    let store = CachedStore::new(Slow::default(), 1 << 20);
+    let purge = async {
+        tokio::task::yield_now().await;
+        store.purge(&NamespaceName::parse("a").unwrap());
+    };
+    let (reply, ()) = tokio::join!(store.perform(read("data/a/1")), purge);
+    assert!(matches!(reply, Reply::Found { .. }));
+    assert_eq!(store.statistics().bytes, 0);
+}
+
+#[tokio::test]
+async fn who_passes_by_the_cache_finds_and_leaves_nothing_there() {
+    let store = CachedStore::new(Slow::default(), 1 << 20);
+    store.ask(read("data/a"), Keep::Yes).await;
+    for key in ["data/a", "data/b"] {
+        let (_, origin) = store.ask(read(key), Keep::Bypass).await;
+        assert_eq!(origin, Origin::Store);
+    }
+    assert_eq!(store.ask(read("data/a"), Keep::Yes).await.1, Origin::Memory);
+    assert_eq!(store.ask(read("data/b"), Keep::Yes).await.1, Origin::Store);
+}

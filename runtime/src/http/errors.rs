@@ -152,7 +152,7 @@ impl Failure {
             }
             WriteError::NoNamespace => Self::no_namespace(name),
             WriteError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, text),
-            WriteError::Behind { .. } => {
+            WriteError::Behind { .. } | WriteError::Full { .. } => {
                 Self { retry: Retry::After(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, text) }
             }
             WriteError::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, text),

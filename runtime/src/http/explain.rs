@@ -81,7 +81,11 @@ fn order(rank: &Rank) -> String {
             let names: Vec<_> = keys.iter().map(|(key, _)| name(key)).collect();
             format!("order by {}", names.join(", "))
         }
-        Rank::Nearest { attribute, .. } => format!("compare all vectors of {attribute}, exactly"),
+        Rank::Nearest { attribute, is_exact, .. } => {
+            let why = if *is_exact { "as asked" } else { "for there is no index of them" };
+            format!("compare all vectors of {attribute}, exactly, {why}")
+        }
+        Rank::Shuffled { attribute, .. } => format!("draw from those that have {attribute}"),
         Rank::Likest { attribute, .. } => {
             format!("compare all sparse vectors of {attribute}, exactly")
         }

@@ -206,7 +206,7 @@ impl Serialize for PrintedScalar<'_> {
     }
 }
 
-fn base64_of(vector: &Vector) -> String {
+pub(super) fn base64_of(vector: &Vector) -> String {
     let bytes: Vec<u8> = vector.components().iter().flat_map(|x| x.to_le_bytes()).collect();
     STANDARD.encode(bytes)
 }

@@ -4,7 +4,6 @@
 //! |--------------|----------------------------------------------------------------------|
 //! | `path`       | What is a request about?                                             |
 //! | `routes`     | Who answers it?                                                      |
-//! | `outliving`  | What of work whose client has hung up?                               |
 //! | `body`       | How do bodies come in and go out without taking all memory?          |
 //! | `delivery`   | What of clients that do not take their answers?                       |
 //! | `json`       | How are bodies parsed and values printed?                            |
@@ -29,7 +28,6 @@ mod filter;
 pub(crate) mod json;
 mod metadata;
 mod namespaces;
-mod outliving;
 mod path;
 mod query;
 mod rank;

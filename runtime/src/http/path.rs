@@ -42,6 +42,8 @@ pub(super) enum Verb {
     UpdateSchema,
     /// Get ready for queries.
     Warm,
+    /// Forget what is in memory.
+    Purge,
     /// Compare answers with exact ones.
     Recall,
 }
@@ -99,6 +101,7 @@ impl Route {
             Self::Namespace(_, Verb::Schema) => "schema",
             Self::Namespace(_, Verb::UpdateSchema) => "update_schema",
             Self::Namespace(_, Verb::Warm) => "hint_cache_warm",
+            Self::Namespace(_, Verb::Purge) => "purge_cache",
             Self::Namespace(_, Verb::Recall) => "recall",
         }
     }
@@ -108,7 +111,7 @@ impl Route {
         match self {
             Self::Live | Self::Ready | Self::Metrics | Self::Namespaces => None,
             Self::Namespace(_, verb) => match verb {
-                Verb::Delete | Verb::Metadata | Verb::Schema | Verb::Warm => None,
+                Verb::Delete | Verb::Metadata | Verb::Schema | Verb::Warm | Verb::Purge => None,
                 Verb::Write => Some(usize::MAX),
                 Verb::Query
                 | Verb::Explain
@@ -148,12 +151,13 @@ impl Verb {
             ("GET", _, ["schema"]) => Self::Schema,
             ("POST", _, ["schema"]) => Self::UpdateSchema,
             ("GET", _, ["hint_cache_warm"]) => Self::Warm,
+            ("GET", _, ["_debug", "purge_cache"]) => Self::Purge,
             ("POST", _, ["_debug", "recall"]) => Self::Recall,
             ("POST", _, ["async"]) | ("GET", _, ["operations", _]) => {
                 return Err(Failure::unsupported("copying namespaces"));
             }
-            ("GET", _, ["_debug", word @ ("purge_cache" | "warm_cache")]) => {
-                return Err(Failure::unsupported(word));
+            ("GET", _, ["_debug", "warm_cache"]) => {
+                return Err(Failure::unsupported("waiting until everything is in the cache"));
             }
             ("GET" | "HEAD" | "POST", "v1", [] | ["query"]) => {
                 return Err(Failure::unsupported("the API of version 1 for documents"));
@@ -251,6 +255,7 @@ mod tests {
             assert_eq!(at(get, "/v1/namespaces/a/schema"), Ok(of("a", Verb::Schema)));
             assert_eq!(at(post, "/v1/namespaces/a/schema"), Ok(of("a", Verb::UpdateSchema)));
             assert_eq!(at(get, "/v1/namespaces/a/hint_cache_warm"), Ok(of("a", Verb::Warm)));
+            assert_eq!(at(get, "/v1/namespaces/a/_debug/purge_cache"), Ok(of("a", Verb::Purge)));
             assert_eq!(at(post, "/v1/namespaces/a/_debug/recall"), Ok(of("a", Verb::Recall)));
         }
         assert_eq!(route(&Method::GET, "/livez"), Ok(Route::Live));
@@ -280,7 +285,11 @@ mod tests {
             assert_eq!(route(&Method::GET, path), Err(404), "{path}");
         }
         assert_eq!(route(&Method::POST, "/v1/namespaces"), Err(405));
-        let later = [(Method::POST, "/v2/namespaces/a/async"), (Method::GET, "/v1/namespaces/a")];
+        let later = [
+            (Method::POST, "/v2/namespaces/a/async"),
+            (Method::GET, "/v1/namespaces/a"),
+            (Method::GET, "/v1/namespaces/a/_debug/warm_cache"),
+        ];
         for (method, path) in later {
             let failure = Route::parse(&method, path).unwrap_err();
             assert!(failure.message.contains("not supported"), "{failure:?}");

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use sana_engine::base::limits;
 use sana_engine::base::name::AttributeName;
+use sana_engine::format::schema::Metric;
 use sana_engine::namespace::request::{
     Aggregate, Compute, Consistency, GroupKey, Include, OrderKey, Per, QueryRequest, Rank, Search,
     Want,
@@ -21,7 +22,8 @@ use super::json::{self, VectorEncoding};
 use super::tree::{Fields, Tree};
 use super::write::MetricName;
 use super::{filter, rank};
-pub(super) use answer::{Performance, QUERIED_BYTES_MIN, answer, bytes_hint};
+use crate::node::Memory;
+pub(super) use answer::{Performance, QUERIED_BYTES_MIN, Rows, answer, bytes_hint};
 
 /// A query, and what concerns only its answer on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +34,7 @@ pub(super) struct Query {
     pub(super) vectors: VectorEncoding,
     /// How many slots of the namespace it takes.
     pub(super) slots: u32,
+    pub(super) memory: Memory,
 }
 
 /// A body, field by field. Null is the same as not there.
@@ -52,12 +55,10 @@ struct Body {
     vector_encoding: Option<VectorEncoding>,
     rerank_by: Option<Tree>,
     queries: Option<Vec<Self>>,
-    /// An old spelling that says what the namespace knows.
-    #[serde(rename = "distance_metric")]
-    _distance_metric: Option<MetricName>,
-    /// Where bytes are read from changes no answer.
-    #[serde(rename = "disable_cache")]
-    _disable_cache: Option<bool>,
+    /// An old spelling that says what the namespace knows. Where vectors are compared, it must be true.
+    distance_metric: Option<MetricName>,
+    /// Everything is read from the store, for all searches of a request if one of them says so.
+    disable_cache: Option<bool>,
 }
 
 /// How many rows: a number, or an object that says more.
@@ -113,7 +114,7 @@ enum IncludeNames {
 }
 
 #[derive(Deserialize)]
-#[serde(rename = "Consistency", deny_unknown_fields)]
+#[serde(expecting = "struct Consistency", deny_unknown_fields)]
 struct ConsistencyBody {
     level: Level,
     max_staleness_seconds: Option<u32>,
@@ -158,18 +159,19 @@ pub(super) fn parse(body: &[u8]) -> Result<Query, Failure> {
         }
     };
     let vectors = body.vector_encoding.unwrap_or_default();
+    let memory = if body.is_cold() { Memory::Unused } else { Memory::Used };
     if let Some(queries) = &body.queries {
         let (want, offsets) = several::parse(&body, queries)?;
         let request = QueryRequest { filter: None, want, consistency };
         let slots = queries.iter().map(Body::slots).sum();
-        return Ok(Query { request, offsets, vectors, slots });
+        return Ok(Query { request, offsets, vectors, slots, memory });
     }
     if body.rerank_by.is_some() {
         return Err(Failure::meaning("💔 rerank_by goes with queries only"));
     }
     let Asked { search: Search { filter, want }, offset } = body.asked()?;
     let request = QueryRequest { filter, want, consistency };
-    Ok(Query { request, offsets: vec![offset], vectors, slots: body.slots() })
+    Ok(Query { request, offsets: vec![offset], vectors, slots: body.slots(), memory })
 }
 
 impl Body {
@@ -197,6 +199,10 @@ impl Body {
         }
     }
 
+    fn is_cold(&self) -> bool {
+        self.disable_cache == Some(true) || self.queries.iter().flatten().any(Self::is_cold)
+    }
+
     /// A field that concerns one search, if there is one.
     fn field_of_one(&self) -> Option<&'static str> {
         let fields = [
@@ -213,10 +219,13 @@ impl Body {
     }
 
     fn rows(&self, offset: usize, filtered: bool) -> Result<Want, Failure> {
-        let rank = match &self.rank_by {
+        let mut rank = match &self.rank_by {
             None => Rank::By(Vec::new()),
             Some(by) => rank::parse(by, filtered)?,
         };
+        if let Rank::Nearest { metric, .. } = &mut rank {
+            *metric = self.distance_metric.map(Metric::from);
+        }
         let limit = self
             .limit()?
             .ok_or_else(|| Failure::meaning("💔 rank_by queries must specify top_k or limit"))?;

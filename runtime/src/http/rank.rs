@@ -41,7 +41,7 @@ pub(super) fn parse(by: &Value, filtered: bool) -> Result<Rank, Failure> {
         [Value::String(name), Value::String(word), operand, ..] => match word.as_str() {
             "ANN" | "kNN" if parts.len() > 3 => Err(shape("ANN and kNN take one vector")),
             "kNN" if !filtered => Err(Failure::meaning("💔 kNN queries must specify filters")),
-            "ANN" | "kNN" => nearest(name, operand),
+            "ANN" | "kNN" => nearest(name, operand, word == "kNN"),
             "SparseKNN" if parts.len() > 3 => Err(shape("SparseKNN takes one vector")),
             "SparseKNN" => {
                 let to = json::raw("rank_by", operand)?;
@@ -56,7 +56,7 @@ pub(super) fn parse(by: &Value, filtered: bool) -> Result<Rank, Failure> {
     }
 }
 
-fn nearest(name: &str, operand: &Value) -> Result<Rank, Failure> {
+fn nearest(name: &str, operand: &Value, is_exact: bool) -> Result<Rank, Failure> {
     match operand.as_array().and_then(|list| list.first()) {
         Some(Value::String(word)) if word == "Embed" => return Err(Failure::hosted("Embed")),
         Some(Value::Array(_)) => {
@@ -64,7 +64,8 @@ fn nearest(name: &str, operand: &Value) -> Result<Rank, Failure> {
         }
         _ => {}
     }
-    Ok(Rank::Nearest { attribute: attribute(name)?, to: json::raw("rank_by", operand)? })
+    let to = json::raw("rank_by", operand)?;
+    Ok(Rank::Nearest { attribute: attribute(name)?, to, is_exact, metric: None })
 }
 
 fn attribute(name: &str) -> Result<AttributeName, Failure> {
@@ -123,12 +124,14 @@ mod tests {
 
     #[test]
     fn a_query_vector_is_numbers_or_text() {
-        let nearest =
-            |to| Ok(Rank::Nearest { attribute: AttributeName::parse("vector").unwrap(), to });
+        let nearest = |to, is_exact| {
+            let attribute = AttributeName::parse("vector").unwrap();
+            Ok(Rank::Nearest { attribute, to, is_exact, metric: None })
+        };
         let numbers = Raw::List(vec![Raw::Number(Float::new(0.1).unwrap()), Raw::Integer(2)]);
-        assert_eq!(parse(&json!(["vector", "ANN", [0.1, 2]]), false), nearest(numbers));
+        assert_eq!(parse(&json!(["vector", "ANN", [0.1, 2]]), false), nearest(numbers, false));
         let text = Raw::Text("zczMPc3MTD4=".into());
-        assert_eq!(parse(&json!(["vector", "kNN", "zczMPc3MTD4="]), true), nearest(text));
+        assert_eq!(parse(&json!(["vector", "kNN", "zczMPc3MTD4="]), true), nearest(text, true));
         refused(&json!(["vector", "kNN", [0.1]]), 400, "must specify filters");
     }
 

@@ -17,18 +17,18 @@ use hyper::header::{
 use hyper::{Request, Response, StatusCode};
 use sana_engine::base::name::NamespaceName;
 use sana_engine::format::head::{Head, Live};
-use sana_engine::namespace::request::{self, Create, QueryRequest, WriteRequest};
+use sana_engine::namespace::request::{self, Create, QueryError, QueryRequest, WriteRequest};
 use sana_engine::ops::delete::DeleteError;
 use tokio::time::Instant;
 
 use super::errors::{Failure, Outcome, Retry};
-use super::outliving::Outliving;
 use super::path::{Route, Verb};
 use super::query::Performance;
 use super::tree::Fields;
 use super::{Server, body, explain, json, metadata, namespaces, query, recall, schema, write};
 use crate::compute::Crashed;
-use crate::node::Reads;
+use crate::node::{Given, Memory};
+use crate::outliving::Outliving;
 
 /// An answer that is none of the failures.
 struct Answer {
@@ -146,6 +146,7 @@ impl Server {
                 Verb::Schema => self.schema(&name).await,
                 Verb::UpdateSchema => self.update_schema(&name, &asked).await,
                 Verb::Warm => self.warm(&name).await,
+                Verb::Purge => self.purge(&name).await,
                 Verb::Recall => self.recall(&name, &asked).await,
             },
         }
@@ -191,7 +192,11 @@ impl Server {
         let parsed = self.parsed(body.len(), move || query::parse(&body)).await??;
         let _slots = self.slots.take(name, parsed.slots).await?;
         let executed = Instant::now();
-        let (found, reads) = self.found(name, parsed.request.clone()).await?;
+        let found = match parsed.memory {
+            Memory::Used => self.node.query(name, parsed.request.clone()).await,
+            Memory::Unused => self.node.query_cold(name, parsed.request.clone()).await,
+        };
+        let (found, reads) = answered(name, found)?;
         let performance = Performance {
             total_ms: milliseconds(asked.began),
             execution_ms: milliseconds(executed),
@@ -272,32 +277,29 @@ impl Server {
         let consistency = request::Consistency::Strong;
         let request = QueryRequest { filter: None, want, consistency };
         let _slots = self.slots.take(name, 1).await?;
-        self.found(name, request).await?;
+        answered(name, self.node.query(name, request).await)?;
         let body = serde_json::json!({"status": "ACCEPTED", "message": "cache warm hint accepted"});
         let body = Bytes::from(body.to_string());
         Ok(Answer { status: StatusCode::ACCEPTED, ..Answer::json(body) })
     }
 
+    /// Forgets all of a namespace that can be read again.
+    async fn purge(&self, name: &NamespaceName) -> Result<Answer, Failure> {
+        answered(name, self.node.purge(name).await)?;
+        let body = serde_json::json!({"status": "OK", "message": "cache purged"});
+        Ok(Answer::json(Bytes::from(body.to_string())))
+    }
+
     async fn recall(&self, name: &NamespaceName, asked: &Asked) -> Result<Answer, Failure> {
         let body = asked.body.bytes.clone();
-        let request = self.parsed(body.len(), move || recall::parse(&body)).await??;
+        let measure = self.parsed(body.len(), move || recall::parse(&body)).await??;
         let _slots = self.slots.take(name, query::EXACT_SLOTS).await?;
-        let (answer, _) = self.found(name, request).await?;
-        Ok(Answer::json(recall::answer(&answer.found)))
+        let measured = answered(name, measure.on(&self.node, name).await)?;
+        Ok(Answer::json(self.parsed(measured.bytes(), move || measured.answer()).await?))
     }
 
     async fn head(&self, name: &NamespaceName) -> Result<Arc<Head>, Failure> {
-        let head = self.node.describe(name).await.map_err(|Crashed| Failure::broken())?;
-        head.map_err(|error| Failure::of_query(name, &error))
-    }
-
-    async fn found(
-        &self,
-        name: &NamespaceName,
-        request: QueryRequest,
-    ) -> Result<(request::Answer, Reads), Failure> {
-        let found = self.node.query(name, request).await.map_err(|Crashed| Failure::broken())?;
-        found.map_err(|error| Failure::of_query(name, &error))
+        answered(name, self.node.describe(name).await)
     }
 
     /// Does something to a body or an answer of so many bytes, apart from others if that takes long.
@@ -352,6 +354,12 @@ impl Server {
         }
         response
     }
+}
+
+/// What a namespace was asked, or why there is no answer.
+fn answered<T>(name: &NamespaceName, given: Given<T, QueryError>) -> Result<T, Failure> {
+    let answered = given.map_err(|Crashed| Failure::broken())?;
+    answered.map_err(|error| Failure::of_query(name, &error))
 }
 
 fn live<'a>(head: &'a Head, name: &NamespaceName) -> Result<&'a Live, Failure> {

@@ -12,19 +12,10 @@ use crate::compute::{Compute, Crashed};
 
 impl Shared {
     /// Runs one operation. Steps that compute for long do so on the threads for it.
-    pub(super) async fn drive(&self, start: Start) -> Result<(Output, Reads), Crashed> {
+    pub(super) async fn drive(&self, start: Start, keep: Keep) -> Result<(Output, Reads), Crashed> {
         let (began, kind) = (Instant::now(), kind(&start));
-        let is_upkeep = matches!(
-            start,
-            Start::Publication(..)
-                | Start::Flush { .. }
-                | Start::Merge(_)
-                | Start::Collect(..)
-                | Start::Sweep { .. }
-        );
-        let compute = if is_upkeep { &self.background } else { &self.foreground };
-        // Upkeep reads everything once, which must not push out what queries read often.
-        let tally = Tally::new(&self.store, if is_upkeep { Keep::No } else { Keep::Yes });
+        let compute = if is_upkeep(&start) { &self.background } else { &self.foreground };
+        let tally = Tally::new(&self.store, keep);
         let mut step = self.begin(compute, start).await?;
         loop {
             match step {
@@ -53,6 +44,24 @@ impl Shared {
             Ok(start.begin(clock.now()))
         }
     }
+}
+
+/// What to do with what an operation reads. Upkeep reads everything once, which must not push out what
+/// queries read often.
+pub(super) const fn keep(start: &Start) -> Keep {
+    if is_upkeep(start) { Keep::No } else { Keep::Yes }
+}
+
+/// Whether nobody waits for it.
+pub(super) const fn is_upkeep(start: &Start) -> bool {
+    matches!(
+        start,
+        Start::Publication(..)
+            | Start::Flush { .. }
+            | Start::Merge(_)
+            | Start::Collect(..)
+            | Start::Sweep { .. }
+    )
 }
 
 /// The word for an operation in metrics.

@@ -12,10 +12,11 @@ use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
 use sana_engine::service::task::{Output, Start, TaskId};
 use tokio::sync::{Notify, oneshot};
 
-use super::Node;
 use super::crash::caught;
 use super::reads::Reads;
+use super::{Node, drive};
 use crate::compute::Crashed;
+use crate::outliving::Outliving;
 use crate::{clock, entropy};
 
 /// A namespace in memory.
@@ -155,11 +156,15 @@ impl State {
     /// Whether nobody waits and nothing runs, and the store has nothing under this name either. A name
     /// that was only asked about is not kept for later.
     fn is_nothing(&self) -> bool {
-        self.waiting.is_empty() && self.service.is_idle() && self.service.head().is_none()
+        self.has_nothing_to_do() && self.service.head().is_none()
     }
 
     fn is_idle(&self, now: Timestamp) -> bool {
-        self.asked_at + IDLE_TIME <= now && self.waiting.is_empty() && self.service.is_idle()
+        self.asked_at + IDLE_TIME <= now && self.has_nothing_to_do()
+    }
+
+    fn has_nothing_to_do(&self) -> bool {
+        self.waiting.is_empty() && self.service.is_idle()
     }
 }
 
@@ -170,21 +175,33 @@ impl Node {
         name: &NamespaceName,
         hand: impl FnOnce(&mut NamespaceService, Ticket),
     ) -> Result<(Word, Reads), Crashed> {
-        let (say, hear) = oneshot::channel();
-        self.hand(name, |state| {
+        let (say, mut hear) = oneshot::channel();
+        let (hosted, starts) = self.hand(name, |state| {
             let ticket = self.shared.ticket();
             hand(&mut state.service, ticket);
             state.waiting.insert(ticket, say);
         })?;
-        hear.await.map_err(|_| Crashed)
+        let heard = match self.begin_others(&hosted, starts) {
+            // A client waits for it, probably this one. A task of its own would change threads.
+            Some((id, start)) => {
+                let mut work = Outliving::new(self.clone().run(hosted, id, start));
+                tokio::select! {
+                    biased;
+                    heard = &mut hear => heard,
+                    _ = &mut work => hear.await,
+                }
+            }
+            None => hear.await,
+        };
+        heard.map_err(|_| Crashed)
     }
 
-    /// Hands something to a namespace's service and begins what it wants begun.
+    /// Hands something to a namespace's service; what it wants begun.
     pub(super) fn hand(
         &self,
         name: &NamespaceName,
         hand: impl FnOnce(&mut State),
-    ) -> Result<(), Crashed> {
+    ) -> Result<(Arc<Hosted>, Starts), Crashed> {
         let mut hand = Some(hand);
         loop {
             let (hosted, now) = (self.hosted(name), self.shared.clock.now());
@@ -195,10 +212,7 @@ impl Node {
                 }
             });
             match changed {
-                Ok(Ok(starts)) => {
-                    self.begin(&hosted, starts);
-                    return Ok(());
-                }
+                Ok(Ok(starts)) => return Ok((hosted, starts)),
                 Ok(Err(Crashed)) => {
                     self.crashed(&hosted);
                     return Err(Crashed);
@@ -207,6 +221,30 @@ impl Node {
                 Err(Over) => self.forget(&hosted),
             }
         }
+    }
+
+    /// Drops what is in memory of a namespace: all of it, if it has nothing to do.
+    pub(super) fn drop_from_memory(&self, name: &NamespaceName) -> Result<(), Crashed> {
+        let hosted = self.shared.namespaces().get(name).cloned();
+        let Some(hosted) = hosted else { return Ok(()) };
+        let now = self.shared.clock.now();
+        let changed = hosted.change(now, |state| {
+            state.service.purge();
+            if state.has_nothing_to_do() {
+                state.end();
+            }
+        });
+        match changed {
+            Ok(Ok(starts)) => self.begin(&hosted, starts),
+            Ok(Err(Crashed)) => {
+                self.crashed(&hosted);
+                return Err(Crashed);
+            }
+            Err(Over) => {}
+        }
+        // Its keeper sees whether it is over.
+        hosted.sooner.notify_one();
+        Ok(())
     }
 
     /// The namespace in memory; brought there if it is not.
@@ -237,21 +275,44 @@ impl Node {
         self.forget(hosted);
     }
 
-    fn begin(&self, hosted: &Arc<Hosted>, starts: Starts) {
+    pub(super) fn begin(&self, hosted: &Arc<Hosted>, starts: Starts) {
         for (id, start) in starts {
             tokio::spawn(self.clone().run(Arc::clone(hosted), id, start));
         }
     }
 
-    /// Runs one operation to its end, and begins what comes next.
+    /// Begins all but one that clients wait for, which is left to whoever asks.
+    fn begin_others(&self, hosted: &Arc<Hosted>, mut starts: Starts) -> Option<(TaskId, Start)> {
+        let first = starts.iter().position(|(_, start)| !drive::is_upkeep(start));
+        let first = first.map(|place| starts.swap_remove(place));
+        self.begin(hosted, starts);
+        first
+    }
+
+    /// Runs one operation to its end, and what comes next.
     async fn run(self, hosted: Arc<Hosted>, id: TaskId, start: Start) {
-        match caught(self.shared.drive(start)).await {
-            Ok(Ok((output, reads))) => self.finished(&hosted, id, output, reads),
-            Ok(Err(Crashed)) | Err(Crashed) => self.crashed(&hosted),
+        let mut next = Some((id, start));
+        while let Some((id, start)) = next.take() {
+            let keep = drive::keep(&start);
+            match caught(self.shared.drive(start, keep)).await {
+                Ok(Ok((output, reads))) => next = self.finished(&hosted, id, output, reads),
+                Ok(Err(Crashed)) | Err(Crashed) => self.crashed(&hosted),
+            }
+            // Whoever waits for what just ended must not wait for what comes next.
+            if next.is_some() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
-    fn finished(&self, hosted: &Arc<Hosted>, id: TaskId, output: Output, reads: Reads) {
+    /// Says how an operation ended and begins what comes next, but for one thing.
+    fn finished(
+        &self,
+        hosted: &Arc<Hosted>,
+        id: TaskId,
+        output: Output,
+        reads: Reads,
+    ) -> Option<(TaskId, Start)> {
         let now = self.shared.clock.now();
         let mut is_nothing = false;
         let changed = hosted.change(now, |state| {
@@ -271,11 +332,12 @@ impl Node {
             hosted.sooner.notify_one();
         }
         match changed {
-            Ok(Ok(starts)) => self.begin(hosted, starts),
+            Ok(Ok(starts)) => return self.begin_others(hosted, starts),
             Ok(Err(Crashed)) => self.crashed(hosted),
             // It crashed meanwhile: what this operation did stands in the store.
             Err(Over) => {}
         }
+        None
     }
 
     /// Wakes a namespace's service when it is time, and drops it from memory when it is idle.

@@ -37,40 +37,69 @@ pub(super) async fn list<S: ObjectStore, C: Clock>(
     after: Option<&NamespaceName>,
     limit: usize,
 ) -> Result<Page, ListError> {
+    // Whoever lists all from the beginning comes across them first.
+    let finds_dots = prefix.is_empty() && after.is_none();
+    let mut dots = if finds_dots { Vec::new() } else { dots(store, clock, prefix, after).await? };
     let mut after = after.map(layout::head);
     let mut names = Vec::new();
     loop {
-        let (heads, more) = ask(store, clock, prefix, after, PAGE_MAX as u32).await?;
+        let (heads, more) =
+            ask(store, clock, layout::heads(prefix), after, PAGE_MAX as u32).await?;
         after = heads.last().map(|(key, _)| key.clone());
-        for (key, bytes) in &heads {
-            // Tombstones are short, live heads are not.
-            let is_live = *bytes > TOMBSTONE_BYTES_MAX as u64;
-            let name = layout::namespace_of_head(key).filter(|_| is_live);
-            let Some(name) = name else { continue };
-            if names.len() == limit {
+        let is_dots = |(key, _): &&(Key, u64)| key.as_str().starts_with(layout::dots().as_str());
+        dots.extend(heads.iter().filter(|head| finds_dots && is_dots(head)).filter_map(live));
+        for name in heads.iter().filter(|head| !is_dots(head)).filter_map(live) {
+            let before = dots.partition_point(|dots| *dots < name);
+            names.extend(dots.drain(..before));
+            names.push(name);
+            if names.len() > limit {
+                names.truncate(limit);
                 return Ok(Page { names, more: true });
             }
-            names.push(name);
         }
         if !more || after.is_none() {
-            return Ok(Page { names, more: false });
+            names.append(&mut dots);
+            let more = names.len() > limit;
+            names.truncate(limit);
+            return Ok(Page { names, more });
         }
     }
 }
 
+/// Those of `.` and `..` that a listing shows. Their keys stand elsewhere than their names would.
+async fn dots<S: ObjectStore, C: Clock>(
+    store: &S,
+    clock: &C,
+    prefix: &str,
+    after: Option<&NamespaceName>,
+) -> Result<Vec<NamespaceName>, ListError> {
+    let shown =
+        |name: &str| name.starts_with(prefix) && after.is_none_or(|after| after.as_str() < name);
+    if !shown(".") && !shown("..") {
+        return Ok(Vec::new());
+    }
+    let (heads, _) = ask(store, clock, layout::dots(), None, 2).await?;
+    Ok(heads.iter().filter_map(live).filter(|name| shown(name.as_str())).collect())
+}
+
+/// The namespace of a register, if it lives: tombstones are short, live heads are not.
+fn live((key, bytes): &(Key, u64)) -> Option<NamespaceName> {
+    layout::namespace_of_head(key).filter(|_| *bytes > TOMBSTONE_BYTES_MAX as u64)
+}
+
 /// Asks for one key, whatever it is: whether the store answers.
 pub(super) async fn reach<S: ObjectStore, C: Clock>(store: &S, clock: &C) -> Result<(), ListError> {
-    ask(store, clock, "", None, 1).await.map(drop)
+    ask(store, clock, layout::heads(""), None, 1).await.map(drop)
 }
 
 async fn ask<S: ObjectStore, C: Clock>(
     store: &S,
     clock: &C,
-    prefix: &str,
+    prefix: Key,
     after: Option<Key>,
     limit: u32,
 ) -> Result<(Vec<(Key, u64)>, bool), ListError> {
-    let request = Request::List { prefix: layout::heads(prefix), after, limit };
+    let request = Request::List { prefix, after, limit };
     let round = Round::ask(request, clock.now() + TIME_MAX);
     match fly(store, clock, round).await.pop() {
         Some(Reply::Listed { objects, more }) => {
@@ -118,6 +147,33 @@ mod tests {
         let expected: Vec<_> =
             (0..50).filter(|n| n % 3 != 0).map(|n| format!("ns-{n:02}")).collect();
         assert_eq!(all, expected);
+    }
+
+    #[tokio::test]
+    async fn names_of_dots_stand_among_the_others_where_they_belong() {
+        let store = MemoryStore::new();
+        let all = ["-", "-a", ".", "..", "...", ".a", "0", "a", "a."];
+        for name in all {
+            put(&store, name, 1_000).await;
+        }
+        for prefix in ["", ".", "..", "...", ".a", "-", "a", "x"] {
+            let expected: Vec<_> =
+                all.into_iter().filter(|name| name.starts_with(prefix)).collect();
+            for limit in 1..=all.len() {
+                let (mut listed, mut after) = (Vec::new(), None);
+                loop {
+                    let page =
+                        list(&store, &SystemClock, prefix, after.as_ref(), limit).await.unwrap();
+                    assert!(page.names.len() <= limit);
+                    listed.extend(page.names.iter().map(|name| name.as_str().to_owned()));
+                    after = page.names.last().cloned();
+                    if !page.more {
+                        break;
+                    }
+                }
+                assert_eq!(listed, expected, "{prefix} by {limit}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -8,12 +8,15 @@
 //!
 //! 1. A client's request is handed to the service of its namespace under a ticket, and the client
 //!    waits for the answer to that ticket.
-//! 2. What the service wants begun is spawned, each operation as a task of its own (`drive`).
+//! 2. What the service wants begun is begun (`drive`): one operation by the client that waits for it, each
+//!    other as a task of its own.
 //! 3. An operation's output goes back to the service; the answers it gives are delivered, and what it
-//!    wants begun now is spawned (2).
+//!    wants begun now is begun (2), one thing by the task that did the last.
 //! 4. A *keeper* per namespace wakes the service when it is time for something, and drops it from
 //!    memory when nobody has asked for it in a while.
-//! 5. A node that indexes goes through all namespaces again and again, for others write as well
+//! 5. Who asks several things of one version, or wants nothing from memory, takes a version in hand and
+//!    asks it (`moment`).
+//! 6. A node that indexes goes through all namespaces again and again, for others write as well
 //!    (`watch`).
 //!
 //! # Invariants
@@ -28,6 +31,7 @@ mod crash;
 mod drive;
 mod hosted;
 mod listing;
+mod moment;
 mod reads;
 mod watch;
 
@@ -41,6 +45,7 @@ use sana_engine::machine::drive::Clock;
 use sana_engine::namespace::request::{
     Answer, QueryError, QueryRequest, WriteError, WriteOutcome, WriteRequest,
 };
+use sana_engine::namespace::snapshot::Snapshot;
 use sana_engine::ops::delete::DeleteError;
 use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
 
@@ -53,6 +58,7 @@ use crate::telemetry::Metrics;
 
 use hosted::Hosted;
 pub use listing::{ListError, Page};
+pub use moment::{Memory, Moment, Moments};
 pub use reads::Reads;
 
 /// A node. A clone is another handle to the same node.
@@ -159,6 +165,12 @@ impl Node {
     ///
     /// [`Crashed`] if it was given up.
     pub async fn describe(&self, name: &NamespaceName) -> Given<Arc<Head>, QueryError> {
+        let newest = self.newest(name).await?;
+        Ok(newest.map(|snapshot| Arc::clone(&snapshot.head)))
+    }
+
+    /// The newest version of a namespace.
+    async fn newest(&self, name: &NamespaceName) -> Given<Arc<Snapshot>, QueryError> {
         let now = self.shared.clock.now();
         let word = self.ask(name, |service, ticket| service.describe(now, ticket));
         match word.await? {
@@ -209,13 +221,29 @@ impl Node {
     ///
     /// [`Crashed`] if the namespace broke.
     pub fn look(&self, name: &NamespaceName) -> Result<(), Crashed> {
-        self.hand(name, |state| state.service.look())
+        let (hosted, starts) = self.hand(name, |state| state.service.look())?;
+        self.begin(&hosted, starts);
+        Ok(())
     }
 
     /// Whether a namespace in memory is looked at and has nothing left to flush or to merge.
     pub fn is_settled(&self, name: &NamespaceName) -> bool {
         let hosted = self.shared.namespaces().get(name).cloned();
         hosted.is_some_and(|hosted| hosted.is_settled())
+    }
+
+    /// Drops every byte of a namespace that is in memory and can be read again.
+    ///
+    /// # Errors
+    ///
+    /// [`Crashed`] if it was given up.
+    pub async fn purge(&self, name: &NamespaceName) -> Given<(), QueryError> {
+        if let Err(error) = self.newest(name).await? {
+            return Ok(Err(error));
+        }
+        self.drop_from_memory(name)?;
+        self.shared.store.purge(name);
+        Ok(Ok(()))
     }
 
     /// The namespaces in memory.

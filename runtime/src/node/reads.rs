@@ -18,6 +18,14 @@ pub struct Reads {
     pub misses: u64,
 }
 
+impl Reads {
+    /// Those of two operations.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { hits: self.hits + other.hits, misses: self.misses + other.misses }
+    }
+}
+
 /// The store as one operation sees it: it counts.
 #[derive(Debug)]
 pub(super) struct Tally<'a> {

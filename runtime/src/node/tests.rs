@@ -74,7 +74,7 @@ async fn a_crash_is_told_to_who_waits_and_the_next_request_starts_anew() {
     };
     let (waited, crashed) = tokio::join!(waits, crashes);
     assert_eq!(waited.unwrap_err(), Crashed);
-    assert_eq!(crashed, Err(Crashed));
+    assert_eq!(crashed.map(|_| ()), Err(Crashed));
     node.write(&docs, upsert(2), 10).await.unwrap().unwrap();
     assert_eq!(count(&node, &docs).await, 2);
 }
@@ -122,12 +122,77 @@ async fn what_an_earlier_process_left_is_indexed() {
     earlier.write(&docs, upsert(1), 10).await.unwrap().unwrap();
     let later = node(&store);
     later.look_at_all().await;
+    settled(&earlier, &docs).await;
+}
+
+/// Waits until everything is indexed.
+async fn settled(node: &Node, namespace: &NamespaceName) {
     for _ in 0..200 {
-        let head = earlier.describe(&docs).await.unwrap().unwrap();
+        let head = node.describe(namespace).await.unwrap().unwrap();
         if head.live().is_some_and(|live| live.log.entries.is_empty()) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the log was not indexed");
+}
+
+/// What a query of a node asks of the store, and where it was answered.
+async fn cost(node: &Node, namespace: &NamespaceName, memory: Memory) -> (Counts, Reads) {
+    let want = Want::rows(Rank::By(vec![]), 1_000, Include::All);
+    let request = QueryRequest { filter: None, want, consistency: Consistency::Strong };
+    let before = node.store_counts();
+    let (answer, reads) = match memory {
+        Memory::Used => node.query(namespace, request).await.unwrap().unwrap(),
+        Memory::Unused => node.query_cold(namespace, request).await.unwrap().unwrap(),
+    };
+    assert!(matches!(answer.found, Found::Rows(rows) if rows.len() == 3));
+    (node.store_counts().since(&before), reads)
+}
+
+#[tokio::test]
+async fn after_a_purge_a_query_reads_the_store_again_as_often_as_the_first_one() {
+    let (node, docs) = (node(&MemoryStore::new()), name("docs"));
+    let missing = node.purge(&docs).await.unwrap();
+    assert_eq!(missing, Err(QueryError::NoNamespace));
+    for id in 0..3 {
+        node.write(&docs, upsert(id), 10).await.unwrap().unwrap();
+    }
+    settled(&node, &docs).await;
+    node.purge(&docs).await.unwrap().unwrap();
+    let (first, _) = cost(&node, &docs, Memory::Used).await;
+    assert!(first.gets >= 3, "the head, a directory, a page at least: {first:?}");
+    let (warm, reads) = cost(&node, &docs, Memory::Used).await;
+    assert_eq!((warm.gets, warm.not_modified, reads.misses), (1, 1, 0), "{warm:?}");
+    node.purge(&docs).await.unwrap().unwrap();
+    assert_eq!(node.cache_statistics().bytes, 0);
+    let (again, reads) = cost(&node, &docs, Memory::Used).await;
+    assert_eq!((again.gets, again.not_modified), (first.gets, 0));
+    assert_eq!(reads.hits, 0);
+}
+
+#[tokio::test]
+async fn a_cold_query_takes_nothing_from_memory_and_leaves_nothing_there() {
+    let (node, docs) = (node(&MemoryStore::new()), name("docs"));
+    for id in 0..3 {
+        node.write(&docs, upsert(id), 10).await.unwrap().unwrap();
+    }
+    settled(&node, &docs).await;
+    node.purge(&docs).await.unwrap().unwrap();
+    let (cold, reads) = cost(&node, &docs, Memory::Unused).await;
+    assert_eq!((reads.hits, node.cache_statistics().bytes), (0, 0));
+    assert!(reads.misses > 0);
+    let (first, _) = cost(&node, &docs, Memory::Used).await;
+    assert_eq!(cold.gets, first.gets, "as if the node had just started");
+    let (warm, _) = cost(&node, &docs, Memory::Used).await;
+    assert_eq!(warm.gets, 1);
+    let (cold_again, reads) = cost(&node, &docs, Memory::Unused).await;
+    assert_eq!((cold_again.gets, reads.hits), (cold.gets, 0));
+    let missing = QueryRequest {
+        filter: None,
+        want: Want::rows(Rank::By(vec![]), 1, Include::Nothing),
+        consistency: Consistency::Strong,
+    };
+    let missing = node.query_cold(&name("none"), missing).await.unwrap();
+    assert_eq!(missing.unwrap_err(), QueryError::NoNamespace);
 }

@@ -149,7 +149,9 @@ fn attributes_of_want(want: &Want) -> Vec<&str> {
         Want::Rows { rank, per, include, compute, .. } => {
             let mut names: Vec<&str> = match rank {
                 Rank::By(keys) => keys.iter().filter_map(|(key, _)| of_key(key)).collect(),
-                Rank::Nearest { attribute, .. } | Rank::Likest { attribute, .. } => {
+                Rank::Nearest { attribute, .. }
+                | Rank::Likest { attribute, .. }
+                | Rank::Shuffled { attribute, .. } => {
                     vec![attribute.as_str()]
                 }
             };
@@ -240,11 +242,13 @@ fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Orderin
             };
             keys.iter().map(one).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
         }
-        Rank::Nearest { attribute, to } => {
+        Rank::Nearest { attribute, to, .. } => {
             let far = |attributes: &Attributes| squared(attributes.get(attribute), to);
             far(a.1).total_cmp(&far(b.1))
         }
-        other @ Rank::Likest { .. } => panic!("the workload has no order like {other:?}"),
+        other @ (Rank::Likest { .. } | Rank::Shuffled { .. }) => {
+            panic!("the workload has no order like {other:?}")
+        }
     }
 }
 
@@ -380,7 +384,7 @@ mod tests {
         let documents = documents.map(|(id, x)| (Id::Uint(id), document(x))).into();
         let attributes = BTreeSet::from([name.clone()]);
         let content = Content { documents, attributes, read_only: false };
-        let rank = Rank::Nearest { attribute: name.clone(), to: raw(0.0) };
+        let rank = Rank::nearest(name.clone(), raw(0.0));
         let want = Want::rows(rank, 3, Include::Nothing);
         let query = QueryRequest {
             filter: None,

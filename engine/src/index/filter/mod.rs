@@ -26,7 +26,7 @@ use std::sync::Arc;
 use crate::base::id::AttributeId;
 use crate::base::value::{Document, Id, Scalar, Value};
 use pattern::Pattern;
-pub use resolve::bound;
+pub use resolve::{Load, bound};
 
 /// A condition on documents.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -72,6 +72,9 @@ pub enum Side {
 }
 
 impl Filter {
+    /// Holds for no document.
+    pub const NOTHING: Self = Self::Any(Vec::new());
+
     /// Holds for every document.
     pub const fn everything() -> Self {
         Self::All(Vec::new())

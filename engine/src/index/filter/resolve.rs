@@ -17,8 +17,10 @@
 //! `Gt null` for what is there, as does `Gte null`: neither ever matches null. Where an element is
 //! asked for, null is an error.
 
-use crate::base::cast::{CastProblem, cast_array, cast_scalar};
-use crate::base::limits::{FILTER_DEPTH_MAX, PATTERNS_MAX};
+use core::cmp::Ordering;
+
+use crate::base::cast::{CastProblem, cast_array, cast_scalar, nearest_float};
+use crate::base::limits::{CONDITIONS_MAX, FILTER_DEPTH_MAX, PATTERNS_MAX};
 use crate::base::name::AttributeName;
 use crate::base::value::{IdType, Raw, Scalar, ScalarType, Type};
 use crate::format::schema::{Attribute, Schema};
@@ -40,36 +42,64 @@ impl Filter {
     }
 }
 
-/// Looks how deep conditions go, and how much would have to be compiled for all of them together.
+/// How much has to be tested.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Load {
+    /// Comparisons.
+    pub tests: usize,
+    /// Values they compare with.
+    pub operands: usize,
+    /// Those of them that have to be compiled.
+    pub patterns: usize,
+}
+
+/// Looks how deep conditions go, and how much all of them together have to test, before anything is
+/// resolved.
 ///
 /// # Errors
 ///
 /// If it is too much.
-pub fn bound<'a>(predicates: impl IntoIterator<Item = &'a Predicate>) -> Result<(), InvalidQuery> {
-    let mut patterns = 0;
+pub fn bound<'a>(
+    predicates: impl IntoIterator<Item = &'a Predicate>,
+) -> Result<Load, InvalidQuery> {
+    let mut load = Load::default();
     for predicate in predicates {
-        count_patterns(predicate, FILTER_DEPTH_MAX, &mut patterns)?;
+        load.add(predicate, FILTER_DEPTH_MAX)?;
     }
-    let most = PATTERNS_MAX;
-    if patterns <= most { Ok(()) } else { Err(InvalidQuery::Patterns { most }) }
+    for (count, what, most) in
+        [(load.tests, "conditions", CONDITIONS_MAX), (load.patterns, "patterns", PATTERNS_MAX)]
+    {
+        if count > most {
+            return Err(InvalidQuery::TooMany { what, most });
+        }
+    }
+    Ok(load)
 }
 
-/// Counts what will have to be compiled, before anything is, and looks how deep it goes.
-fn count_patterns(
-    predicate: &Predicate,
-    levels: usize,
-    patterns: &mut usize,
-) -> Result<(), InvalidQuery> {
-    let levels = levels.checked_sub(1).ok_or(InvalidQuery::Depth { most: FILTER_DEPTH_MAX })?;
-    match predicate {
-        Predicate::And(parts) | Predicate::Or(parts) => {
-            parts.iter().try_for_each(|part| count_patterns(part, levels, patterns))
+impl Load {
+    fn add(&mut self, predicate: &Predicate, levels: usize) -> Result<(), InvalidQuery> {
+        let levels = levels.checked_sub(1).ok_or(InvalidQuery::Depth { most: FILTER_DEPTH_MAX })?;
+        match predicate {
+            Predicate::And(parts) | Predicate::Or(parts) => {
+                parts.iter().try_for_each(|part| self.add(part, levels))
+            }
+            Predicate::Not(part) => self.add(part, levels),
+            Predicate::Compare { operator, operand, .. } => {
+                let operands = if let Raw::List(all) = operand { all.len() } else { 1 };
+                self.test(*operator, operands);
+                Ok(())
+            }
+            Predicate::CompareNew { operator, .. } => {
+                self.test(*operator, 1);
+                Ok(())
+            }
         }
-        Predicate::Not(part) => count_patterns(part, levels, patterns),
-        Predicate::Compare { operator, .. } | Predicate::CompareNew { operator, .. } => {
-            *patterns += usize::from(operator.pattern().is_some());
-            Ok(())
-        }
+    }
+
+    fn test(&mut self, operator: Operator, operands: usize) {
+        self.tests += 1;
+        self.operands += operands;
+        self.patterns += usize::from(operator.pattern().is_some());
     }
 }
 
@@ -152,7 +182,7 @@ impl<'a> Comparison<'a> {
     fn resolve(&self) -> Result<Filter, InvalidQuery> {
         let holds = match self.subject {
             // There are no documents, so nothing holds for one of them.
-            Subject::Id(None) => Filter::Any(Vec::new()),
+            Subject::Id(None) => Filter::NOTHING,
             Subject::Id(Some(ids)) => self.of_scalar(id_scalar_type(ids))?,
             Subject::Attribute(attribute) => match attribute.value_type {
                 Type::Scalar(scalar) => self.of_scalar(scalar)?,
@@ -178,8 +208,8 @@ impl<'a> Comparison<'a> {
         match self.operator {
             Operator::Eq | Operator::NotEq | Operator::Lte if is_null => Ok(missing()),
             Operator::Gt | Operator::Gte if is_null => Ok(not(missing())),
-            Operator::Lt if is_null => Ok(Filter::Any(Vec::new())),
-            Operator::Eq | Operator::NotEq => Ok(self.test(one_of(vec![self.cast_operand(t)?]))),
+            Operator::Lt if is_null => Ok(Filter::NOTHING),
+            Operator::Eq | Operator::NotEq => Ok(self.test(one_of(self.cast_operand(t)?))),
             Operator::In | Operator::NotIn => Ok(self.test(one_of(self.cast_list(t)?))),
             Operator::Lt | Operator::Lte => Ok(Filter::Any(vec![missing(), self.side(t)?])),
             Operator::Gt | Operator::Gte => self.side(t),
@@ -199,10 +229,12 @@ impl<'a> Comparison<'a> {
             Operator::Eq | Operator::NotEq => {
                 let array = cast_array(self.operand, t);
                 let array = array.map_err(|problem| self.mismatch(self.operand, list, &problem))?;
-                Ok(self.test(Test::Array(array)))
+                let Raw::List(elements) = self.operand else { return Ok(Filter::NOTHING) };
+                let is_one = elements.iter().all(|element| is_a_value(element, t));
+                Ok(if is_one { self.test(Test::Array(array)) } else { Filter::NOTHING })
             }
             Operator::Contains | Operator::NotContains => {
-                Ok(self.test(one_of(vec![self.cast_operand(t)?])))
+                Ok(self.test(one_of(self.cast_operand(t)?)))
             }
             Operator::ContainsAny | Operator::NotContainsAny
                 if !matches!(self.operand, Raw::List(_)) =>
@@ -230,7 +262,14 @@ impl<'a> Comparison<'a> {
             Operator::Gt | Operator::AnyGt => Side::Above,
             _ => Side::From,
         };
-        Ok(self.test(Test::Side(side, self.cast_operand(t)?)))
+        let bound = self.cast(self.operand, t, Type::Scalar(t))?;
+        Ok(self.test(match (self.operand, bound) {
+            (Raw::Integer(n), Scalar::Float(_)) => {
+                let (nearest, order) = nearest_float(*n);
+                Test::Side(side.beside(order), Scalar::Float(nearest))
+            }
+            (_, bound) => Test::Side(side, bound),
+        }))
     }
 
     /// The texts that match the operand.
@@ -254,17 +293,32 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The operand as a list of scalars; a scalar is a list of one.
+    /// The operand as a list of scalars; a scalar is a list of one. What no value is equal to is left out.
     fn cast_list(&self, t: ScalarType) -> Result<Vec<Scalar>, InvalidQuery> {
         let elements = match self.operand {
             Raw::List(elements) => elements,
             one => core::slice::from_ref(one),
         };
-        elements.iter().map(|element| self.cast(element, t, Type::Array(t))).collect()
+        self.cast_all(elements, t, Type::Array(t))
     }
 
-    fn cast_operand(&self, t: ScalarType) -> Result<Scalar, InvalidQuery> {
-        self.cast(self.operand, t, Type::Scalar(t))
+    /// The operand, if any value is equal to it.
+    fn cast_operand(&self, t: ScalarType) -> Result<Vec<Scalar>, InvalidQuery> {
+        self.cast_all(core::slice::from_ref(self.operand), t, Type::Scalar(t))
+    }
+
+    fn cast_all(
+        &self,
+        all: &[Raw],
+        t: ScalarType,
+        expected: Type,
+    ) -> Result<Vec<Scalar>, InvalidQuery> {
+        let mut scalars = Vec::with_capacity(all.len());
+        for raw in all {
+            let scalar = self.cast(raw, t, expected)?;
+            scalars.extend(Some(scalar).filter(|_| is_a_value(raw, t)));
+        }
+        Ok(scalars)
     }
 
     fn cast(&self, raw: &Raw, t: ScalarType, expected: Type) -> Result<Scalar, InvalidQuery> {
@@ -290,6 +344,28 @@ impl<'a> Comparison<'a> {
             attribute: self.name.into(),
             operator: self.operator.name(),
             value_type: t.to_string(),
+        }
+    }
+}
+
+/// Whether what is compared with is a value of the type, and not only near one: an integer may lie between
+/// two floats.
+fn is_a_value(raw: &Raw, t: ScalarType) -> bool {
+    match (raw, t) {
+        (Raw::Integer(n), ScalarType::Float) => nearest_float(*n).1 == Ordering::Equal,
+        _ => true,
+    }
+}
+
+impl Side {
+    /// The same side of an integer, said of the float nearest to it, which compares with it like this.
+    const fn beside(self, nearest: Ordering) -> Self {
+        match (self, nearest) {
+            (side, Ordering::Equal) => side,
+            (Self::Below | Self::UpTo, Ordering::Less) => Self::UpTo,
+            (Self::Below | Self::UpTo, Ordering::Greater) => Self::Below,
+            (Self::Above | Self::From, Ordering::Less) => Self::Above,
+            (Self::Above | Self::From, Ordering::Greater) => Self::From,
         }
     }
 }

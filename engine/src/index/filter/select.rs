@@ -67,6 +67,12 @@ impl Selection {
         &self.possible
     }
 
+    /// About how much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let all = self.passed.iter().chain([&self.possible]);
+        all.map(|positions| positions.0.serialized_size()).sum()
+    }
+
     /// Takes the answers of a page that decides `tests`, the tests of `filter` by their order.
     pub fn decide(&mut self, filter: &Filter, tests: &[usize], page: &ColumnPage, first: u32) {
         let mut number = 0;

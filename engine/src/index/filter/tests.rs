@@ -3,7 +3,7 @@
 use super::page::Foresight;
 use super::*;
 use crate::base::name::AttributeName;
-use crate::base::value::{IdType, Raw, ScalarType, Type};
+use crate::base::value::{Float, IdType, Raw, ScalarType, Type};
 use crate::format::columns::{Page, Zone};
 use crate::format::manifest::Extent;
 use crate::format::schema::{Attribute, Schema};
@@ -56,6 +56,57 @@ fn null_as_an_operand_asks_whether_there_is_a_value() {
     ] {
         assert_eq!(holds(operator, Raw::Null, missing), of_missing, "{operator:?}");
         assert_eq!(holds(operator, Raw::Null, there), of_there, "{operator:?}");
+    }
+}
+
+#[test]
+fn integers_are_compared_with_floats_without_rounding() {
+    let types = [Type::Scalar(ScalarType::Float), Type::Array(ScalarType::Float)];
+    let attributes = ["f", "fs"].into_iter().zip(types).zip(0..).map(|((name, t), id)| {
+        (AttributeName::parse(name).unwrap(), Attribute::of(AttributeId(id), t))
+    });
+    let schema = Schema { attributes: attributes.collect(), ..schema() };
+    let even = 1_i128 << 53;
+    let float = |n: i128| Scalar::Float(Float::new(n as f64).unwrap());
+    let holds = |attribute, operator, operand, value| {
+        let filter = Filter::resolve(&compare(attribute, operator, operand), &schema).unwrap();
+        let attributes = vec![
+            (AttributeId(0), Value::Scalar(float(value))),
+            (AttributeId(1), Value::Array([float(value)].into())),
+        ];
+        filter.matches(&Document { id: Id::Uint(1), attributes })
+    };
+    // Between 2^53 and 2^53 + 4 every second integer is a float.
+    for n in even - 2..=even + 6 {
+        for value in [even - 1, even, even + 2, even + 4] {
+            for (operator, expected) in [
+                (Operator::Eq, value == n),
+                (Operator::NotEq, value != n),
+                (Operator::In, value == n),
+                (Operator::Lt, value < n),
+                (Operator::Lte, value <= n),
+                (Operator::Gt, value > n),
+                (Operator::Gte, value >= n),
+            ] {
+                let is = holds("f", operator, Raw::Integer(n), value);
+                assert_eq!(is, expected, "{value} {operator:?} {n}");
+            }
+            let list = || Raw::List(vec![Raw::Integer(n)]);
+            for (operator, operand, expected) in [
+                (Operator::Eq, list(), value == n),
+                (Operator::NotEq, list(), value != n),
+                (Operator::ContainsAny, list(), value == n),
+                (Operator::NotContains, Raw::Integer(n), value != n),
+                (Operator::AnyLt, Raw::Integer(n), value < n),
+                (Operator::AnyGte, Raw::Integer(n), value >= n),
+            ] {
+                assert_eq!(
+                    holds("fs", operator, operand, value),
+                    expected,
+                    "{value} {operator:?} {n}"
+                );
+            }
+        }
     }
 }
 

@@ -162,6 +162,14 @@ pub struct Committed {
     pub spilled: Spilled,
 }
 
+impl Committed {
+    /// Whether nothing was written because something that a request needs cannot be read.
+    pub fn is_unreadable(&self) -> bool {
+        let is = |outcome: &Result<_, _>| matches!(outcome, Err(WriteError::Unreadable(_)));
+        !self.outcomes.is_empty() && self.outcomes.iter().all(is)
+    }
+}
+
 /// A commit that is in the chain of versions, right behind a version that was held.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Landed {

@@ -210,9 +210,20 @@ impl Group {
             .map(|(body, _)| Request::create(place.object(Family::Log, name), body.clone()));
         let beside = spill.map(|(_, places)| (name, places));
         let write = self.write(&base, &next);
+        if write.body.len() > limits::HEAD_BYTES_MAX {
+            return self.full(now, base);
+        }
         let publish = Publish::start(now, write, create, PAUSE, self.plan.deadline);
         let attempted = Attempted { base, decided, next, attempt, beside };
         self.publishing(now, attempted, publish)
+    }
+
+    /// There is no room in the head. What refuses a request must be true now.
+    fn full(self, now: Timestamp, held: Held) -> Step<Commit> {
+        if self.is_fresh {
+            return self.fail(Some(held), &WriteError::Full { most: limits::HEAD_BYTES_MAX });
+        }
+        self.refresh(now, Some(held))
     }
 
     /// Stays in [`State::Publishing`] while `publish` has rounds to do, then acts on its outcome.

@@ -204,6 +204,10 @@ impl RankBy {
                     _ => None,
                 })
             }
+            Self::Shuffled(shuffled) => Box::new(|document| {
+                document.value(shuffled.attribute)?;
+                Some(Rank::Keys(vec![shuffled.key_of(&document.id)]))
+            }),
             Self::Likest(likest) => {
                 let weights = likest.weights();
                 Box::new(move |document| match document.value(likest.attribute)? {

@@ -52,6 +52,7 @@ use crate::base::host::Host;
 use crate::base::limits::{LOOKUP_IDS_MAX, SEARCHES_MAX, WINDOW_BYTES};
 use crate::base::time::Timestamp;
 use crate::index::filter;
+use crate::index::predicate::Predicate;
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Round, Step};
 use crate::namespace::request::{
@@ -103,10 +104,35 @@ enum Stage {
 
 /// Words of an overlay above which planning is left to a step of its own.
 const WORDS_MAX: usize = 1_024;
+/// Rows of segments, and values that are compared with, above which beginning is heavy.
+const LIGHT_ROWS_MAX: u64 = 1 << 18;
+const LIGHT_OPERANDS_MAX: usize = 64;
+/// Tests that go with a whole window.
+const TESTS_OF_A_WINDOW: usize = 64;
 
 type Outcome = Result<Answer, QueryError>;
 
+/// Everything that has to be tested to answer a request.
+fn conditions(request: &QueryRequest) -> impl Iterator<Item = &Predicate> {
+    let searches = match &request.want {
+        Want::Several { searches, .. } => searches.as_slice(),
+        _ => &[],
+    };
+    let wants = searches.iter().map(|search| &search.want).chain([&request.want]);
+    let filters = searches.iter().map(|search| &search.filter).chain([&request.filter]);
+    filters.flatten().chain(wants.flat_map(Want::conditions))
+}
+
 impl Query {
+    /// Whether to begin to answer a request at a snapshot may compute for more than a few milliseconds.
+    pub fn begins_heavily(snapshot: &Snapshot, request: &QueryRequest) -> bool {
+        let rows = snapshot.directories.iter().map(|directory| u64::from(directory.rows()));
+        let is_small = snapshot.overlay.len() <= WORDS_MAX && rows.sum::<u64>() <= LIGHT_ROWS_MAX;
+        // What is refused is refused at once.
+        let load = filter::bound(conditions(request)).unwrap_or_default();
+        !is_small || load.operands > LIGHT_OPERANDS_MAX || load.patterns > 0
+    }
+
     /// Begins to answer a request at a snapshot.
     pub fn start(
         now: Timestamp,
@@ -145,12 +171,11 @@ impl Query {
         if searches.len() > most {
             return Err(InvalidQuery::TooMany { what: "sub-queries", most });
         }
-        let computed = searches.iter().flat_map(|search| search.want.conditions());
-        let filters = searches.iter().filter_map(|search| search.filter.as_ref());
-        filter::bound(filters.chain(&request.filter).chain(computed))?;
+        let load = filter::bound(conditions(request))?;
         fuse.as_ref().map_or(Ok(()), |fuse| fuse.check(searches.len()))?;
-        // Together they read and hold no more than one would.
-        let window_bytes = WINDOW_BYTES / searches.len().max(1);
+        // Together they read and hold no more than one would, and who tests more looks at less at a time.
+        let window_bytes =
+            WINDOW_BYTES / searches.len().max(1) / (1 + load.tests / TESTS_OF_A_WINDOW);
         let source = Source { snapshot, deadline, window_bytes };
         let plan = |search: &Search| {
             let both = match (&request.filter, &search.filter) {

@@ -1,10 +1,11 @@
-//! Ranks rows by keys.
+//! Ranks rows by keys, and by nothing at all.
 
 use crate::base::id::AttributeId;
 use crate::base::planted::{self, Bug};
 use crate::index::order::{Direction, Order, SortKey};
 use crate::index::positions::Positions;
 use crate::ops::query::collected::{Best, Candidate, Rank};
+use crate::ops::query::plan::Shuffled;
 use crate::ops::query::ranking::{Cells, Pages, Unit};
 use crate::ops::query::reads::Place;
 
@@ -34,6 +35,25 @@ pub(super) fn rank(
         let place = Some(Place { segment: unit.segment, position });
         let candidate = Candidate { rank: Rank::Keys(keys), id: pages.id(position), place };
         best.offer(candidate, || pages.kind(position));
+    }
+}
+
+/// Offers the selected rows of a unit, which is one page of an attribute, that have a value of it.
+pub(super) fn rank_shuffled(
+    best: &mut Best,
+    shuffled: Shuffled,
+    unit: &Unit,
+    selected: &Positions,
+    pages: &Pages<'_>,
+) {
+    let values = pages.cells(Some(shuffled.attribute));
+    for position in selected.0.range(unit.rows.clone()).filter(|at| values.is_present(*at)) {
+        let id = pages.id(position);
+        let rank = Rank::Keys(vec![shuffled.key_of(&id)]);
+        if best.admits(|bound| rank <= bound.rank) {
+            let place = Some(Place { segment: unit.segment, position });
+            best.offer(Candidate { rank, id, place }, || pages.kind(position));
+        }
     }
 }
 

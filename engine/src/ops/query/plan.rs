@@ -7,12 +7,13 @@ use crate::base::host::Host;
 use crate::base::id::AttributeId;
 use crate::base::limits;
 use crate::base::name::AttributeName;
-use crate::base::value::{Raw, Type, Vector};
+use crate::base::value::{Id, Raw, Scalar, Type, Vector};
 use crate::format::schema::{Attribute, Metric, Schema};
 use crate::index::aggregate::Tally;
 use crate::index::filter::Filter;
 use crate::index::group::Groups;
-use crate::index::order::Order;
+use crate::index::order::{Direction, Order, SortKey};
+use crate::index::shuffle;
 use crate::index::vector::distance::Probe;
 use crate::namespace::request::{Aggregate, Include, InvalidQuery, Per, Rank, Search, Want};
 use crate::ops::query::compute::Computation;
@@ -64,6 +65,7 @@ pub(super) enum RankBy {
     Keys(Order),
     Nearest(Nearest),
     Likest(Likest),
+    Shuffled(Shuffled),
 }
 
 /// An order by distance.
@@ -72,6 +74,13 @@ pub(super) struct Nearest {
     pub(super) attribute: AttributeId,
     to: Vector,
     metric: Metric,
+}
+
+/// An order that has nothing to do with what rows hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Shuffled {
+    pub(super) attribute: AttributeId,
+    seed: u64,
 }
 
 /// An order by the dot product of sparse vectors.
@@ -145,9 +154,8 @@ impl Listing {
         let mut columns = match &self.rank {
             RankBy::Keys(order) => order.keys.iter().map(|(key, _)| *key).collect(),
             RankBy::Nearest(Nearest { attribute, .. })
-            | RankBy::Likest(Likest { attribute, .. }) => {
-                vec![Some(*attribute)]
-            }
+            | RankBy::Likest(Likest { attribute, .. })
+            | RankBy::Shuffled(Shuffled { attribute, .. }) => vec![Some(*attribute)],
         };
         columns.extend(self.per.iter().flat_map(|(keys, _)| keys));
         columns.push(None);
@@ -168,11 +176,23 @@ impl RankBy {
     fn resolve(rank: &Rank, schema: &Schema) -> Result<Self, InvalidQuery> {
         match rank {
             Rank::By(keys) => Ok(Self::Keys(Order::resolve(keys, schema)?)),
-            Rank::Nearest { attribute, to } => {
-                Nearest::resolve(attribute, to, schema).map(Self::Nearest)
+            // There is no index of vectors yet, so an answer is exact whether it has to be or not.
+            Rank::Nearest { attribute, to, metric, is_exact: _ } => {
+                let nearest = Nearest::resolve(attribute, to, schema)?;
+                let expected = nearest.metric;
+                match metric {
+                    Some(sent) if *sent != expected => {
+                        Err(InvalidQuery::Metric { expected, sent: *sent })
+                    }
+                    _ => Ok(Self::Nearest(nearest)),
+                }
             }
             Rank::Likest { attribute, to } => {
                 Likest::resolve(attribute, to, schema).map(Self::Likest)
+            }
+            Rank::Shuffled { attribute, seed } => {
+                let attribute = described(attribute, schema)?.id;
+                Ok(Self::Shuffled(Shuffled { attribute, seed: *seed }))
             }
         }
     }
@@ -218,6 +238,13 @@ impl Likest {
     /// The weights by ascending dimensions.
     pub(super) fn weights(&self) -> Vec<(u32, f32)> {
         self.weights.iter().map(|(dimension, bits)| (*dimension, f32::from_bits(*bits))).collect()
+    }
+}
+
+impl Shuffled {
+    /// What a document is compared by.
+    pub(super) fn key_of(self, id: &Id) -> SortKey {
+        Direction::Ascending.key(Some(Scalar::Uint(shuffle::place(id, self.seed))))
     }
 }
 

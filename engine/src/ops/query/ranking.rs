@@ -10,7 +10,7 @@ use crate::format::columns::{Column, ColumnPage};
 use crate::index::positions::Positions;
 use crate::namespace::request::QueryError;
 use crate::ops::query::collected::{Collected, Kind};
-use crate::ops::query::plan::{Likest, Listing, Nearest, Plan, RankBy, Wanted};
+use crate::ops::query::plan::{Likest, Listing, Nearest, Plan, RankBy, Shuffled, Wanted};
 use crate::ops::query::reads::{Of, Read, Source};
 use crate::ops::query::scan::Selected;
 use crate::ops::query::{aggregate, order, vector};
@@ -49,7 +49,8 @@ pub(super) fn units(plan: &Plan, selected: &[&Positions]) -> VecDeque<Unit> {
                 RankBy::Keys(_) => from.add(listing.columns(), None),
                 // Without a vector there is no distance.
                 RankBy::Nearest(Nearest { attribute, .. })
-                | RankBy::Likest(Likest { attribute, .. }) => {
+                | RankBy::Likest(Likest { attribute, .. })
+                | RankBy::Shuffled(Shuffled { attribute, .. }) => {
                     from.add(listing.columns(), Some(*attribute));
                 }
             },
@@ -176,6 +177,9 @@ impl Ranking {
                     RankBy::Likest(likest) => {
                         vector::rank_likest(best, likest, &unit, rows, &pages);
                     }
+                    RankBy::Shuffled(shuffled) => {
+                        order::rank_shuffled(best, *shuffled, &unit, rows, &pages);
+                    }
                 },
                 (Collected::Rows(_), _) => panic!("rows are collected where they are wanted"),
             }
@@ -272,6 +276,11 @@ impl<'a> Cells<'a> {
     fn at(&self, position: u32) -> Option<Cell<'a>> {
         let (cover, page) = self.pages.iter().find(|(cover, _)| cover.contains(&position))?;
         Some((page, (position - cover.start) as usize))
+    }
+
+    /// Whether there is a value at a position.
+    pub(super) fn is_present(&self, position: u32) -> bool {
+        self.at(position).is_some_and(|(page, row)| page.presence().slot(row).is_some())
     }
 
     /// The scalar at a position.

@@ -15,6 +15,7 @@ use crate::index::filter::select::Selection;
 use crate::index::positions::Positions;
 use crate::namespace::request::QueryError;
 use crate::namespace::snapshot::Replaced;
+use crate::ops::query::collected::within;
 use crate::ops::query::plan::{Plan, RankBy, Wanted};
 use crate::ops::query::ranking::units;
 use crate::ops::query::reads::{Of, Read};
@@ -145,6 +146,7 @@ impl Scan {
                 }
             }
         }
+        within(self.selections.iter().map(Selection::bytes).sum())?;
         // Of the last window also the pages that decided: they may be those to order by.
         if self.pending.is_empty() {
             self.held = arrived;

@@ -4,13 +4,15 @@ mod bench;
 mod matching;
 mod upkeep;
 
+use core::time::Duration;
+
 use bench::*;
 
 use crate::base::name::NamespaceName;
 use crate::base::time::Timestamp;
 use crate::base::value::Raw;
 use crate::machine::request::{Request, When};
-use crate::namespace::request::{Idempotency, WriteError, WriteRequest};
+use crate::namespace::request::{Consistency, Idempotency, QueryRequest, WriteError, WriteRequest};
 use crate::service::namespace::{NamespaceService, Settings, Ticket, Word};
 
 #[test]
@@ -61,6 +63,37 @@ fn a_strong_read_of_an_unchanged_namespace_asks_once() {
     let (rounds, asked) = bench.look();
     assert_eq!(rounds, 1);
     assert!(matches!(&asked[..], [Request::Get { unless: Some(_), .. }]), "{asked:?}");
+}
+
+#[test]
+fn after_a_purge_a_query_reads_all_anew_and_a_write_goes_on_from_the_head() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 10));
+    bench.wait(&mut service, 2_000);
+    bench.write(&mut service, upsert(2, 20));
+    for consistency in [Consistency::Strong, Consistency::Eventual(Duration::from_hours(1))] {
+        assert_eq!(bench.lookup(&mut service, 1), Some(10));
+        service.purge();
+        bench.look();
+        let query = QueryRequest { consistency, ..by_id(1) };
+        service.query(Timestamp(bench.now), Ticket(2), query);
+        assert!(bench.settle(&mut service).contains_key(&Ticket(2)));
+        let (_, asked) = bench.look();
+        let is_head = |request: &Request| request.key().as_str().starts_with("heads/");
+        let reads: Vec<bool> = asked.iter().map(is_head).collect();
+        assert!(matches!(&asked[0], Request::Get { unless: None, .. }), "{asked:?}");
+        assert_eq!(reads, [true, false, false, false], "head, directory, ids, attributes");
+    }
+    service.purge();
+    bench.write(&mut service, upsert(3, 30));
+    let (_, asked) = bench.look();
+    // What is read is for what waits to be indexed.
+    let puts: Vec<_> = asked.iter().filter(|request| !request.is_read()).collect();
+    assert!(matches!(puts[..], [Request::Put { when: When::Matches(_), .. }]), "{asked:?}");
+    bench.wait(&mut service, 2_000);
+    let live = service.head().unwrap().live().unwrap();
+    assert!(live.log.entries.is_empty(), "what was purged is indexed all the same");
+    assert_eq!(bench.lookup(&mut service, 3), Some(30));
 }
 
 #[test]
@@ -167,4 +200,25 @@ fn a_patch_of_a_document_whose_object_the_store_lost_names_the_object() {
     let Word::Written(Err(error)) = word else { panic!("{word:?}") };
     let expected = format!("object {segment} is damaged: it is not there");
     assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+#[test]
+fn who_meets_a_document_that_cannot_be_read_fails_none_of_its_group() {
+    let (mut bench, mut writer) = (Bench::default(), service());
+    bench.write(&mut writer, upsert(1, 1));
+    bench.wait(&mut writer, 2_000);
+    let segment = bench.objects.keys().find(|key| key.as_str().starts_with("data/")).cloned();
+    bench.objects.remove(&segment.expect("the write was flushed"));
+    let group = [upsert(2, 2), patch(1, 5), upsert(3, 3), patch(3, 4)];
+    for (ticket, request) in (10..).zip(group) {
+        writer.write(Ticket(ticket), request, 100);
+    }
+    let words = bench.settle(&mut writer);
+    let patched = |ticket| match &words[&Ticket(ticket)] {
+        Word::Written(Ok(outcome)) => outcome.patched,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((patched(10), patched(12), patched(13)), (None, None, Some(1)), "in their order");
+    assert!(matches!(words[&Ticket(11)], Word::Written(Err(WriteError::Unreadable(_)))));
+    assert_eq!(words.len(), 4);
 }

@@ -3,10 +3,14 @@
 use super::bench::*;
 
 use crate::base::blob::Blob;
+use crate::base::id::{Nonce, Stamp};
+use crate::base::limits;
 use crate::base::name::{AttributeName, Key};
 use crate::base::time::{Timestamp, WallTime};
+use crate::format::head::{State, Trash};
+use crate::format::layout::{Family, ObjectName};
 use crate::machine::request::Request;
-use crate::namespace::request::{Found, WriteRequest};
+use crate::namespace::request::{Found, WriteError, WriteRequest};
 use crate::service::namespace::{NamespaceService, Ticket, Word};
 use crate::service::task::Start;
 
@@ -222,4 +226,28 @@ fn what_cannot_be_published_is_built_again_ever_more_seldom() {
     bench.wait(&mut first, 60_000);
     bench.wait(&mut first, 2_000);
     assert!(first.head().unwrap().live().unwrap().log.entries.is_empty());
+}
+
+#[test]
+fn a_head_without_room_turns_writers_away_until_its_trash_is_deleted() {
+    let (mut bench, mut first) = (Bench::default(), service());
+    bench.write(&mut first, upsert(1, 1));
+    bench.wait(&mut first, 2_000);
+    let mut head = first.head().unwrap().as_ref().clone();
+    let State::Live(live) = &mut head.state else { panic!("it was written to") };
+    let name = |n: u64| ObjectName { stamp: Stamp(0), nonce: Nonce(u128::MAX - u128::from(n)) };
+    let names = (0..200_000).map(|n| (Family::Segment, name(n))).collect();
+    live.trash.push(Trash { retired: head.step, at: WallTime(bench.now), names });
+    let body = Blob::from(head.encode());
+    assert!(body.len() > limits::HEAD_BYTES_MAX);
+    let key = bench.objects.keys().find(|key| key.as_str().starts_with("heads/")).cloned();
+    bench.objects.insert(key.unwrap(), (1_000, body));
+    bench.versions = 1_000;
+    let mut second = service();
+    let refused = bench.write(&mut second, upsert(2, 2));
+    assert!(matches!(refused, Word::Written(Err(WriteError::Full { .. }))), "{refused:?}");
+    assert_eq!(bench.lookup(&mut second, 2), None);
+    bench.wait(&mut second, 700_000);
+    bench.wait(&mut second, 2_000);
+    written(bench.write(&mut second, upsert(2, 2)));
 }

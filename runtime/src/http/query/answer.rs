@@ -127,9 +127,10 @@ impl Serialize for Part<'_> {
     }
 }
 
-struct Rows<'a> {
-    rows: &'a [AnswerRow],
-    vectors: VectorEncoding,
+/// Rows, printed.
+pub(in crate::http) struct Rows<'a> {
+    pub(in crate::http) rows: &'a [AnswerRow],
+    pub(in crate::http) vectors: VectorEncoding,
 }
 
 impl Serialize for Rows<'_> {

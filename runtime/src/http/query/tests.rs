@@ -29,8 +29,8 @@ fn a_query_as_the_official_client_sends_it() {
         r#"{"filters":["And",[["name","Eq","foo"],["public","Eq",1]]],"include_attributes":["name"],"rank_by":["vector","ANN",[0.1,0.2]],"top_k":10}"#,
     );
     let number = |x| Raw::Number(Float::new(x).unwrap());
-    let rank =
-        Rank::Nearest { attribute: name("vector"), to: Raw::List(vec![number(0.1), number(0.2)]) };
+    let to = Raw::List(vec![number(0.1), number(0.2)]);
+    let rank = Rank::Nearest { attribute: name("vector"), to, is_exact: false, metric: None };
     let include = Include::These(vec![name("name")]);
     assert_eq!(query.request.want, Want::rows(rank, 10, include));
     assert!(matches!(query.request.filter, Some(Predicate::And(all)) if all.len() == 2));
@@ -84,7 +84,7 @@ fn consistency_is_an_object() {
     refused(
         r#"{"limit":1,"consistency":"eventual"}"#,
         422,
-        r#"consistency: invalid type: string "eventual", expected struct Consistency"#,
+        r#"consistency: invalid type: string "eventual", expected struct Consistency at line"#,
     );
     refused(
         r#"{"limit":1,"consistency":{"level":"nonexistentvalue"}}"#,
@@ -121,7 +121,25 @@ fn what_cannot_be_done_is_said_and_never_passed_over() {
     let both = r#"{"limit":3,"include_attributes":[],"exclude_attributes":[]}"#;
     refused(both, 400, "cannot specify both include_attributes and exclude_attributes");
     refused(r#"{"limit":3,"include_attributes":["$x"]}"#, 400, "\"$x\" not found in schema");
-    parsed(r#"{"limit":3,"disable_cache":true,"distance_metric":"cosine_distance"}"#);
+}
+
+#[test]
+fn a_cold_query_and_the_metric_that_a_client_believes_in_are_passed_on() {
+    for (body, memory) in [
+        (r#"{"limit":3}"#, Memory::Used),
+        (r#"{"limit":3,"disable_cache":false}"#, Memory::Used),
+        (r#"{"limit":3,"disable_cache":true}"#, Memory::Unused),
+        (r#"{"queries":[{"limit":3},{"limit":3}],"disable_cache":true}"#, Memory::Unused),
+        (r#"{"queries":[{"limit":3},{"limit":3,"disable_cache":true}]}"#, Memory::Unused),
+    ] {
+        assert_eq!(parsed(body).memory, memory, "{body}");
+    }
+    let query =
+        parsed(r#"{"limit":3,"rank_by":["v","ANN",[1]],"distance_metric":"euclidean_squared"}"#);
+    let Want::Rows { rank: Rank::Nearest { metric, .. }, .. } = query.request.want else {
+        panic!("rows by distance")
+    };
+    assert_eq!(metric, Some(Metric::EuclideanSquared));
 }
 
 fn row(id: u64, distance: Option<f32>, attributes: Vec<(&str, Stored)>) -> AnswerRow {

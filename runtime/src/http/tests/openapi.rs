@@ -20,7 +20,7 @@ use crate::http::path::{Route, Verb};
 use crate::http::slots::SLOTS;
 
 /// The names of all routes.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "livez",
     "readyz",
     "metrics",
@@ -35,6 +35,7 @@ const NAMES: [&str; 14] = [
     "update_schema",
     "hint_cache_warm",
     "recall",
+    "purge_cache",
 ];
 
 /// The place of a route among the names: a new route does not compile before it has one.
@@ -55,6 +56,7 @@ const fn place(route: &Route) -> usize {
             Verb::UpdateSchema => 11,
             Verb::Warm => 12,
             Verb::Recall => 13,
+            Verb::Purge => 14,
         },
     }
 }

@@ -342,9 +342,13 @@ impl Dice {
     }
 
     fn rows(&mut self, schema: &Schema, fused: bool) -> Want {
-        let rank = match self.below(6) {
+        let rank = match self.below(7) {
             0 | 1 => self.nearest(schema),
             2 => Rank::Likest { attribute: name("sp"), to: Raw::Weights(self.weights()) },
+            3 => {
+                let attribute = name(self.pick(&["v", "h", "sp", "s", "never"]));
+                Rank::Shuffled { attribute, seed: self.below(4) }
+            }
             _ => {
                 let count = self.below(4);
                 Rank::By((0..count).map(|_| self.order_key()).collect())
@@ -375,13 +379,13 @@ impl Dice {
         let attribute = name(self.pick(&["v", "h", "q"]));
         let Type::Vector(t) = schema.attributes[&attribute].value_type else { panic!("no vector") };
         let to = (0..t.dimensions).map(|_| Raw::Integer(i128::from(self.below(3))));
-        Rank::Nearest { attribute, to: Raw::List(to.collect()) }
+        Rank::nearest(attribute, Raw::List(to.collect()))
     }
 
     fn compute(&mut self, schema: &Schema) -> Compute {
         match self.below(3) {
             0 => match self.nearest(schema) {
-                Rank::Nearest { attribute, to } => Compute::Distance { attribute, to },
+                Rank::Nearest { attribute, to, .. } => Compute::Distance { attribute, to },
                 other => panic!("{other:?} is no distance"),
             },
             1 => Compute::Score { attribute: name("sp"), to: Raw::Weights(self.weights()) },

@@ -105,7 +105,7 @@ fn integers(all: &[i128]) -> Raw {
 }
 
 fn nearest(to: i128) -> Rank {
-    Rank::Nearest { attribute: name("v"), to: integers(&[to, 0, 0]) }
+    Rank::nearest(name("v"), integers(&[to, 0, 0]))
 }
 
 fn by_n_descending() -> Rank {
@@ -221,7 +221,7 @@ fn a_scan_larger_than_a_window_takes_a_round_for_each() {
     }
     let to: Vec<i128> =
         core::iter::once(1).chain(core::iter::repeat_n(0, DIMENSIONS - 1)).collect();
-    let rank = Rank::Nearest { attribute: name("v"), to: integers(&to) };
+    let rank = Rank::nearest(name("v"), integers(&to));
     let want = Want::rows(rank, 3, Include::Nothing);
     let request = QueryRequest { filter: None, want, consistency: Consistency::Strong };
     let run = world.query(&request);
@@ -247,7 +247,7 @@ fn every_processor_finds_the_same() {
         world.put(documents);
     }
     let to = integers(&[3; 37]);
-    let rank = Rank::Nearest { attribute: name("v"), to };
+    let rank = Rank::nearest(name("v"), to);
     let want = Want::rows(rank, 400, Include::Nothing);
     let request = QueryRequest { filter: None, want, consistency: Consistency::Strong };
     let scalar = world.query(&request).outcome.unwrap();
@@ -420,7 +420,7 @@ fn what_does_not_fit_the_schema_is_refused_in_the_words_of_the_wire() {
     let wanted = |want| QueryRequest { filter: None, want, consistency: Consistency::Strong };
     assert!(refusal(&world, &wanted(include(&["n", "y"]))).contains("attribute \"y\" not found"));
     let by = |key: &str| Rank::By(vec![(OrderKey::Attribute(name(key)), Direction::Ascending)]);
-    let near = |key: &str, to| Rank::Nearest { attribute: name(key), to };
+    let near = |key: &str, to| Rank::nearest(name(key), to);
     for (rank, expected) in [
         (by("y"), "not found in schema"),
         (by("tags"), "has no order"),

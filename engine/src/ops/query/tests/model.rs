@@ -8,6 +8,7 @@ use super::world::World;
 use sana_engine::base::cast::{cast_array, cast_scalar, cast_vector};
 use sana_engine::base::value::{Document, Float, Id, IdType, Raw, Scalar, ScalarType, Type, Value};
 use sana_engine::format::schema::{Metric, Schema};
+use sana_engine::index::shuffle::place;
 use sana_engine::namespace::request::{
     Aggregate, Answer, AnswerRow, Compute, Computed, Direction, Distance, Figure, Found, Fuse,
     Group, GroupKey, Include, Operator, OrderKey, Predicate, QueryRequest, Rank, Search,
@@ -152,7 +153,7 @@ fn computed(
     let one = |(label, compute): &(String, Compute)| {
         let computed = match compute {
             Compute::Distance { attribute, to } => {
-                let rank = Rank::Nearest { attribute: attribute.clone(), to: to.clone() };
+                let rank = Rank::nearest(attribute.clone(), to.clone());
                 Computed::Number(Distance(ranked(schema, &rank, vec![document]).first()?.1?))
             }
             Compute::Score { attribute, to } => {
@@ -397,7 +398,7 @@ fn ranked<'a>(
             });
             documents.into_iter().map(|document| (document, None)).collect()
         }
-        Rank::Nearest { attribute, to } => {
+        Rank::Nearest { attribute, to, .. } => {
             let described = &schema.attributes[attribute];
             let Type::Vector(t) = described.value_type else { panic!("no vector") };
             let to = cast_vector(to, t.dimensions).unwrap();
@@ -415,6 +416,12 @@ fn ranked<'a>(
             // The test's vectors are small integers, so distances that are equal are equal here too.
             near.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.id.cmp(&b.0.id)));
             near.into_iter().map(|(document, far)| (document, Some(far as f32))).collect()
+        }
+        Rank::Shuffled { attribute, seed } => {
+            let id = schema.attributes[attribute].id;
+            documents.retain(|document| document.value(id).is_some());
+            documents.sort_by_key(|document| (place(&document.id, *seed), document.id.clone()));
+            documents.into_iter().map(|document| (document, None)).collect()
         }
         Rank::Likest { attribute, to } => {
             let Raw::Weights(to) = to else { panic!("no weights") };

@@ -1,6 +1,8 @@
 //! What the wire leaves open and `docs/semantics.md` decides, as far as it takes a namespace to show it;
 //! and what searches do with pages, rounds and memory.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::base::limits::FOUND_BYTES_MAX;
 use crate::base::value::{Element, Float, Half, Sparse, VectorType};
@@ -147,10 +149,41 @@ fn rows_that_lack_a_value_are_alike_and_ties_are_by_id() {
     assert_eq!(listing(Rank::By(Vec::new()), &["color"], 1), [1, 2]);
     assert_eq!(listing(Rank::By(Vec::new()), &["color"], 2), [1, 2, 3, 4]);
     let to = Raw::List(vec![Raw::Integer(1), Raw::Integer(0)]);
-    let near = Rank::Nearest { attribute: name("v"), to };
+    let near = Rank::nearest(name("v"), to);
     // 2 and 3 are at the same place; 1 has no vector, so it is left out.
     assert_eq!(listing(near.clone(), &["color"], 1), [2, 3]);
     assert_eq!(ids(&found(&world, &rows_of(None, near))), [2, 3, 4]);
+}
+
+#[test]
+fn a_sample_is_of_those_that_have_a_value_and_another_for_another_seed() {
+    let world = tagged();
+    let drawn = |attribute: &str, seed| {
+        ids(&found(&world, &rows_of(None, Rank::Shuffled { attribute: name(attribute), seed })))
+    };
+    let orders: BTreeSet<Vec<u64>> = (0..40).map(|seed| drawn("v", seed)).collect();
+    assert_eq!(orders.len(), 6, "three documents have a vector, and every order comes up");
+    assert!(
+        orders.iter().all(
+            |order| order.iter().copied().collect::<BTreeSet<_>>() == BTreeSet::from([2, 3, 4])
+        )
+    );
+    assert_eq!(drawn("v", 7), drawn("v", 7));
+    let unknown = Rank::Shuffled { attribute: name("x"), seed: 1 };
+    assert!(refusal(&world, &rows_of(None, unknown)).contains("not found in schema"));
+}
+
+#[test]
+fn who_believes_in_another_metric_is_told() {
+    let world = tagged();
+    let near = |metric| {
+        let to = Raw::List(vec![Raw::Integer(1), Raw::Integer(0)]);
+        let rank = Rank::Nearest { attribute: name("v"), to, is_exact: false, metric };
+        rows_of(None, rank)
+    };
+    let right = world.schema.attributes[&name("v")].metric;
+    assert_eq!(found(&world, &near(right)).found, found(&world, &near(None)).found);
+    assert!(refusal(&world, &near(Some(Metric::Dot))).contains("distance metric mismatch"));
 }
 
 #[test]
@@ -236,6 +269,18 @@ fn patterns_are_for_texts_and_expressions_for_those_who_asked_for_them() {
     }
 }
 
+#[test]
+fn a_query_tests_a_bounded_number_of_conditions() {
+    let world = tagged();
+    let one = |n: usize| compare("color", Operator::Eq, text(&n.to_string())).unwrap();
+    let of = |count| count_only(Some(Predicate::Or((0..count).map(one).collect())));
+    assert!(world.query(&of(1_024)).outcome.is_ok());
+    assert!(refusal(&world, &of(1_025)).contains("at most 1024 conditions"));
+    // A list of values is one, however long it is.
+    let list = Raw::List((0..5_000).map(|n| text(&n.to_string())).collect());
+    assert!(world.query(&count_only(compare("color", Operator::In, list))).outcome.is_ok());
+}
+
 fn count_only(filter: Option<Predicate>) -> QueryRequest {
     let want = Want::Aggregates(vec![("n".into(), Aggregate::Count)]);
     QueryRequest { filter, want, consistency: Consistency::Strong }
@@ -282,7 +327,7 @@ fn a_page_of_vectors_beside_two_pages_of_ids_ranks_every_row() {
     let to = |id| {
         let mut to = vec![Raw::Integer(0); 100];
         to[0] = Raw::Integer(id);
-        Rank::Nearest { attribute: name("v"), to: Raw::List(to) }
+        Rank::nearest(name("v"), Raw::List(to))
     };
     for (id, filter, limit) in [
         (8_191, None, 3),

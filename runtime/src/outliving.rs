@@ -1,8 +1,9 @@
 //! Work that goes on if nobody waits for it any more.
 //!
-//! When a client hangs up, the future that answers it is dropped. What was begun in its name goes on:
-//! it holds memory and slots until it is done, whoever listens (A2). A task of its own for each request
-//! would do, and costs a change of threads; here only what is dropped before its end gets one.
+//! When a client hangs up, the future that answers it is dropped. What was begun in its name goes on: it
+//! holds memory and slots until it is done, whoever listens (A2), and an operation on a namespace is
+//! over only at its end (O3). A task of its own for each would do, and costs a change of threads; here
+//! only what is dropped before its end gets one.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -11,13 +12,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::compute::Crashed;
 
 /// A future that is finished by a task of its own if it is dropped before its end.
-pub(super) struct Outliving<F: Future<Output: Send> + Send + 'static> {
+pub(crate) struct Outliving<F: Future<Output: Send> + Send + 'static> {
     /// None once it is over.
     work: Option<Pin<Box<F>>>,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Outliving<F> {
-    pub(super) fn new(work: F) -> Self {
+    pub(crate) fn new(work: F) -> Self {
         Self { work: Some(Box::pin(work)) }
     }
 }

@@ -1,0 +1,80 @@
+//! Writes that wait to be committed, and which of them go together: group commit.
+//!
+//! What filters match is found for one request, so one with a filter goes alone. What ignores a backlog
+//! does so for itself. And if something that a group needs cannot be read, each of its writes is
+//! committed alone, in their order: then it shows whose it is, and the others are not to blame.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::base::limits;
+use crate::base::planted::{self, Bug};
+use crate::namespace::request::WriteRequest;
+use crate::service::namespace::Ticket;
+
+/// Writes that wait, in order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Writes {
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Waiting {
+    ticket: Ticket,
+    request: WriteRequest,
+    bytes: usize,
+    /// Whether it was in a group of which something could not be read.
+    is_retried: bool,
+}
+
+/// Writes that are committed together, and who asked for each.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Group {
+    pub(super) tickets: Vec<Ticket>,
+    pub(super) requests: Arc<[WriteRequest]>,
+}
+
+impl Writes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// A client writes. `bytes` is about how large the request is.
+    pub(super) fn push(&mut self, ticket: Ticket, request: WriteRequest, bytes: usize) {
+        self.waiting.push_back(Waiting { ticket, request, bytes, is_retried: false });
+    }
+
+    /// All that waits and goes together, up to a bound.
+    pub(super) fn take(&mut self) -> Option<Group> {
+        let first = self.waiting.front()?;
+        let (is_alone, ignores) = (first.goes_alone(), first.request.ignores_backlog);
+        let joins = |next: &Waiting| {
+            !is_alone && !next.goes_alone() && next.request.ignores_backlog == ignores
+        };
+        let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some(next) = self.waiting.pop_front_if(|next| {
+            requests.is_empty() || (joins(next) && bytes + next.bytes <= limits::GROUP_BYTES_MAX)
+        }) {
+            bytes += next.bytes;
+            tickets.push(next.ticket);
+            requests.push(next.request);
+        }
+        Some(Group { tickets, requests: requests.into() })
+    }
+
+    /// Puts a group back of which nothing was written, each to be committed by itself.
+    pub(super) fn put_back(&mut self, group: &Group) {
+        assert_eq!(group.tickets.len(), group.requests.len(), "V4: every request has a ticket");
+        for (ticket, request) in group.tickets.iter().zip(&*group.requests).rev() {
+            let (ticket, request) = (*ticket, request.clone());
+            self.waiting.push_front(Waiting { ticket, request, bytes: 0, is_retried: true });
+        }
+    }
+}
+
+impl Waiting {
+    fn goes_alone(&self) -> bool {
+        let is_by_filter = self.request.is_by_filter() && !planted::is(Bug::FiltersJoinGroups);
+        self.is_retried || is_by_filter
+    }
+}
