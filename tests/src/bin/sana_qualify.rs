@@ -37,9 +37,9 @@ use sana_tests::qualify::{self, Outcome, Plan};
 #[derive(Debug, Parser)]
 #[command(version, name = "sana-qualify")]
 struct Arguments {
-    /// The store: a folder, folder:<path>, file://<path>, s3://<bucket>/<prefix>, memory, or a model:
-    /// sound, or as negative controls weak-conditions, weak-races, weak-reads. What is put there is
-    /// taken away again.
+    /// The store: a folder, folder:PATH, file://PATH, s3://BUCKET/PREFIX, memory, or a model: sound,
+    /// or as negative controls weak-conditions, weak-races, weak-reads. What is put there is taken
+    /// away again.
     #[arg(long)]
     store: String,
     /// Look only in these ways.
