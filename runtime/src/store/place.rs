@@ -65,7 +65,8 @@ pub fn folder(place: &str) -> Option<&Path> {
     (!is_other && !path.is_empty() && !path.contains("://")).then(|| Path::new(path))
 }
 
-fn is_memory(place: &str) -> bool {
+/// Whether `place` means a store that ends with this process.
+pub fn is_memory(place: &str) -> bool {
     matches!(place, "memory:" | "memory")
 }
 

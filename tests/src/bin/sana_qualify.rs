@@ -20,7 +20,7 @@ use sana_engine::machine::drive::ObjectStore;
 use sana_engine::machine::request::{Reply, Request};
 use sana_runtime::entropy;
 use sana_runtime::store::Store;
-use sana_runtime::store::place::{BadPlace, folder, open_untried};
+use sana_runtime::store::place::{BadPlace, folder, is_memory, open_untried};
 use sana_runtime::store::probe::{Unfit, probe};
 use sana_sim::qualify::Conflicts;
 use sana_sim::stopwatch::Stopwatch;
@@ -118,12 +118,13 @@ async fn main() -> ExitCode {
     ExitCode::from(found)
 }
 
-/// Looks at a store that is one.
+/// Looks at a store that is one, in a place of its own within the place that was named: so nothing that
+/// was there is touched, and all can be taken away that was not.
 async fn real(arguments: &Arguments) -> Found {
     let place = arguments.store.strip_prefix("folder:").unwrap_or(&arguments.store);
-    let below = format!("{}/{:032x}", place.trim_end_matches('/'), entropy::seed());
-    let below = if place.starts_with("memory") { place.to_owned() } else { below };
-    let opened = match open_untried(&below) {
+    let own = format!("{}/{:032x}", place.trim_end_matches('/'), entropy::seed());
+    let own = (!is_memory(place)).then_some(own);
+    let opened = match open_untried(own.as_deref().unwrap_or(place)) {
         Ok(opened) => opened,
         Err(error) => return unusable(&error),
     };
@@ -133,15 +134,17 @@ async fn real(arguments: &Arguments) -> Found {
     {
         return unusable(&BadPlace::Bucket { place: opened.place, fault });
     }
-    let inside = if place.starts_with("memory") { None } else { Some(below.clone()) };
+    let inside = own.clone();
     let empty = move || store_within(inside.as_deref(), &format!("{:032x}", entropy::seed()));
     // Each client has a handle of its own: connections, open files. Memory has one for all.
-    let handle = || match &opened.store {
-        Store::Memory(store) => Store::Memory(store.clone()),
-        Store::Folder(_) | Store::S3(_) => store_within(Some(&below), "histories"),
+    let handle = || match &own {
+        None => opened.store.clone(),
+        Some(own) => store_within(Some(own), "histories"),
     };
     let found = look(arguments, empty, handle).await;
-    clear(&opened.store, folder(&below)).await;
+    if let Some(own) = &own {
+        clear(&opened.store, folder(own)).await;
+    }
     found
 }
 
@@ -156,27 +159,23 @@ fn unusable(error: &BadPlace) -> Found {
     Found::Unusable
 }
 
-/// Takes away what was put: everything below a place that nobody else knows.
+/// Takes away what was put: everything in a place that nobody else knows.
 async fn clear(store: &Store, folder: Option<&Path>) {
-    match (store, folder) {
-        (Store::Memory(_), _) => {}
-        (Store::Folder(_), Some(folder)) => {
-            if let Err(error) = std::fs::remove_dir_all(folder) {
-                say(&format!("{} is left: {error}", folder.display()));
-            }
+    if let Some(folder) = folder {
+        if let Err(error) = std::fs::remove_dir_all(folder) {
+            say(&format!("{} is left: {error}", folder.display()));
         }
-        (store, _) => {
-            let list = Request::List { prefix: Key::new(""), after: None, limit: 1_000 };
-            while let Reply::Listed { objects, .. } = store.perform(list.clone()).await {
-                let mut gone = 0;
-                for object in &objects {
-                    let delete = Request::Delete { key: object.key.clone() };
-                    gone += usize::from(store.perform(delete).await == Reply::Deleted);
-                }
-                if gone == 0 {
-                    break;
-                }
-            }
+        return;
+    }
+    let list = Request::List { prefix: Key::new(""), after: None, limit: 1_000 };
+    while let Reply::Listed { objects, .. } = store.perform(list.clone()).await {
+        let mut gone = 0;
+        for object in &objects {
+            let delete = Request::Delete { key: object.key.clone() };
+            gone += usize::from(store.perform(delete).await == Reply::Deleted);
+        }
+        if gone == 0 {
+            break;
         }
     }
 }

@@ -160,6 +160,10 @@ impl fmt::Display for Outcome {
 /// makes a handle to the same objects for each client; if handles keep something of their own, say
 /// connections, open a new one each time. Whoever wants to show how far it has come is told after each
 /// history. Objects are made below `qualify/`, and taken away again.
+///
+/// # Panics
+///
+/// If the store panics.
 pub async fn histories<S: Subject>(
     handle: impl Fn() -> S,
     plan: &Plan,
@@ -176,7 +180,7 @@ pub async fn histories<S: Subject>(
         // The search takes long enough to be in the way of what others do on this thread.
         let conflicts = plan.conflicts;
         let checked = tokio::task::spawn_blocking(move || check(&history, conflicts)).await;
-        let (verdict, is_conflicting) = checked.expect("the checker does not panic");
+        let (verdict, is_conflicting) = checked.expect("nobody aborts the checker");
         outcome.conflicting += usize::from(is_conflicting);
         match verdict {
             Verdict::Fits(followed) => {
@@ -243,7 +247,7 @@ async fn one<S: Subject>(handle: &impl Fn() -> S, plan: &Plan, number: u64) -> H
 }
 
 /// The pause of a client whose request was lost or turned away.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A reply in a word.
 const fn kind(reply: &Reply) -> &'static str {

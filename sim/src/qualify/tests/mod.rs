@@ -1,5 +1,7 @@
-//! Histories written by hand, good and bad; and those of the model itself (`played`).
+//! Histories written by hand, good and bad; and those of the model itself (`played`);
+//! and small ones, whose every order is tried (`brute`).
 
+mod brute;
 mod played;
 
 use sana_engine::base::blob::Blob;
