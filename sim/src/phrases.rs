@@ -86,7 +86,7 @@ fn want(want: &Want) -> String {
                 Rank::By(keys) => {
                     format!("first {limit} by {}", join(keys.iter().map(order), ", "))
                 }
-                Rank::Nearest { attribute, to } => {
+                Rank::Nearest { attribute, to, .. } => {
                     format!("{limit} nearest by {attribute} to {}", raw(to))
                 }
                 Rank::Likest { attribute, to } => {

@@ -154,7 +154,9 @@ impl Upkeep {
     fn lacks(&self, view: &View) -> bool {
         let flushes = self.unindexed_since.is_some() && self.flush == Build::Idle;
         let merges = self.next_merge.1.is_some() && self.merge == Build::Idle;
-        (flushes || merges) && !view.is_loaded()
+        // What is dead has nothing to load, whatever was planned while it lived.
+        let lives = view.version().is_some_and(|(_, head)| head.live().is_some());
+        lives && (flushes || merges) && !view.is_loaded()
     }
 
     /// When there is something to do at the latest, if nothing else happens.
@@ -180,7 +182,8 @@ impl Upkeep {
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = (!self.is_sweeping).then_some(self.swept.0 + settings.sweep_every);
         let met_damage = self.unread.0 > 0 && (self.is_asked || self.lacks(view));
-        let look = met_damage.then_some(self.unread.1);
+        // Once the pause is over the look begins, or is under way, and its end wakes the driver.
+        let look = Some(self.unread.1).filter(|at| met_damage && now < *at);
         let next = [flush, merge, trash, sweep, look].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }

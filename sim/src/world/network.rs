@@ -150,7 +150,9 @@ impl World {
             }
             hap::PAUSE => self.stand_still(n),
             hap::CALENDAR => {
-                let off = self.choices.between(Site::Node, 0, 200_000).cast_signed() - 100_000;
+                // To either side: the nearest first.
+                let drawn = self.choices.between(Site::Node, 0, 200_000).cast_signed();
+                let off = if drawn % 2 == 0 { drawn / 2 } else { -(drawn + 1) / 2 };
                 self.activations.count(Fault::CalendarSet);
                 self.nodes[n].clock.calendar_off = off;
                 self.tell(|| {

@@ -89,6 +89,7 @@ impl Bench {
             if starts.is_empty() {
                 return words;
             }
+            assert!(self.rounds < 50_000, "it does not come to rest: {:?}", self.asked.last());
             for (id, start) in starts {
                 let mut step: Step<Task> = start.begin(Timestamp(self.now));
                 let output = loop {

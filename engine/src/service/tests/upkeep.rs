@@ -5,13 +5,13 @@ use super::bench::*;
 use crate::base::blob::Blob;
 use crate::base::id::{Nonce, Stamp};
 use crate::base::limits;
-use crate::base::name::{AttributeName, Key};
+use crate::base::name::{AttributeName, Key, NamespaceName};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::head::{State, Trash};
 use crate::format::layout::{Family, ObjectName};
 use crate::machine::request::Request;
 use crate::namespace::request::{Found, WriteError, WriteRequest};
-use crate::service::namespace::{NamespaceService, Ticket, Word};
+use crate::service::namespace::{NamespaceService, Settings, Ticket, Word};
 use crate::service::task::Start;
 
 #[test]
@@ -250,4 +250,41 @@ fn a_head_without_room_turns_writers_away_until_its_trash_is_deleted() {
     bench.wait(&mut second, 700_000);
     bench.wait(&mut second, 2_000);
     written(bench.write(&mut second, upsert(2, 2)));
+}
+
+/// What there was no more was to be loaded for the merge, again and again (seed 626 of three nodes).
+#[test]
+fn a_deleted_namespace_is_left_alone_though_a_merge_was_planned() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    for id in 0..8 {
+        bench.write(&mut service, upsert(id, 1));
+        let segments = bench.objects.keys().filter(|key| key.as_str().ends_with(".segment"));
+        bench.rotten = segments.cloned().collect();
+        bench.wait(&mut service, 2_000);
+    }
+    let live = service.head().unwrap().live().unwrap();
+    assert_eq!(live.manifest.segments.len(), 8, "the merge could not read them");
+    service.delete(Ticket(7));
+    let words = bench.settle(&mut service);
+    assert_eq!(words[&Ticket(7)], Word::Deleted(Ok(true)));
+    bench.look();
+    bench.wait(&mut service, 60_000);
+    let asked = bench.look().1;
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+/// A node that does not index forgot to forget that there was something to index.
+#[test]
+fn a_deleted_namespace_is_left_alone_by_a_node_that_does_not_index() {
+    let mut bench = Bench::default();
+    let settings = Settings { indexes: false, ..Settings::default() };
+    let name = NamespaceName::parse("ns").unwrap();
+    let mut service = NamespaceService::new(Timestamp(0), name, settings);
+    bench.write(&mut service, upsert(1, 1));
+    service.delete(Ticket(7));
+    assert_eq!(bench.settle(&mut service)[&Ticket(7)], Word::Deleted(Ok(true)));
+    bench.look();
+    bench.wait(&mut service, 60_000);
+    let asked = bench.look().1;
+    assert!(asked.is_empty(), "{asked:?}");
 }

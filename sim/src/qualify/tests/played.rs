@@ -251,7 +251,10 @@ fn a_history_with_another_reply_is_refused_but_for_those_that_may_be_so() {
 
 #[test]
 fn a_weak_store_is_found_out_by_its_histories() {
-    for (name, kind) in Kind::ALL.into_iter().filter(|(_, kind)| *kind != Kind::Sound) {
+    // The others lose what has one of Sana's names, are rare, or are sound for other users.
+    let plain =
+        |kind| matches!(kind, Kind::IgnoresConditions | Kind::TwoWinners | Kind::StaleReads);
+    for (name, kind) in Kind::ALL.into_iter().filter(|(_, kind)| plain(*kind)) {
         let is_found_out = |seed: &u64| {
             let history = play(&KEYS, kind, Tags::Counted { last: 0 }, *seed, 120);
             contradiction(&history).is_some()
