@@ -93,3 +93,18 @@ impl Matches {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_more_only_beyond_the_limit() {
+        let mut matches = Matches::default();
+        for (id, held, more) in [(1, 1, false), (2, 2, false), (2, 2, false), (3, 2, true)] {
+            let document = Document { id: Id::Uint(id), attributes: Vec::new() };
+            matches.see(&Filter::everything(), &document.id, Some(&document), 2);
+            assert_eq!((matches.documents.len(), matches.more), (held, more));
+        }
+    }
+}
