@@ -223,7 +223,9 @@ const fn likely(bug: Bug) -> Option<&'static str> {
         | Bug::KeyWithoutFingerprint
         | Bug::OverlaidRowsAnswer
         | Bug::DeletesAreNotOverlaid
-        | Bug::ThrottledIsSuccess => "group",
+        | Bug::ThrottledIsSuccess
+        | Bug::UnstoredPartIsNamed
+        | Bug::GroupForgetsItsKeys => "group",
         Bug::RefusedIsSuccess
         | Bug::CommitIdPerWriter
         | Bug::PublicationDropsRing
@@ -232,27 +234,46 @@ const fn likely(bug: Bug) -> Option<&'static str> {
         | Bug::RebaseKeepsItsHead
         | Bug::IndexedBytesJump
         | Bug::FlushRebases
-        | Bug::FlushKillsNothing => "flush",
+        | Bug::FlushKillsNothing
+        | Bug::FlushLooksAtRowsAlone
+        | Bug::LastAbsorbedStays
+        | Bug::ConditionFollows
+        | Bug::FlushTakesFirstWords
+        | Bug::DeletesAloneLeaveNothing => "flush",
         Bug::DeleteGivesUpWhenOvertaken
         | Bug::IncarnationComesBack
         | Bug::RingOfAnotherLife
         | Bug::UnknownIsMissed
         | Bug::UnknownDeletionIsDone
-        | Bug::DeletionGoesIntoNextLife => "delete",
-        Bug::FloorFallsAtRebirth | Bug::BatchesOfAnotherLife | Bug::FlushGoesIntoNextLife => {
-            "rebirth"
-        }
-        Bug::UnstoredIsNamed | Bug::OffsetIsForgotten | Bug::SpilledBytesCountTwice => "spill",
+        | Bug::DeletionGoesIntoNextLife
+        | Bug::OutOfTheRingIsFailure
+        | Bug::UnreadIsGone
+        | Bug::TombstoneTellsAll
+        | Bug::StepsBeginAgain => "delete",
+        Bug::FloorFallsAtRebirth
+        | Bug::BatchesOfAnotherLife
+        | Bug::FlushGoesIntoNextLife
+        | Bug::TombstoneIsSwept => "rebirth",
+        Bug::UnstoredIsNamed
+        | Bug::OffsetIsForgotten
+        | Bug::SpilledBytesCountTwice
+        | Bug::StagedWithoutNonce
+        | Bug::SpillDropsOthers => "spill",
         Bug::FirstWordCounts
         | Bug::MergeDropsKills
         | Bug::MergeInputsUnchecked
-        | Bug::DeadRowsAnswer => "merge",
+        | Bug::DeadRowsAnswer
+        | Bug::NoncesBeginAgain => "merge",
         Bug::OrphansAboveFloor
         | Bug::TrashWithoutFloor
         | Bug::FloorIsIgnored
-        | Bug::SweepWithoutFloor => "collect",
+        | Bug::SweepWithoutFloor
+        | Bug::OrphansAtTheFloor => "collect",
         Bug::NotDecidedAgain => "retry",
-        Bug::ConditionIgnored | Bug::MatchesStayOld => "condition",
+        Bug::ConditionIgnored
+        | Bug::MatchesStayOld
+        | Bug::MatchesAreNotTestedAgain
+        | Bug::DeletedStillMatches => "condition",
         Bug::DroppedNumberComesBack | Bug::LockIsIgnored | Bug::DropsLeaveMatches => "drop",
         Bug::DeadRowsAreFound
         | Bug::FlushForgetsKeys
