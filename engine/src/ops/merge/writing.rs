@@ -209,7 +209,8 @@ fn write_job(
                 let id = id.map_err(|damage| damage.of(&key))?;
                 let mut number = plan.inputs()[input].row_at(position);
                 if planted::is(Bug::MergeRenumbersRows) {
-                    number.0 = plan.bounds().base.0 + u64::from(plan.output_position(input, position));
+                    number.0 =
+                        plan.bounds().base.0 + u64::from(plan.output_position(input, position));
                 }
                 writer.document(number, &id);
             }
