@@ -247,11 +247,13 @@ pub enum Bug {
     PatchRevivesDeleted = 182,
     /// What a filter of a write matched and was deleted since is written again.
     DeletedStillMatches = 183,
+    /// A merge stays planned when its namespace is over.
+    PlanOutlivesItsLife = 184,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 120] = [
+    pub const ALL: [Self; 121] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -372,6 +374,7 @@ impl Bug {
         Self::DeletionOfNothingCounts,
         Self::PatchRevivesDeleted,
         Self::DeletedStillMatches,
+        Self::PlanOutlivesItsLife,
     ];
 }
 

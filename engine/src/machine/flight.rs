@@ -170,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn a_read_that_could_be_repeated_only_when_the_round_ends_is_not_waited_for() {
+        for (now, is_over) in [(979, false), (980, true)] {
+            let mut flight = flight(vec![get()]);
+            assert_eq!(flight.due(Timestamp(0)), [0]);
+            flight.reply(Timestamp(now), 0, Reply::Throttled);
+            assert_eq!(flight.is_over(Timestamp(now)), is_over);
+        }
+    }
+
+    #[test]
     fn a_lost_write_is_not_sent_again() {
         let mut flight = flight(vec![put("a")]);
         assert_eq!(flight.due(Timestamp(0)), [0]);

@@ -291,6 +291,22 @@ mod tests {
     }
 
     #[test]
+    fn a_register_that_is_not_there_is_created_again_and_never_replaced() {
+        let creation = Write { when: When::Absent, ..write() };
+        for (write, again) in [(creation, true), (write(), false)] {
+            let pause = Duration::from_millis(2);
+            let step = Publish::start(Timestamp(0), write, None, pause, DEADLINE);
+            let Step::Wait(publish, _) = step else { panic!("it is put") };
+            let step = publish.step(Timestamp(1), vec![Reply::Lost]);
+            let Step::Wait(publish, _) = step else { panic!("it is looked for") };
+            match publish.step(Timestamp(2), vec![Reply::Missing]) {
+                Step::Wait(_, round) => assert!(again && round == Round::sleep(Timestamp(4))),
+                step => assert!(!again && step == done(Fate::Overtaken(None)), "{step:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn nothing_is_sent_after_the_deadline() {
         let lost = [(put(), 10, vec![Reply::Lost])];
         assert_eq!(tell(None, &lost), done(Fate::Unknown));
@@ -307,7 +323,9 @@ mod tests {
         let beside = Request::create(Key::new("b"), vec![1].into());
         let mut both = put();
         both.requests.push(beside.clone());
-        for (reply, beside_stored) in [(stored("9"), true), (Reply::Lost, false)] {
+        for (reply, beside_stored) in
+            [(stored("9"), true), (Reply::Lost, false), (Reply::Refused, false)]
+        {
             let story = [
                 (both.clone(), 1, vec![Reply::Throttled, reply]),
                 (Round::sleep(Timestamp(3)), 3, vec![]),

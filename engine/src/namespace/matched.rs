@@ -119,3 +119,20 @@ impl MatchedIds {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_more_only_beyond_the_limit() {
+        let (mut matches, mut matched) = (Matches::default(), MatchedIds::default());
+        for (id, held, more) in [(1, 1, false), (2, 2, false), (2, 2, false), (3, 2, true)] {
+            let document = Document { id: Id::Uint(id), attributes: Vec::new() };
+            matches.see(&document.id, Some(&document), 2);
+            matched.see(&document.id, true, 2);
+            assert_eq!((matches.documents.len(), matches.more), (held, more));
+            assert_eq!((matched.ids.len(), matched.more), (held, more));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use core::ops::Range;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::base::id::{Generation, Nonces, Stamp};
+use crate::base::id::{Generation, Incarnation, Nonces, Stamp};
 use crate::base::limits;
 use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
@@ -36,8 +36,8 @@ pub(super) struct Upkeep {
     unindexed_since: Option<Timestamp>,
     /// Not before this moment: something failed, or had to start over.
     resume_at: Timestamp,
-    /// The merge that is next, as of a generation of the manifest.
-    next_merge: (Option<Generation>, Option<Range<usize>>),
+    /// The merge that is next, as of a generation of one life's manifest.
+    next_merge: (Option<(Incarnation, Generation)>, Option<Range<usize>>),
     /// Merges that failed one after the other, and when the next may begin.
     failed_merges: (u32, Timestamp),
     /// Collections one after the other that could not delete all, and when the next may begin.
@@ -138,10 +138,10 @@ impl Upkeep {
     /// Whether nothing is being built, and there is nothing to merge in the newest version.
     pub(super) fn is_settled(&self, view: &View) -> bool {
         let is_built = self.flush == Build::Idle && self.merge == Build::Idle;
-        let planned = match view.version().and_then(|(_, head)| head.live()) {
-            Some(live) => self.next_merge == (Some(live.manifest.generation), None),
-            None => true,
-        };
+        let newest = view.version().and_then(|(_, head)| Some((head.incarnation, head.live()?)));
+        let planned = newest.is_none_or(|(incarnation, live)| {
+            self.next_merge == (Some((incarnation, live.manifest.generation)), None)
+        });
         is_built && planned && !self.is_asked
     }
 
@@ -258,6 +258,9 @@ impl Upkeep {
             Some(_) => self.unindexed_since = None,
             None => {
                 self.unindexed_since = None;
+                if !planted::is(Bug::PlanOutlivesItsLife) {
+                    self.next_merge = (None, None);
+                }
                 for build in [&mut self.flush, &mut self.merge] {
                     if matches!(build, Build::Built(..)) {
                         *build = Build::Idle;
@@ -300,7 +303,7 @@ impl Upkeep {
     /// Finds the next merge, once for a generation.
     fn plan_merge(&mut self, settings: &Settings, view: &View) {
         let Some(snapshot) = view.snapshot().filter(|_| view.is_loaded()) else { return };
-        let generation = Some(snapshot.live().manifest.generation);
+        let generation = Some((snapshot.head.incarnation, snapshot.live().manifest.generation));
         if self.next_merge.0 != generation {
             let next = match segments::next_merge(snapshot) {
                 None if settings.compacts => segments::next_compaction(snapshot),

@@ -83,6 +83,43 @@ fn what_is_written_during_a_merge_is_flushed_before_the_merge_ends() {
     assert_eq!(bench.lookup(&mut service, 0), Some(2));
 }
 
+/// A namespace was deleted while a merge of it was built. The merge was still planned and nothing was
+/// there to load for it, so the node asked for the head again and again, as fast as the store answers.
+#[test]
+fn a_namespace_that_ends_while_it_is_merged_is_asked_for_no_more() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    for id in 0..8 {
+        bench.write(&mut service, upsert(id, 1));
+        bench.now += 2_000;
+        if id < 7 {
+            bench.settle(&mut service);
+        }
+    }
+    let mut looks = 0;
+    let mut merges = 0;
+    loop {
+        bench.seeds += 1;
+        let starts = service.due(Timestamp(bench.now), WallTime(bench.now), bench.seeds);
+        if starts.is_empty() {
+            break;
+        }
+        looks += 1;
+        assert!(looks < 20, "{starts:?} is begun again and again");
+        for (id, start) in starts {
+            if matches!(start, Start::Merge(_)) {
+                merges += 1;
+                let mut other = self::service();
+                other.delete(Ticket(1));
+                bench.settle(&mut other);
+            }
+            let output = run(&mut bench, start);
+            service.finished(Timestamp(bench.now), id, output);
+        }
+    }
+    assert_eq!(merges, 1, "eight segments of a tier are merged");
+    assert!(service.head().is_some_and(|head| head.live().is_none()), "and it was found deleted");
+}
+
 #[test]
 fn a_sweep_writes_only_where_there_is_something_to_delete() {
     let (mut bench, mut service) = (Bench::default(), service());
