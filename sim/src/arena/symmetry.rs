@@ -123,3 +123,48 @@ fn shape(outcome: &Outcome) -> Shape {
     let counts = [objects, adrift.len() as u64, orphaned.len() as u64, *marks];
     Shape { actor: actor.map(place), round: requests.iter().map(kind).collect(), counts }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::setup::{self, Reach};
+    use crate::arena::{LeavesOut, Setup};
+    use crate::explore::{Bounds, explore};
+
+    #[test]
+    fn actors_change_places_within_their_group_only() {
+        let scripts = vec![vec![Deed::Flush]; 5];
+        assert_eq!(ways(&scripts, &[]), [[0, 1, 2, 3, 4]]);
+        assert_eq!(ways(&scripts, &[vec![0, 2]]), [[0, 1, 2, 3, 4], [2, 1, 0, 3, 4]]);
+        assert_eq!(ways(&scripts, &[vec![0, 1, 2], vec![3, 4]]).len(), 12);
+    }
+
+    #[test]
+    #[should_panic(expected = "a sweeper")]
+    fn where_somebody_sweeps_nobody_is_alike() {
+        ways(&[vec![Deed::Sweep], vec![Deed::Sweep]], &[vec![0, 1]]);
+    }
+
+    #[test]
+    #[should_panic(expected = "whose scripts are not")]
+    fn who_does_something_else_is_not_alike() {
+        ways(&[vec![Deed::Flush], vec![Deed::Merge]], &[vec![0, 1]]);
+    }
+
+    /// Each of these finds no namespace and is done, in one event.
+    #[test]
+    fn of_two_who_are_alike_it_does_not_matter_who_was_first() {
+        let worlds = |count: usize, images: bool| {
+            let toy = Setup {
+                scripts: vec![vec![Deed::Flush]; count],
+                alike: vec![(0..count).collect()],
+                leaves_out: LeavesOut { orders: true, images },
+                ..setup::named("flush", Reach::Small).unwrap()
+            };
+            explore(&toy.begin(), Bounds { worlds: 1_000, threads: 1 }, |_, _| ()).states
+        };
+        for count in 1..5 {
+            assert_eq!((worlds(count, false), worlds(count, true)), (1 << count, count + 1));
+        }
+    }
+}
