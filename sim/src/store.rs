@@ -4,9 +4,9 @@
 //! their way back is up to the world. Two things are up to the store: how it spells tags, and, for a
 //! negative control, that it may be one of those that cannot be trusted.
 
-use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
+use imbl::OrdMap;
 use sana_engine::base::blob::Blob;
 use sana_engine::base::name::Key;
 use sana_engine::machine::request::{Listed, Reply, Request, Tag, When};
@@ -18,7 +18,8 @@ use crate::digest::{self, Mixer};
 /// A bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Store {
-    objects: BTreeMap<Key, Object>,
+    /// A copy shares what neither it nor the original has changed since.
+    objects: OrdMap<Key, Object>,
     tags: Tags,
     kind: Kind,
     /// Whole objects read. Counted only where it decides which read is stale.
@@ -85,13 +86,13 @@ pub enum Tags {
 
 impl Store {
     /// An empty bucket.
-    pub const fn new(tags: Tags) -> Self {
+    pub fn new(tags: Tags) -> Self {
         Self::of_kind(Kind::Sound, tags)
     }
 
     /// An empty bucket of some kind.
-    pub const fn of_kind(kind: Kind, tags: Tags) -> Self {
-        Self { objects: BTreeMap::new(), tags, kind, reads: 0, page: 1_000 }
+    pub fn of_kind(kind: Kind, tags: Tags) -> Self {
+        Self { objects: OrdMap::new(), tags, kind, reads: 0, page: 1_000 }
     }
 
     /// The same, with pages of listings so short that they end in the middle.

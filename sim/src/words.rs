@@ -39,6 +39,17 @@ pub fn exchange(request: &Request, reply: &Reply) -> String {
     }
 }
 
+/// A request, before it is known what became of it.
+pub fn asked(request: &Request) -> String {
+    let key = short(request.key().as_str());
+    match request {
+        Request::Get { .. } => format!("get {key}"),
+        Request::Put { .. } => format!("put {key}"),
+        Request::Delete { .. } => format!("delete {key}"),
+        Request::List { .. } => format!("list {key}…"),
+    }
+}
+
 fn reply(request: &Request, reply: &Reply) -> String {
     match reply {
         Reply::Found { body, .. } => {

@@ -35,6 +35,23 @@ pub struct Waiting {
     ask: Ask,
 }
 
+impl Waiting {
+    /// What is waited for.
+    pub(super) fn in_words(&self) -> String {
+        let Self { op, ask } = self;
+        format!("request {op}, to {}", words_of(ask))
+    }
+}
+
+/// What is asked.
+fn words_of(ask: &Ask) -> String {
+    match ask {
+        Ask::Write(request) => words::write(request),
+        Ask::Remove => "delete the namespace".into(),
+        Ask::Query(query) => format!("{query:?}"),
+    }
+}
+
 /// How long a client that asks nothing waits for its next turn, in milliseconds.
 const SILENCE: u64 = 1_000;
 /// What is remembered of the past, in milliseconds: longer than any query may lag behind.
@@ -54,8 +71,7 @@ impl World {
             return Ok(());
         }
         let space = self.clients[c].space;
-        let up: Vec<usize> =
-            self.spaces[space].nodes.iter().copied().filter(|n| self.nodes[*n].is_up).collect();
+        let up = self.servers(space);
         if up.is_empty() {
             self.after(100, Event::Client(c));
             return Ok(());
@@ -113,11 +129,7 @@ impl World {
             }
         }
         self.tell(|| {
-            let text = match &ask {
-                Ask::Write(request) => words::write(request),
-                Ask::Remove => "delete the namespace".into(),
-                Ask::Query(query) => format!("{query:?}"),
-            };
+            let text = words_of(&ask);
             format!("client {c} asks node {node} for ns{space}, request {op}: {text}")
         });
         self.clients[c].waiting = Some(Waiting { op, ask });

@@ -169,11 +169,21 @@ pub enum Fault {
     Locked,
     /// A write met a locked namespace.
     ReadOnly,
+    /// A node crashed over a reply.
+    CrashOverReply,
+    /// A node was restarted in its turn.
+    Rolled,
+    /// A node found work that nobody had asked it for.
+    Watched,
+    /// A node stayed dead when the faults had stopped.
+    StayedDead,
+    /// A node never reached the store again when the faults had stopped.
+    CutOff,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 34] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -203,6 +213,11 @@ impl Fault {
         Self::NoAttribute,
         Self::Locked,
         Self::ReadOnly,
+        Self::CrashOverReply,
+        Self::Rolled,
+        Self::Watched,
+        Self::StayedDead,
+        Self::CutOff,
     ];
 }
 
