@@ -4,7 +4,7 @@
 gate:
     .ci/run
 
-# One step or several: fmt lint docs test python processes damage swarm kill9 fuzz explore, and by
+# One step or several: fmt lint docs test qualify python processes damage swarm kill9 fuzz explore, and by
 # name only: mutants fresh
 step +names:
     .ci/run {{names}}

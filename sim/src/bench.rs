@@ -9,9 +9,9 @@
 //! | `crowd`  | ten thousand nodes, a hundred thousand namespaces                                 |
 
 use crate::choices::Choices;
-use crate::explore::Story;
 use crate::machine;
 use crate::stopwatch::Stopwatch;
+use crate::story::Story;
 use crate::swarm::{self, Band};
 use crate::world::{Pace, Run, Size, World};
 

@@ -62,7 +62,12 @@ impl Record {
 
     fn into_ways(self) -> Ways {
         let past = self.past.iter().flat_map(|piece| piece.iter());
-        past.chain(&self.new).copied().collect()
+        let mut ways = Ways::new();
+        for (place, way) in past.chain(&self.new) {
+            let before = ways.insert(*place, *way);
+            assert!(before.is_none(), "two decisions are taken at {place:?}");
+        }
+        ways
     }
 }
 
@@ -146,7 +151,8 @@ impl Choices {
     ///
     /// # Panics
     ///
-    /// If there is no way to go, or an enumerated program does not repeat itself.
+    /// If there is no way to go, an enumerated program does not repeat itself, or a place is recorded
+    /// twice.
     pub fn choose(&mut self, site: Site, ways: usize) -> usize {
         assert!(ways > 0, "{site:?} has no way to go");
         self.decide(site, ways as u32, |drawn| {
@@ -159,7 +165,8 @@ impl Choices {
     ///
     /// # Panics
     ///
-    /// If nothing has a weight, or an enumerated program does not repeat itself.
+    /// If nothing has a weight, an enumerated program does not repeat itself, or a place is recorded
+    /// twice.
     pub fn weigh(&mut self, site: Site, weights: &[u32]) -> usize {
         let all: u32 = weights.iter().sum();
         assert!(all > 0, "{site:?} has no way to go");
@@ -300,6 +307,8 @@ pub enum Scope {
     Write(u32, u32, u32),
     /// A node's nth read about a namespace.
     Read(u32, u32, u32),
+    /// What goes wrong for a while, the nth time.
+    Weather(u32),
     /// The fleet as a whole.
     Fleet,
     /// What a node is in the fleet.
@@ -330,6 +339,8 @@ pub enum Site {
     Node,
     /// What clients ask.
     Workload,
+    /// What goes wrong for a while: to whom, and for how long.
+    Weather,
 }
 
 #[cfg(test)]
@@ -419,14 +430,16 @@ mod tests {
         let turns = |choices: &mut Choices| {
             [0, 1].map(|turn| {
                 choices.enter(Scope::Turn(0, turn));
-                (0..choices.choose(Site::Event, 3)).map(|_| choices.choose(Site::Fate, 9)).collect()
+                let ways = choices.choose(Site::Event, 3);
+                (0..ways).map(|_| choices.choose(Site::Fate, 9)).collect::<Vec<_>>()
             })
         };
         let place = |turn, site, nth| Place { scope: Scope::Turn(0, turn), site, nth };
-        let second = [(place(1, Site::Event, 0), 1), (place(1, Site::Fate, 1), 5)];
-        let both = second.into_iter().chain([(place(0, Site::Event, 0), 2)]).collect();
+        let second = Ways::from([(place(1, Site::Event, 0), 1), (place(1, Site::Fate, 1), 5)]);
+        let mut both = second.clone();
+        both.insert(place(0, Site::Event, 0), 2);
         assert_eq!(turns(&mut Choices::told(both, 0)), [vec![0, 0], vec![5]]);
-        assert_eq!(turns(&mut Choices::told(second.into(), 0)), [vec![], vec![5]]);
+        assert_eq!(turns(&mut Choices::told(second, 0)), [vec![], vec![5]]);
     }
 
     #[test]

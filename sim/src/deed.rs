@@ -26,6 +26,7 @@ use crate::model::Change;
 use crate::oracles::linearizability::{OpId, Told};
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
+use crate::phrases;
 use crate::words;
 
 /// Something to do.
@@ -348,10 +349,10 @@ impl fmt::Display for Deed {
                 write!(
                     f,
                     "write {}",
-                    requests.iter().map(words::write).collect::<Vec<_>>().join(" and ")
+                    requests.iter().map(phrases::write).collect::<Vec<_>>().join(" and ")
                 )
             }
-            Self::Query(_) => f.write_str("answer a query"),
+            Self::Query(request) => f.write_str(&phrases::query(request)),
             Self::Remove => f.write_str("delete the namespace"),
             Self::Flush => f.write_str("flush"),
             Self::Merge => f.write_str("merge"),

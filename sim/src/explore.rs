@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::choices::Choices;
 use crate::digest::Digest;
 use crate::oracles::Broken;
+use crate::story::{Act, Scene, Story};
 use crate::table::Table;
 
 /// A world that can be explored.
@@ -39,46 +40,6 @@ pub trait World: Clone {
 
     /// What this world has come across that an exploration should: one bit each.
     fn marks(&self) -> u64;
-}
-
-/// What happened, in words, if anybody listens.
-#[derive(Clone, Debug, Default)]
-pub struct Story {
-    lines: Option<Vec<String>>,
-}
-
-impl Story {
-    /// A story that is listened to.
-    pub const fn told() -> Self {
-        Self { lines: Some(Vec::new()) }
-    }
-
-    /// A story that nobody listens to: nothing is put into words.
-    pub const fn silent() -> Self {
-        Self { lines: None }
-    }
-
-    /// Whether somebody listens.
-    pub const fn is_told(&self) -> bool {
-        self.lines.is_some()
-    }
-
-    /// Adds a line.
-    pub fn tell(&mut self, line: impl FnOnce() -> String) {
-        if let Some(lines) = &mut self.lines {
-            lines.push(line());
-        }
-    }
-
-    /// All lines so far.
-    pub fn into_lines(self) -> Vec<String> {
-        self.lines.unwrap_or_default()
-    }
-
-    /// Takes the lines told since it was last asked.
-    pub fn take(&mut self) -> Vec<String> {
-        self.lines.as_mut().map(std::mem::take).unwrap_or_default()
-    }
 }
 
 /// What an exploration came across.
@@ -295,12 +256,13 @@ fn way_to(origins: &[Origin], Origin { from, step }: Origin) -> Vec<u32> {
     way
 }
 
-/// Plays a way again, to put it into words. What broke on it, if anything.
-pub fn replay<W: World>(first: &W, way: &[u32]) -> (Vec<String>, Option<Broken>) {
+/// Plays a way again, to tell it. What broke on it, if anything.
+pub fn replay<W: World>(first: &W, way: &[u32]) -> (Vec<Scene>, Option<Broken>) {
     let mut world = first.clone();
     let mut story = Story::told();
     let mut memo = W::Memo::default();
-    for step in way {
+    for (n, step) in way.iter().enumerate() {
+        story.at(n as u64 + 1);
         // The steps before are taken only to learn which decisions this one is.
         let mut choices = Choices::enumerating();
         for _ in 0..*step {
@@ -308,10 +270,11 @@ pub fn replay<W: World>(first: &W, way: &[u32]) -> (Vec<String>, Option<Broken>)
             choices.next_sequence();
         }
         if let Err(broken) = world.advance(&mut choices, &mut story, &mut memo) {
-            return (story.into_lines(), Some(broken));
+            story.tell(|| Act::Breaks(broken.to_string()));
+            return (story.into_scenes(), Some(broken));
         }
     }
-    (story.into_lines(), None)
+    (story.into_scenes(), None)
 }
 
 #[cfg(test)]
@@ -375,7 +338,7 @@ mod tests {
         let exploration = explore(&first, bounds(1), |_, _| ());
         let failure = exploration.failure.unwrap();
         let (story, broken) = replay(&first, &failure.way);
-        assert_eq!((story.len(), broken), (3, Some(failure.broken)));
+        assert_eq!((story.len(), broken), (4, Some(failure.broken)));
     }
 
     #[test]

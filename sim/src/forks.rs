@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use crate::choices::Choices;
 use crate::digest;
-use crate::explore::Story;
 use crate::oracles::Broken;
 use crate::stopwatch::Stopwatch;
+use crate::story::Story;
 use crate::trace::Trace;
 use crate::world::fork::Moment;
 use crate::world::profile::Fault;

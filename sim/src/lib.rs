@@ -3,6 +3,7 @@
 //! | module       | what it answers                                                          |
 //! |--------------|--------------------------------------------------------------------------|
 //! | [`store`]    | What does a bucket do with a request?                                    |
+//! | [`beside`]   | What if it takes a real store?                                           |
 //! | [`choices`]  | Who decides?                                                             |
 //! | [`digest`]   | What tells one world from another?                                       |
 //! | [`model`]    | What is a namespace to its users?                                        |
@@ -22,10 +23,13 @@
 //! | [`mutants`]  | Are bugs found?                                                          |
 //! | [`trace`]    | How is a run run again?                                                  |
 //! | [`shrink`]   | What is the shortest run that fails like this one?                       |
+//! | [`qualify`]  | Does what clients saw of a real store fit the model?                      |
 //! | [`report`]   | What do explorations and hunts print?                                    |
 //! | [`stopwatch`] | How long did it take?                                                   |
 //! | [`table`]    | What is known of a fingerprint?                                          |
-//! | [`words`]    | How is it told?                                                          |
+//! | [`story`]    | What happened, scene by scene?                                           |
+//! | [`words`]    | How is what the store is asked told?                                     |
+//! | [`phrases`]  | How is what clients ask told?                                            |
 
 #![expect(
     clippy::mutable_key_type,
@@ -34,6 +38,7 @@
 
 pub mod arena;
 pub mod bench;
+pub mod beside;
 pub mod choices;
 pub mod deed;
 pub mod digest;
@@ -46,10 +51,13 @@ pub mod marks;
 pub mod model;
 pub mod mutants;
 pub mod oracles;
+pub mod phrases;
+pub mod qualify;
 pub mod report;
 pub mod shrink;
 pub mod stopwatch;
 pub mod store;
+pub mod story;
 pub mod swarm;
 pub mod table;
 pub mod trace;

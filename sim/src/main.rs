@@ -1,21 +1,25 @@
 //! The command line of the adversary: `sana-sim run`, `replay`, `explore`, `mutants`.
 
+use std::ffi::OsString;
 use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use sana_sim::bench;
-use sana_sim::explore::Story;
+use sana_sim::beside;
 use sana_sim::forks::Harvest;
 use sana_sim::guard;
 use sana_sim::machine;
 use sana_sim::mutants::Effort;
+use sana_sim::mutants::table::{self, Order};
 use sana_sim::report::{self, Look};
 use sana_sim::shrink::{self, Shrunk};
 use sana_sim::stopwatch::Stopwatch;
 use sana_sim::store::Kind;
+use sana_sim::story::{Story, Time};
 use sana_sim::swarm::{self, Band};
 use sana_sim::trace::Trace;
+use sana_sim::world::faults;
 use sana_sim::world::profile::Fault;
 use sana_sim::world::{Pace, Size};
 
@@ -63,6 +67,8 @@ enum Command {
         #[arg(default_value = "all")]
         name: String,
     },
+    /// List all that can go wrong with a store and its users, and what becomes of each here.
+    Faults,
     /// Run a seed or a trace and tell what happens.
     Replay {
         #[command(flatten)]
@@ -96,15 +102,35 @@ enum Command {
     },
     /// Plant known bugs, one after the other, and look for each.
     Mutants {
-        /// Only bugs whose names contain this.
+        /// Only bugs whose names contain this, or the one of this number.
         #[arg(default_value = "")]
         name: String,
+        /// Let explorations and seeds each look for every bug.
+        #[arg(long)]
+        both: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
         /// Worlds of each exploration, at most.
         #[arg(long, default_value_t = 400_000)]
         worlds: usize,
         /// Seeds, at most.
-        #[arg(long, default_value_t = 600)]
+        #[arg(long, default_value_t = 10_000)]
         seeds: u64,
+        /// Begin nothing more for a bug after this many seconds.
+        #[arg(long, default_value_t = 60)]
+        patience: u32,
+        /// Bugs hunted at once: as many as there are processors, if it is not said.
+        #[arg(long)]
+        threads: Option<usize>,
+    },
+    /// Look whether a real store does what the model does: `qualify --store PLACE`. With `--help`
+    /// it tells all of its options.
+    #[command(disable_help_flag = true)]
+    Qualify {
+        /// What `sana-qualify` is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
 }
 
@@ -146,9 +172,10 @@ struct WorldArguments {
     /// Clients ask a few times a day, and nodes have the settings that they have in production.
     #[arg(long)]
     idle: bool,
-    /// What the store keeps of its promises: `sound`, or as a negative control, under which the
-    /// oracles must go red, `weak-conditions`, `weak-races` or `weak-reads`.
-    #[arg(long, value_parser = kind, default_value = "sound")]
+    /// Which store: `s3`, `gcs`, `azure`, `r2`, `minio`, `folder`, or `any` of these, by the seed; or as
+    /// a negative control, under which the oracles must go red, a weak one: `weak-conditions`,
+    /// `weak-races`, `weak-reads`, `weak-blips`, `weak-lists`, `weak-lifecycle`, `weak-clones`.
+    #[arg(long, value_parser = kind, default_value = "any")]
     store: Kind,
 }
 
@@ -173,6 +200,10 @@ fn main() -> ExitCode {
         Command::Fork { seeds, each, world, planted } => said(report::plant(planted.as_deref()))
             .is_some_and(|()| Harvest::of(seeds, world.size(), each).print()),
         Command::Bench { name } => bench::print(&name),
+        Command::Faults => {
+            faults::TABLE.iter().for_each(|entry| println!("{entry}"));
+            true
+        }
         Command::Replay { what } => said(what.trace()).is_some_and(|trace| replay(&trace)),
         Command::Shrink { what, effort } => {
             said(what.trace()).is_some_and(|trace| shrink(trace, &what, effort))
@@ -185,11 +216,24 @@ fn main() -> ExitCode {
                 report::tell(&name, &look, &way)
             }
         }
-        Command::Mutants { name, worlds, seeds } => {
-            report::hunt(&name, Effort { worlds, seeds, threads: threads() })
+        Command::Mutants { name, both, json, worlds, seeds, patience, threads } => {
+            let threads = threads.unwrap_or_else(self::threads).max(1);
+            let effort = Effort { worlds, seeds, seconds: patience.into(), threads };
+            table::hunt(&Order { name, both, json }, effort)
         }
+        Command::Qualify { arguments } => return qualify(&arguments),
     };
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn qualify(arguments: &[OsString]) -> ExitCode {
+    match beside::run("sana-qualify", arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -241,8 +285,10 @@ fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>, everyth
 /// The command that replays a seed.
 fn again(seed: u64, world: WorldArguments) -> String {
     let WorldArguments { nodes, namespaces, seconds, idle, store } = world;
-    let named = Kind::ALL.into_iter().find(|(_, kind)| *kind == store && store != Kind::Sound);
-    let store = named.map_or(String::new(), |(name, _)| format!(" --store {name}"));
+    let store = match store {
+        Kind::Sound => String::new(),
+        store => format!(" --store {}", store.name()),
+    };
     let spaces = namespaces.map_or(String::new(), |spaces| format!(" --namespaces {spaces}"));
     let idle = if idle { " --idle" } else { "" };
     format!(
@@ -269,9 +315,7 @@ fn print_band(band: &Band, seconds: f64, threads: usize) {
 
 fn replay(trace: &Trace) -> bool {
     let run = trace.run(Story::told());
-    for line in &run.story {
-        println!("{line}");
-    }
+    report::print_story(&run.story, Time::Milliseconds);
     println!(
         "{} decisions, {} events, fingerprint {:032x}",
         trace.ways.len(),

@@ -3,6 +3,9 @@
 //! A bug that nobody finds says that an oracle, a fault or an exploration is missing. A bug is on in
 //! one thread only, so several are hunted at once.
 
+pub mod table;
+
+use std::fmt;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,14 +19,27 @@ use crate::stopwatch::Stopwatch;
 use crate::swarm;
 
 /// How hard a bug is hunted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Effort {
     /// Worlds of each exploration, at most.
     pub worlds: usize,
     /// Seeds, at most.
     pub seeds: u64,
+    /// A hunt that took this many seconds begins nothing more.
+    pub seconds: f64,
     /// Bugs that are hunted at once.
     pub threads: usize,
+}
+
+/// Who hunts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Hunters {
+    /// Whoever is likely to find it first, and then all.
+    All,
+    /// The explorations alone.
+    Explorations,
+    /// Seeds alone.
+    Seeds,
 }
 
 /// What a hunt came to.
@@ -31,6 +47,8 @@ pub struct Effort {
 pub struct Hunt {
     /// The bug.
     pub bug: Bug,
+    /// Who hunted it.
+    pub hunters: Hunters,
     /// How it was found, if it was.
     pub catch: Option<Catch>,
     /// Worlds that were visited, wherever.
@@ -44,32 +62,48 @@ pub struct Hunt {
 /// How a bug was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Catch {
-    /// By which exploration, or by which seed.
-    pub by: String,
+    /// Who found it.
+    pub by: Finder,
     /// Which property it broke.
     pub oracle: Oracle,
+    /// What was seen.
+    pub what: String,
     /// Events of the shortest story that shows it. A seed tells no shortest.
     pub events: Option<usize>,
 }
+
+/// Who finds a bug.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Finder {
+    /// The small exploration of this name.
+    Exploration(&'static str),
+    /// The world of this seed.
+    Seed(u64),
+}
+
+/// A bug has to be found by so many seeds, or within so many seconds.
+pub const SEEDS_MAX: u64 = 10_000;
+/// See [`SEEDS_MAX`].
+pub const SECONDS_MAX: f64 = 60.0;
 
 /// How long clients of a hunting seed keep asking, in seconds.
 const SECONDS: u64 = 30;
 /// Worlds and seeds of a first look everywhere: it finds most bugs, and costs the others little.
 const FIRST_LOOK: (usize, u64) = (20_000, 20);
 
-/// Hunts bugs, several at once. Each is reported once those before it were.
+/// Hunts bugs, several at once. Each hunt is reported once those before it were.
 ///
 /// # Panics
 ///
 /// If the simulator itself does.
-pub fn hunt_all(bugs: &[Bug], effort: Effort, report: impl FnMut(&Hunt) + Send) {
+pub fn hunt_all(hunts: &[(Bug, Hunters)], effort: Effort, report: impl FnMut(&Hunt) + Send) {
     let next = AtomicUsize::new(0);
-    let reports = Mutex::new((0, vec![None; bugs.len()], report));
+    let reports = Mutex::new((0, vec![None; hunts.len()], report));
     let work = || {
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(bug) = bugs.get(place) else { return };
-            let hunt = hunt(*bug, effort);
+            let Some((bug, hunters)) = hunts.get(place) else { return };
+            let hunt = hunt(*bug, *hunters, effort);
             let mut reports = reports.lock().expect("nobody panics while he reports");
             let (reported, hunts, report) = &mut *reports;
             hunts[place] = Some(hunt);
@@ -88,47 +122,91 @@ pub fn hunt_all(bugs: &[Bug], effort: Effort, report: impl FnMut(&Hunt) + Send) 
 }
 
 /// Hunts a bug in this thread.
-pub fn hunt(bug: Bug, effort: Effort) -> Hunt {
-    let watch = Stopwatch::start();
+pub fn hunt(bug: Bug, hunters: Hunters, effort: Effort) -> Hunt {
     planted::choose(Some(bug));
-    let mut hunt = Hunt { bug, catch: None, worlds: 0, seeds: 0, seconds: 0.0 };
-    let (worlds, seeds) = FIRST_LOOK;
-    hunt.catch = hunt
-        .where_it_is_likely(effort)
-        .or_else(|| hunt.run(0..seeds.min(effort.seeds)))
-        .or_else(|| hunt.explore_all(worlds.min(effort.worlds)))
-        .or_else(|| hunt.run(seeds.min(effort.seeds)..effort.seeds))
-        .or_else(|| hunt.explore_all(effort.worlds));
+    let hunt = Hunt { bug, hunters, catch: None, worlds: 0, seeds: 0, seconds: 0.0 };
+    let mut hunting = Hunting { hunt, effort, watch: Stopwatch::start() };
+    hunting.hunt.catch = hunting.go();
     planted::choose(None);
-    hunt.seconds = watch.seconds();
-    hunt
+    hunting.hunt.seconds = hunting.watch.seconds();
+    hunting.hunt
 }
 
 impl Hunt {
-    fn where_it_is_likely(&mut self, effort: Effort) -> Option<Catch> {
-        likely(self.bug).and_then(|name| self.explore(name, effort.worlds))
+    /// Whether the bug was found as soon as it must be.
+    pub fn is_soon(&self) -> bool {
+        self.catch.is_some() && (self.seeds <= SEEDS_MAX || self.seconds <= SECONDS_MAX)
+    }
+}
+
+/// A hunt on its way.
+struct Hunting {
+    hunt: Hunt,
+    effort: Effort,
+    watch: Stopwatch,
+}
+
+impl Hunting {
+    fn go(&mut self) -> Option<Catch> {
+        let Effort { worlds, seeds, .. } = self.effort;
+        let (first_worlds, first_seeds) = (FIRST_LOOK.0.min(worlds), FIRST_LOOK.1.min(seeds));
+        match self.hunt.hunters {
+            Hunters::Seeds => self.run(0..seeds),
+            Hunters::Explorations => self
+                .where_it_is_likely()
+                .or_else(|| self.explore_all(first_worlds))
+                .or_else(|| self.explore_all(worlds)),
+            Hunters::All => self
+                .where_it_is_likely()
+                .or_else(|| self.run(0..first_seeds))
+                .or_else(|| self.explore_all(first_worlds))
+                .or_else(|| self.run(first_seeds..seeds))
+                .or_else(|| self.explore_all(worlds)),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.watch.seconds() > self.effort.seconds
+    }
+
+    fn where_it_is_likely(&mut self) -> Option<Catch> {
+        likely(self.hunt.bug).and_then(|name| self.explore(name, self.effort.worlds))
     }
 
     fn explore_all(&mut self, worlds: usize) -> Option<Catch> {
         setup::NAMES.into_iter().find_map(|name| self.explore(name, worlds))
     }
 
-    fn explore(&mut self, name: &str, worlds: usize) -> Option<Catch> {
-        let setup = setup::named(name, true)?;
+    fn explore(&mut self, name: &'static str, worlds: usize) -> Option<Catch> {
+        let setup = setup::named(name, true).filter(|_| !self.is_over())?;
         let exploration = explore(&setup.begin(), Bounds { worlds, threads: 1 }, |_, _| ());
-        self.worlds += exploration.states;
+        self.hunt.worlds += exploration.states;
         let failure = exploration.failure?;
-        let (by, events) = (format!("explore {name}"), Some(failure.way.len()));
-        Some(Catch { by, oracle: failure.broken.oracle, events })
+        let (by, events) = (Finder::Exploration(name), Some(failure.way.len()));
+        let (oracle, what) = (failure.broken.oracle, failure.broken.what);
+        Some(Catch { by, oracle, what, events })
     }
 
-    fn run(&mut self, seeds: Range<u64>) -> Option<Catch> {
+    fn run(&mut self, mut seeds: Range<u64>) -> Option<Catch> {
         let size = swarm::size(3, SECONDS);
-        seeds.into_iter().find_map(|seed| {
-            self.seeds += 1;
+        seeds.find_map(|seed| {
+            if self.is_over() {
+                return None;
+            }
+            self.hunt.seeds += 1;
             let broken = swarm::run(seed, size).broken?;
-            Some(Catch { by: format!("seed {seed}"), oracle: broken.oracle, events: None })
+            let (by, oracle, what) = (Finder::Seed(seed), broken.oracle, broken.what);
+            Some(Catch { by, oracle, what, events: None })
         })
+    }
+}
+
+impl fmt::Display for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exploration(name) => write!(f, "explore {name}"),
+            Self::Seed(seed) => write!(f, "seed {seed}"),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What explorations and hunts print, and whether they went well.
+//! What explorations print, and whether they went well.
 //!
 //! How many worlds an exploration has is on record in `arena/worlds.txt`. If it has another number, it
 //! explores something else than it did: that fails, until somebody has said why and put the new
@@ -10,8 +10,8 @@ use crate::arena::Setup;
 use crate::arena::setup;
 use crate::explore::{self, Bounds, Exploration, Failure};
 use crate::marks::Mark;
-use crate::mutants::{self, Catch, Effort, Hunt};
 use crate::stopwatch::Stopwatch;
+use crate::story::{self, Scene, Time};
 
 /// How an exploration is looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,13 +56,17 @@ pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
         return false;
     }
     let (story, broken) = explore::replay(&setup.begin(), way);
-    for (n, line) in story.iter().enumerate() {
-        println!("{:>4} {line}", n + 1);
-    }
-    if let Some(broken) = &broken {
-        println!("{broken}");
-    }
+    print_story(&story, Time::Events);
     broken.is_none()
+}
+
+/// Prints what happened, a line for each scene that is worth one.
+pub fn print_story(scenes: &[Scene], time: Time) {
+    for (scene, line) in scenes.iter().zip(story::lines(scenes)) {
+        if let Some(line) = line {
+            println!("{} {line}", time.show(scene.at));
+        }
+    }
 }
 
 /// Plants the bug of this name in this thread, if there is to be one.
@@ -144,37 +148,4 @@ fn is_on_record(record: &str, look: &Look) -> bool {
     println!("    the record is: {}", before.unwrap_or("none"));
     println!("    if you know why it changed, say so and put the new line into arena/worlds.txt");
     false
-}
-
-/// Hunts planted bugs whose names contain this. Whether each was found.
-pub fn hunt(name: &str, effort: Effort) -> bool {
-    let watch = Stopwatch::start();
-    let bugs = Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(name));
-    let bugs: Vec<Bug> = bugs.collect();
-    println!("|   # | bug | oracle | found by | events | worlds | seeds | seconds |");
-    println!("|----:|-----|--------|----------|-------:|-------:|------:|--------:|");
-    let mut missed = Vec::new();
-    mutants::hunt_all(&bugs, effort, |hunt| {
-        let Hunt { bug, catch, worlds, seeds, seconds } = hunt;
-        let (by, oracle, events) = match catch {
-            Some(Catch { by, oracle, events }) => {
-                let events = events.map_or(String::new(), |events| events.to_string());
-                (by.as_str(), oracle.number(), events)
-            }
-            None => ("**nobody**", "", String::new()),
-        };
-        println!(
-            "| {:>3} | {bug:?} | {oracle} | {by} | {events} | {worlds} | {seeds} | {seconds:.1} |",
-            *bug as u8
-        );
-        if catch.is_none() {
-            missed.push(*bug);
-        }
-    });
-    let found = bugs.len() - missed.len();
-    println!("{found} of {} found in {:.0} s", bugs.len(), watch.seconds());
-    if !missed.is_empty() {
-        println!("not found: {missed:?}");
-    }
-    missed.is_empty() && !bugs.is_empty()
 }

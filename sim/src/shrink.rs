@@ -16,8 +16,8 @@
 use std::collections::BTreeSet;
 
 use crate::choices::{Place, Scope, Ways};
-use crate::explore::Story;
 use crate::oracles::Oracle;
+use crate::story::Story;
 use crate::trace::Trace;
 use crate::world::{Run, Size};
 
@@ -185,6 +185,7 @@ fn owner(scope: Scope) -> Scope {
         Scope::Thought(client, _) => Scope::Thought(client, 0),
         Scope::Write(node, space, _) => Scope::Write(node, space, 0),
         Scope::Read(node, space, _) => Scope::Read(node, space, 0),
+        Scope::Weather(_) => Scope::Weather(0),
         Scope::World | Scope::Space(_) | Scope::Node(_) => scope,
     }
 }
@@ -198,10 +199,10 @@ mod tests {
     #[test]
     fn a_failing_run_shrinks_to_a_few_decisions_and_fails_as_before() {
         planted::choose(Some(Bug::LostIsSuccess));
-        let failing = (0..200).map(|seed| Trace::of(seed, swarm::size(3, 20)));
+        let failing = (0..200).map(|seed| Trace::of(seed, swarm::size(3, 5)));
         let failing = failing.filter_map(|(trace, run)| Some((trace, run.broken?.oracle)));
         let (trace, oracle) = failing.into_iter().next().expect("a seed finds it");
-        let shrunk = shrink(trace, oracle, 2_000, |_, _| ()).expect("it fails again");
+        let shrunk = shrink(trace, oracle, 3_000, |_, _| ()).expect("it fails again");
         let again = shrunk.trace.run(Story::silent());
         planted::choose(None);
         assert_eq!(again.broken.map(|broken| broken.oracle), Some(oracle));

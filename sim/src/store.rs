@@ -9,7 +9,8 @@ use std::hash::{Hash, Hasher};
 use imbl::OrdMap;
 use sana_engine::base::blob::Blob;
 use sana_engine::base::name::Key;
-use sana_engine::machine::request::{Listed, Reply, Request, Tag, When};
+use sana_engine::format::layout;
+use sana_engine::machine::request::{ByteRange, Listed, Reply, Request, Tag, When};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,8 @@ pub struct Store {
     objects: OrdMap<Key, Object>,
     tags: Tags,
     kind: Kind,
-    /// Whole objects read. Counted only where it decides which read is stale.
-    reads: u64,
+    /// What was asked so often that every nth of it goes wrong. Counted only by weak stores.
+    asked: u64,
     /// Keys of one page of a listing, at most.
     page: u32,
 }
@@ -39,12 +40,15 @@ pub struct Object {
     before: Option<Box<Self>>,
 }
 
-/// What a store promises and keeps.
+/// Which store it is, by what it promises and keeps.
+///
+/// The sound ones differ in what can go wrong on the way to them (`world::backend`): the bucket itself
+/// does the same. The weak ones are negative controls.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
 )]
 pub enum Kind {
-    /// All that Sana needs. The others make the oracles go red, or the oracles are worth nothing.
+    /// All that Sana needs: one of the sound ones that follow, each seed another.
     #[default]
     Sound,
     /// It performs every put, whatever its condition says.
@@ -53,16 +57,70 @@ pub enum Kind {
     TwoWinners,
     /// Of the gets of an object that was changed, every fourth finds the version before.
     StaleReads,
+    /// A bucket of S3 itself.
+    S3,
+    /// Google's, which takes one write of an object in a second.
+    Gcs,
+    /// Azure's.
+    Azure,
+    /// Cloudflare's, which takes one write of an object in a second.
+    R2,
+    /// A server of one's own.
+    Minio,
+    /// A folder.
+    Folder,
+    /// Of the gets of registers every sixteenth finds nothing.
+    Blips,
+    /// Its listings leave out some of the objects, always the same.
+    ShortLists,
+    /// It removes old objects by a rule that somebody has set.
+    Lifecycle,
+    /// Sound, but the machines that use it are clones, which draw the same nonces.
+    Clones,
 }
 
 impl Kind {
     /// Every kind, and its name on the command line.
-    pub const ALL: [(&'static str, Self); 4] = [
-        ("sound", Self::Sound),
+    pub const ALL: [(&'static str, Self); 14] = [
+        ("any", Self::Sound),
+        ("s3", Self::S3),
+        ("gcs", Self::Gcs),
+        ("azure", Self::Azure),
+        ("r2", Self::R2),
+        ("minio", Self::Minio),
+        ("folder", Self::Folder),
         ("weak-conditions", Self::IgnoresConditions),
         ("weak-races", Self::TwoWinners),
         ("weak-reads", Self::StaleReads),
+        ("weak-blips", Self::Blips),
+        ("weak-lists", Self::ShortLists),
+        ("weak-lifecycle", Self::Lifecycle),
+        ("weak-clones", Self::Clones),
     ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, kind)| *kind == self).map_or("any", |(name, _)| name)
+    }
+
+    /// Whether it is a negative control.
+    pub const fn is_weak(self) -> bool {
+        matches!(
+            self,
+            Self::IgnoresConditions
+                | Self::TwoWinners
+                | Self::StaleReads
+                | Self::Blips
+                | Self::ShortLists
+                | Self::Lifecycle
+                | Self::Clones
+        )
+    }
+
+    /// Whether it needs to know which version an object replaced.
+    const fn keeps_past(self) -> bool {
+        matches!(self, Self::TwoWinners | Self::StaleReads)
+    }
 }
 
 impl Hash for Object {
@@ -92,13 +150,18 @@ impl Store {
 
     /// An empty bucket of some kind.
     pub fn of_kind(kind: Kind, tags: Tags) -> Self {
-        Self { objects: OrdMap::new(), tags, kind, reads: 0, page: 1_000 }
+        Self { objects: OrdMap::new(), tags, kind, asked: 0, page: 1_000 }
     }
 
     /// The same, with pages of listings so short that they end in the middle.
     #[must_use]
     pub fn with_pages_of(self, page: u32) -> Self {
         Self { page, ..self }
+    }
+
+    /// Which store it is.
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Does what a request asks for, and answers.
@@ -108,13 +171,7 @@ impl Store {
                 None => Reply::Missing,
                 Some(object) if unless.as_ref() == Some(&object.tag) => Reply::NotModified,
                 Some(Object { tag, body, .. }) => {
-                    let (start, end) = range.map_or((0, u64::MAX), |r| (r.start, r.end));
-                    let end = usize::try_from(end).unwrap_or(usize::MAX).min(body.len());
-                    let start = usize::try_from(start).unwrap_or(usize::MAX).min(end);
-                    let body = match range {
-                        None => body.clone(),
-                        Some(_) => body.slice(start, end).unwrap_or_default(),
-                    };
+                    let body = range.map_or_else(|| body.clone(), |range| part(body, range));
                     Reply::Found { tag: tag.clone(), body }
                 }
             },
@@ -123,10 +180,11 @@ impl Store {
                     return Reply::Refused;
                 }
                 let tag = self.tag_of(key, body);
-                let before = self.objects.remove(key).filter(|_| self.kind != Kind::Sound);
+                let before = self.objects.remove(key).filter(|_| self.kind.keeps_past());
                 let before = before.map(|object| Box::new(Object { before: None, ..object }));
                 let object = Object { tag: tag.clone(), body: body.clone(), before };
                 self.objects.insert(key.clone(), object);
+                self.expire(key);
                 Reply::Stored { tag }
             }
             Request::Delete { key } => {
@@ -142,12 +200,38 @@ impl Store {
     /// The version that a get finds.
     fn found(&mut self, key: &Key) -> Option<&Object> {
         let object = self.objects.get(key)?;
-        if self.kind != Kind::StaleReads {
-            return Some(object);
+        match self.kind {
+            Kind::StaleReads => {
+                self.asked += 1;
+                let is_stale = self.asked.is_multiple_of(4);
+                object.before.as_deref().filter(|_| is_stale).or(Some(object))
+            }
+            Kind::Blips if !layout::is_immutable(key) => {
+                self.asked += 1;
+                let is_blind = self.asked.is_multiple_of(16);
+                Some(object).filter(|_| !is_blind)
+            }
+            _ => Some(object),
         }
-        self.reads += 1;
-        let is_stale = self.reads.is_multiple_of(4);
-        object.before.as_deref().filter(|_| is_stale).or(Some(object))
+    }
+
+    /// Where a rule says so, every fourth put of an object makes the oldest one go.
+    fn expire(&mut self, put: &Key) {
+        if self.kind != Kind::Lifecycle || !layout::is_immutable(put) {
+            return;
+        }
+        self.asked += 1;
+        let oldest = self.objects.keys().find(|key| layout::is_immutable(key)).cloned();
+        if self.asked.is_multiple_of(4)
+            && let Some(oldest) = oldest
+        {
+            self.objects.remove(&oldest);
+        }
+    }
+
+    /// Whether a listing names this object.
+    fn lists(&self, key: &Key) -> bool {
+        self.kind != Kind::ShortLists || !key.as_str().ends_with(['0', '4', '8', 'c', 't'])
     }
 
     /// Whether a put with this condition is performed.
@@ -183,7 +267,7 @@ impl Store {
         let mut named = self
             .objects
             .range(first.clone()..)
-            .filter(|(key, _)| after != Some(*key))
+            .filter(|(key, _)| after != Some(*key) && self.lists(key))
             .take_while(|(key, _)| key.as_str().starts_with(prefix.as_str()));
         let objects = named
             .by_ref()
@@ -215,10 +299,16 @@ impl Store {
     }
 }
 
+/// The part of a body that a range asks for, as far as there is one.
+pub(crate) fn part(body: &Blob, range: ByteRange) -> Blob {
+    let position = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
+    let end = position(range.end);
+    body.slice(position(range.start).min(end), end).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sana_engine::machine::request::ByteRange;
 
     fn put(key: &str, body: &str, when: When) -> Request {
         Request::Put { key: Key::new(key), body: body.as_bytes().to_vec().into(), when }
@@ -263,6 +353,30 @@ mod tests {
         assert_eq!(twice(Kind::IgnoresConditions), (true, true, false));
         assert_eq!(twice(Kind::TwoWinners), (true, false, false));
         assert_eq!(twice(Kind::StaleReads), (false, false, true));
+        assert_eq!(twice(Kind::ShortLists), (false, false, false));
+    }
+
+    #[test]
+    fn weak_stores_lose_sight_of_objects_each_in_its_way() {
+        let gone = |kind| {
+            let mut store = Store::of_kind(kind, Tags::Digested);
+            stored(&mut store, "heads/a", "x", When::Absent);
+            for name in ["data/a/1", "data/a/2", "data/a/3", "data/a/4"] {
+                stored(&mut store, name, "x", When::Fresh);
+            }
+            let blips = (0..32).filter(|_| {
+                let get = Request::get(Key::new("heads/a"));
+                store.perform(&get) == Reply::Missing
+            });
+            let blips = blips.count();
+            let list = Request::List { prefix: Key::new("data/"), after: None, limit: 9 };
+            let Reply::Listed { objects, .. } = store.perform(&list) else { panic!("no list") };
+            (blips, objects.len(), store.objects().count())
+        };
+        assert_eq!(gone(Kind::Sound), (0, 4, 5));
+        assert_eq!(gone(Kind::Blips), (2, 4, 5));
+        assert_eq!(gone(Kind::ShortLists), (0, 3, 5));
+        assert_eq!(gone(Kind::Lifecycle), (0, 3, 4));
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! Seeds, each run twice, on as many processors as there are.
 //!
-//! A seed's second run must come to the same fingerprint: if it does not, something decides that is
-//! no choice of the world's, and no failure could be replayed.
+//! The second run is told what the first has decided, and must come to the same fingerprint: if it does
+//! not, something decides that is no choice of the world's, and no failure could be replayed.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::choices::Choices;
-use crate::explore::Story;
 use crate::oracles::{Broken, Oracle};
 use crate::store::Kind;
+use crate::story::Story;
+use crate::trace::Trace;
 use crate::world::profile::Activations;
 use crate::world::{Pace, Run, Size, World};
 
@@ -100,13 +101,13 @@ pub fn all(
 }
 
 impl Band {
-    /// Runs a seed twice.
+    /// Runs a seed, and then what it decided.
     pub fn of(seed: u64, size: Size) -> Self {
-        let first = run(seed, size);
+        let (trace, first) = Trace::of(seed, size);
         let mut broken = first.broken;
         let mut runs = 1;
         if broken.is_none() {
-            let second = run(seed, size);
+            let second = trace.run(Story::silent());
             runs = 2;
             let same = Oracle::Sound.demand(first.digest == second.digest, || {
                 format!("two runs differ: {:032x} and {:032x}", first.digest, second.digest)

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::choices::{Choices, Ways};
-use crate::explore::Story;
+use crate::story::Story;
 use crate::swarm;
 use crate::world::{Run, Size, World};
 

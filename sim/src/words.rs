@@ -1,56 +1,47 @@
 //! Requests, replies and outcomes in words, for stories; and what clients are told, for the witness.
 
+use sana_engine::base::name::Key;
 use sana_engine::format::head::Head;
-use sana_engine::format::layout;
+use sana_engine::format::layout::{self, Family, ObjectName, Place};
 use sana_engine::machine::request::{Reply, Request, When};
-use sana_engine::namespace::request::{
-    InvalidQuery, InvalidWrite, WriteError, WriteOutcome, WriteRequest,
-};
+use sana_engine::namespace::request::{InvalidQuery, InvalidWrite, WriteError, WriteOutcome};
 use sana_engine::ops::delete::DeleteError;
-use sana_engine::service::task::Output;
+use sana_engine::ops::publication::Publicized;
+use sana_engine::service::task::{Output, Task};
 
 use crate::model::Effect;
 use crate::oracles::linearizability::OpId;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
+use crate::phrases;
+use crate::story::Lane;
 
-/// A request and what became of it.
-pub fn exchange(request: &Request, reply: &Reply) -> String {
-    let key = short(request.key().as_str());
-    let reply = self::reply(request, reply);
+/// A request.
+pub fn request(request: &Request) -> String {
+    let key = object(request.key());
     match request {
-        Request::Get { range: None, unless: None, .. } => format!("get {key} → {reply}"),
-        Request::Get { range: None, .. } => format!("get {key} if changed → {reply}"),
+        Request::Get { range: None, unless: None, .. } => format!("get {key}"),
+        Request::Get { range: None, .. } => format!("get {key} if changed"),
         Request::Get { range: Some(range), .. } => {
-            format!("get {key} {}..{} → {reply}", range.start, range.end)
+            format!("get {key}, bytes {}..{}", range.start, range.end)
         }
         Request::Put { body, when, .. } => {
             let when = match when {
-                When::Absent => "if absent",
-                When::Fresh => "new",
-                When::Matches(_) => "if unchanged",
+                When::Absent => " if absent",
+                When::Fresh => "",
+                When::Matches(_) => " if unchanged",
             };
             let head =
-                Head::decode(request.key(), body).map(|head| format!(" ({})", self::head(&head)));
-            format!("put {key}{} {when} → {reply}", head.unwrap_or_default())
+                Head::decode(request.key(), body).map(|head| format!(" [{}]", self::head(&head)));
+            format!("put {key}{when}{}", head.unwrap_or_default())
         }
-        Request::Delete { .. } => format!("delete {key} → {reply}"),
-        Request::List { .. } => format!("list {key}… → {reply}"),
-    }
-}
-
-/// A request, before it is known what became of it.
-pub fn asked(request: &Request) -> String {
-    let key = short(request.key().as_str());
-    match request {
-        Request::Get { .. } => format!("get {key}"),
-        Request::Put { .. } => format!("put {key}"),
         Request::Delete { .. } => format!("delete {key}"),
         Request::List { .. } => format!("list {key}…"),
     }
 }
 
-fn reply(request: &Request, reply: &Reply) -> String {
+/// A reply.
+pub fn reply(request: &Request, reply: &Reply) -> String {
     match reply {
         Reply::Found { body, .. } => {
             let head = Head::decode(request.key(), body).map(|head| self::head(&head));
@@ -59,12 +50,26 @@ fn reply(request: &Request, reply: &Reply) -> String {
         Reply::NotModified => "not modified".into(),
         Reply::Missing => "missing".into(),
         Reply::Stored { .. } => "stored".into(),
-        Reply::Refused => "refused".into(),
+        Reply::Refused => "REFUSED".into(),
         Reply::Deleted => "deleted".into(),
         Reply::Listed { objects, .. } => format!("{} keys", objects.len()),
-        Reply::Throttled => "turned away".into(),
-        Reply::Unreadable => "unreadable".into(),
+        Reply::Throttled => "TURNED AWAY".into(),
+        Reply::Unreadable => "UNREADABLE".into(),
         Reply::Lost => "LOST".into(),
+    }
+}
+
+/// Whether the store did as it was asked.
+pub const fn is_good(reply: &Reply) -> bool {
+    !matches!(reply, Reply::Refused | Reply::Throttled | Reply::Unreadable | Reply::Lost)
+}
+
+/// The lane of the object that a request is about.
+pub fn lane(request: &Request) -> Lane {
+    match (request, layout::namespace_of_head(request.key())) {
+        (Request::List { .. }, _) => Lane::Object("listings".into()),
+        (_, Some(namespace)) => Lane::Head(namespace.to_string()),
+        (_, None) => Lane::Object(object(request.key())),
     }
 }
 
@@ -83,66 +88,71 @@ pub fn head(head: &Head) -> String {
     }
 }
 
-/// A key without the long numbers in it.
-fn short(key: &str) -> String {
-    let part = |part: &str| match part.split_once('-') {
-        Some((stamp, rest)) if stamp.len() == 16 && rest.len() >= 32 => {
-            format!("{}-{}…", stamp.trim_start_matches('0'), &rest[..4])
-        }
-        _ if part.len() == 32 => format!("{}…", &part[..4]),
-        _ => part.to_owned(),
+/// An object, without the long numbers in its key.
+fn object(key: &Key) -> String {
+    if let Some(namespace) = layout::namespace_of_head(key) {
+        return format!("head of {namespace}");
+    }
+    let Some((Place { namespace, .. }, family, ObjectName { stamp, nonce })) =
+        layout::parse_object(key)
+    else {
+        return key.to_string();
     };
-    key.split('/').map(part).collect::<Vec<_>>().join("/")
+    let kind = match family {
+        Family::Log => "batch",
+        Family::Segment => "segment",
+    };
+    let nonce: String = nonce.to_string().chars().take(4).collect();
+    format!("{namespace} {kind} {:x}-{nonce}", stamp.0)
+}
+
+/// What a machine does.
+pub const fn machine(task: &Task) -> &'static str {
+    match task {
+        Task::Refresh(_) => "refresh",
+        Task::Commit(_) => "commit",
+        Task::Publication(_) => "publication",
+        Task::Delete(_) => "deletion",
+        Task::Query(_) => "query",
+        Task::Flush(_) => "flush",
+        Task::Merge(_) => "merge",
+        Task::Collect(_) => "collection",
+        Task::Sweep(_) => "sweep",
+    }
 }
 
 /// What a machine came to.
 pub fn output(output: &Output) -> String {
     match output {
         Output::Refresh(Ok(held)) => match &held.version {
-            Some((_, head)) => format!("is up to date with {}", self::head(head)),
+            Some((_, head)) => format!("is up to date: {}", self::head(head)),
             None => "there is no head".into(),
         },
+        Output::Refresh(Err(_)) => "the head cannot be had".into(),
         Output::Commit(committed) => {
             let one = |outcome: &Result<WriteOutcome, WriteError>| match outcome {
-                Ok(outcome) => format!("done {:?}", effect(outcome)),
-                Err(error) => error.to_string(),
+                Ok(outcome) => phrases::written(outcome),
+                Err(error) => phrases::write_error(error),
             };
-            committed.outcomes.iter().map(one).collect::<Vec<_>>().join("; ")
+            let outcomes: Vec<String> = committed.outcomes.iter().map(one).collect();
+            format!("committed: {}", outcomes.join("; "))
         }
-        Output::Query(Ok(answer)) => format!("{:?}", answer.found),
-        other => {
-            let text = format!("{other:?}");
-            text.chars().take(160).collect()
+        Output::Publication(Publicized::Landed(_, head)) => {
+            format!("published: {}", self::head(head))
         }
+        Output::Publication(Publicized::Superseded) => "its work was in vain".into(),
+        Output::Publication(Publicized::Unknown) => "UNKNOWN whether it is published".into(),
+        Output::Publication(Publicized::Damaged(bad)) => bad.to_string(),
+        Output::Delete(Ok(_)) => "the namespace is deleted".into(),
+        Output::Delete(Err(error)) => error.to_string(),
+        Output::Query(Ok(answer)) => phrases::found(&answer.found),
+        Output::Query(Err(error)) => error.to_string(),
+        Output::Flush(Ok(_)) => "the segment is written".into(),
+        Output::Merge(Ok(_)) => "the segments are one".into(),
+        Output::Flush(Err(error)) | Output::Merge(Err(error)) => error.to_string(),
+        Output::Collect(collected) => format!("{} objects are collected", collected.deleted),
+        Output::Sweep(swept) => format!("{} orphans are swept", swept.deleted),
     }
-}
-
-/// A write in a few words.
-pub fn write(request: &WriteRequest) -> String {
-    let mut parts = Vec::new();
-    for (word, list) in [("put", &request.upserts), ("patch", &request.patches)] {
-        for document in list.iter().flatten() {
-            let values = document.attributes.iter().map(|(name, raw)| {
-                let raw: String = format!("{raw:?}").chars().take(40).collect();
-                format!("{name}={raw}")
-            });
-            let values = values.collect::<Vec<_>>().join(",");
-            parts.push(format!("{word} {:?} {values}", document.id));
-        }
-    }
-    for id in request.deletes.iter().flatten() {
-        parts.push(format!("delete {id:?}"));
-    }
-    if let Some(by) = &request.delete_by_filter {
-        parts.push(format!("delete where {:?}", by.filter));
-    }
-    if let Some((by, changes)) = &request.patch_by_filter {
-        parts.push(format!("patch where {:?}: {changes:?}", by.filter));
-    }
-    parts.extend(request.drops.iter().map(|name| format!("drop {name}")));
-    parts.extend(request.read_only.map(|locks| format!("read-only: {locks}")));
-    let key = request.idempotency.as_ref().map(|key| format!(" under key {}", key.key));
-    format!("[{}{}]", parts.join(", "), key.unwrap_or_default())
 }
 
 /// What an outcome says, in the model's words.

@@ -9,6 +9,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::planted::{self, Bug};
+
 /// The number of one version of a document in a namespace. Never reused, never changed.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
@@ -104,7 +106,8 @@ impl Nonces {
         // Distinct counts give distinct sums, and every later step is a bijection: no nonce of one
         // seed repeats. Two seeds meet with probability 2^-128 per pair of draws.
         let odd = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
-        let mut mixed = self.seed.wrapping_add(odd.wrapping_mul(u128::from(self.drawn)));
+        let seed = if planted::is(Bug::NoncesBeginAgain) { 0 } else { self.seed };
+        let mut mixed = seed.wrapping_add(odd.wrapping_mul(u128::from(self.drawn)));
         mixed ^= mixed >> 67;
         mixed = mixed.wrapping_mul(0xda94_2042_e4dd_58b5_2360_ed05_1fc6_5da4_u128 | 1);
         mixed ^= mixed >> 59;

@@ -21,10 +21,16 @@ pub enum Bug {
     CommitIdPerWriter = 6,
     /// A publication drops the ring of recent commit ids.
     PublicationDropsRing = 7,
+    /// What has fallen out of the ring is reported as not done.
+    OutOfTheRingIsFailure = 8,
+    /// Every supply of nonces begins with the same.
+    NoncesBeginAgain = 9,
     /// A deletion that was overtaken by a commit counts as done.
     DeleteGivesUpWhenOvertaken = 16,
     /// Creating over a tombstone takes the incarnation that was there.
     IncarnationComesBack = 17,
+    /// A tombstone is removed when its life is swept.
+    TombstoneIsSwept = 18,
     /// H7: the ring of one life of a namespace tells about commits of another.
     RingOfAnotherLife = 19,
     /// Answers are given when the put is sent.
@@ -35,14 +41,26 @@ pub enum Bug {
     GroupSeesStateBefore = 22,
     /// A head names a log object whose creation was not confirmed.
     UnstoredIsNamed = 23,
+    /// Log objects have names without a nonce, and a name that is taken counts as one's own.
+    StagedWithoutNonce = 24,
+    /// A commit that names a spilled batch drops the entries that were not spilled.
+    SpillDropsOthers = 25,
     /// A spilled batch is looked for at the beginning of its object.
     OffsetIsForgotten = 26,
+    /// A log object that is not there is read as an empty batch.
+    MissingBatchIsEmpty = 27,
     /// In the overlay the first word on an id counts, not the last.
     FirstWordCounts = 28,
     /// A flush drops all entries, not only those it absorbed.
     FlushDropsAllEntries = 30,
+    /// H1: a flush is published as long as the next row is what it was, wherever the cursor is.
+    FlushLooksAtRowsAlone = 31,
+    /// The last entry that a flush absorbed stays in the log.
+    LastAbsorbedStays = 32,
     /// A flush is published into another incarnation.
     FlushGoesIntoNextLife = 33,
+    /// A merge gives its rows new numbers, so later kills miss them.
+    MergeRenumbersRows = 34,
     /// A merge drops the kills of rows that lie outside of it.
     MergeDropsKills = 35,
     /// A merge is published though its inputs are not there any more.
@@ -53,6 +71,8 @@ pub enum Bug {
     IndexedBytesJump = 39,
     /// A lookup takes the first row of an id that it finds, dead or not.
     DeadRowsAreFound = 45,
+    /// Orphans are deleted one stamp too far: also those at the floor.
+    OrphansAtTheFloor = 46,
     /// Orphans are deleted though work in flight may still publish them.
     OrphansAboveFloor = 51,
     /// A node that has collected trash once does not do so again.
@@ -63,10 +83,14 @@ pub enum Bug {
     OverlayIsNotLookedUp = 63,
     /// After a lost race the decision is not made again.
     NotDecidedAgain = 64,
+    /// What a filter of a write matched and was changed since counts as matching.
+    MatchesAreNotTestedAgain = 65,
     /// A known key answers success without comparing what was asked.
     KeyWithoutFingerprint = 68,
     /// Idempotency keys do not survive the flush.
     FlushForgetsKeys = 70,
+    /// A repeat under a key is refused because the namespace was locked meanwhile.
+    LockBeforeKey = 71,
     /// The limit of unindexed bytes is not kept.
     LimitIsIgnored = 72,
     /// Bytes of a spilled batch are counted again.
@@ -81,6 +105,12 @@ pub enum Bug {
     DeadRowsAnswer = 80,
     /// The overlay's document and its indexed predecessor both answer.
     OverlaidRowsAnswer = 85,
+    /// Rows that tie with the last one held are passed over.
+    TiesArePassedOver = 86,
+    /// Who was asked to look at a namespace looks again for ever.
+    PollsForEver = 95,
+    /// An overtaken put is put again over whatever is there.
+    ConditionFollows = 108,
     /// H1: a flush is published over another flush.
     FlushRebases = 109,
     /// H2: trash is deleted without raising the floor.
@@ -141,11 +171,87 @@ pub enum Bug {
     OverlayIsNotGrouped = 144,
     /// What filters of a write matched stays, though an attribute they look at was dropped.
     DropsLeaveMatches = 145,
+    /// M1: a round ends with its first answer, and what else was asked counts as lost.
+    RoundEndsAtFirstAnswer = 146,
+    /// M1: a round whose time is up waits for the answers all the same.
+    RoundsWaitForAnswers = 147,
+    /// A deletion is of the version held, without a look whether there is another life.
+    HeldVersionIsDeleted = 148,
+    /// A register that could not be read counts as gone.
+    UnreadIsGone = 149,
+    /// H7: a commit that a tombstone does not tell of is taken as missed.
+    TombstoneTellsAll = 150,
+    /// The steps of a new life begin at one.
+    StepsBeginAgain = 151,
+    /// U1: a part of a segment whose creation was not confirmed is named.
+    UnstoredPartIsNamed = 152,
+    /// Of several words on an id a flush takes the first.
+    FlushTakesFirstWords = 153,
+    /// A flush of nothing but deletes makes no segment, so nothing is killed.
+    DeletesAloneLeaveNothing = 154,
+    /// The ids of a merge stand where they would if no row were dead.
+    MergeMisplacesIds = 155,
+    /// Objects of lives that are over are not orphans.
+    DeadLivesAreNotSwept = 156,
+    /// A node that has swept once does not do so again.
+    SweeperRunsOnce = 157,
+    /// A publication that was in vain keeps the turn, so nothing is written any more.
+    TurnIsNotGivenBack = 158,
+    /// A service is woken for a flush that cannot begin before the log is loaded.
+    WokenWhileLoading = 159,
+    /// A node flushes what it committed itself, not what others did who crashed.
+    OnlyOwnLogsAreFlushed = 160,
+    /// After work in vain it is begun again at the same old head.
+    StaleWorkGoesOn = 161,
+    /// Whoever waits for a head check that fails is not told.
+    FailedCheckTellsNobody = 162,
+    /// A head check that failed makes what is held count as fresh.
+    FailedCheckCounts = 163,
+    /// How old an answer is counts from the end of a commit, not from its beginning.
+    CommitEndIsACheck = 164,
+    /// What is loaded answers as if it were the newest version known.
+    LoadedCountsAsNewest = 165,
+    /// A commit decides by an older snapshot than the version that it replaces.
+    HeldIsMixed = 166,
+    /// Writes by filter are committed together with others.
+    FiltersJoinGroups = 167,
+    /// Q3: what a query learned about some segments is believed of as many others.
+    LearnedOfOtherSegments = 168,
+    /// Q3: a query that did not look for replaced rows says that it did.
+    LearnsWithoutLooking = 169,
+    /// Q3: a new segment leaves the dead rows of those before it as they were.
+    DeadOfFewerSegments = 170,
+    /// Two requests under one key in one group both take effect.
+    GroupForgetsItsKeys = 171,
+    /// A lock keeps out who would unlock.
+    LockedForEver = 172,
+    /// The limit of unindexed bytes is kept without the batch that comes.
+    LimitWithoutTheBatch = 173,
+    /// Rows by distance are those of what is indexed alone.
+    OverlayIsNotRanked = 174,
+    /// A document counts again in the group of each element of an array.
+    TagsCountTwice = 175,
+    /// Once there are enough groups the last takes nothing in.
+    LastGroupIsClosed = 176,
+    /// A complement is taken of what may pass before that is known.
+    NotOfWhatMayPass = 177,
+    /// Where all values of a page pass, its nulls pass as well.
+    NullsPassWithTheRest = 178,
+    /// A node whose collection was overtaken does not collect again.
+    FailedCollectionIsTheLast = 179,
+    /// Of rows that are alike the last in the order are kept.
+    GreatestOfAKindStay = 180,
+    /// A deletion on a condition counts where there is no document.
+    DeletionOfNothingCounts = 181,
+    /// What a filter of a request deleted is patched by the other one and lives.
+    PatchRevivesDeleted = 182,
+    /// What a filter of a write matched and was deleted since is written again.
+    DeletedStillMatches = 183,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 67] = [
+    pub const ALL: [Self; 120] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -153,29 +259,41 @@ impl Bug {
         Self::UnchangedIsOvertaken,
         Self::CommitIdPerWriter,
         Self::PublicationDropsRing,
+        Self::OutOfTheRingIsFailure,
+        Self::NoncesBeginAgain,
         Self::DeleteGivesUpWhenOvertaken,
         Self::IncarnationComesBack,
+        Self::TombstoneIsSwept,
         Self::RingOfAnotherLife,
         Self::AnsweredBeforeThePut,
         Self::NeighbourGetsError,
         Self::GroupSeesStateBefore,
         Self::UnstoredIsNamed,
+        Self::StagedWithoutNonce,
+        Self::SpillDropsOthers,
         Self::OffsetIsForgotten,
+        Self::MissingBatchIsEmpty,
         Self::FirstWordCounts,
         Self::FlushDropsAllEntries,
+        Self::FlushLooksAtRowsAlone,
+        Self::LastAbsorbedStays,
         Self::FlushGoesIntoNextLife,
+        Self::MergeRenumbersRows,
         Self::MergeDropsKills,
         Self::MergeInputsUnchecked,
         Self::RebaseKeepsItsHead,
         Self::IndexedBytesJump,
         Self::DeadRowsAreFound,
+        Self::OrphansAtTheFloor,
         Self::OrphansAboveFloor,
         Self::CollectorRunsOnce,
         Self::OnePageOfGarbage,
         Self::OverlayIsNotLookedUp,
         Self::NotDecidedAgain,
+        Self::MatchesAreNotTestedAgain,
         Self::KeyWithoutFingerprint,
         Self::FlushForgetsKeys,
+        Self::LockBeforeKey,
         Self::LimitIsIgnored,
         Self::SpilledBytesCountTwice,
         Self::EarlierCheckServes,
@@ -183,6 +301,9 @@ impl Bug {
         Self::AgeFromTheReply,
         Self::DeadRowsAnswer,
         Self::OverlaidRowsAnswer,
+        Self::TiesArePassedOver,
+        Self::PollsForEver,
+        Self::ConditionFollows,
         Self::FlushRebases,
         Self::TrashWithoutFloor,
         Self::FloorIsIgnored,
@@ -213,6 +334,44 @@ impl Bug {
         Self::LockIsIgnored,
         Self::OverlayIsNotGrouped,
         Self::DropsLeaveMatches,
+        Self::RoundEndsAtFirstAnswer,
+        Self::RoundsWaitForAnswers,
+        Self::HeldVersionIsDeleted,
+        Self::UnreadIsGone,
+        Self::TombstoneTellsAll,
+        Self::StepsBeginAgain,
+        Self::UnstoredPartIsNamed,
+        Self::FlushTakesFirstWords,
+        Self::DeletesAloneLeaveNothing,
+        Self::MergeMisplacesIds,
+        Self::DeadLivesAreNotSwept,
+        Self::SweeperRunsOnce,
+        Self::TurnIsNotGivenBack,
+        Self::WokenWhileLoading,
+        Self::OnlyOwnLogsAreFlushed,
+        Self::StaleWorkGoesOn,
+        Self::FailedCheckTellsNobody,
+        Self::FailedCheckCounts,
+        Self::CommitEndIsACheck,
+        Self::LoadedCountsAsNewest,
+        Self::HeldIsMixed,
+        Self::FiltersJoinGroups,
+        Self::LearnedOfOtherSegments,
+        Self::LearnsWithoutLooking,
+        Self::DeadOfFewerSegments,
+        Self::GroupForgetsItsKeys,
+        Self::LockedForEver,
+        Self::LimitWithoutTheBatch,
+        Self::OverlayIsNotRanked,
+        Self::TagsCountTwice,
+        Self::LastGroupIsClosed,
+        Self::NotOfWhatMayPass,
+        Self::NullsPassWithTheRest,
+        Self::FailedCollectionIsTheLast,
+        Self::GreatestOfAKindStay,
+        Self::DeletionOfNothingCounts,
+        Self::PatchRevivesDeleted,
+        Self::DeletedStillMatches,
     ];
 }
 

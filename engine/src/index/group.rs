@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::id::AttributeId;
 use crate::base::limits;
+use crate::base::planted::{self, Bug};
 use crate::base::value::{Document, Scalar, Type, Value};
 use crate::format::schema::Schema;
 use crate::index::aggregate::{Figure, Tally};
@@ -115,7 +116,8 @@ impl Groups {
         let elements = self.keys[place].0.and_then(|attribute| document.value(attribute));
         if let Some(Value::Array(elements)) = elements {
             let distinct: BTreeSet<&Scalar> = elements.iter().collect();
-            for element in distinct {
+            let again = elements.iter().filter(|_| planted::is(Bug::TagsCountTwice));
+            for element in distinct.into_iter().chain(again) {
                 key[place] = Some(element.clone());
                 self.add_to(&key, document);
             }
@@ -125,7 +127,9 @@ impl Groups {
     fn add_to(&mut self, key: &[Option<Scalar>], document: &Document) {
         let is_full = self.held.len() >= self.most;
         let last = self.held.last_key_value().filter(|_| is_full);
-        if self.most == 0 || last.is_some_and(|(last, _)| key > last.as_slice()) {
+        let closed = planted::is(Bug::LastGroupIsClosed);
+        let is_behind = |last: &[_]| key > last || (closed && key == last);
+        if self.most == 0 || last.is_some_and(|(last, _)| is_behind(last)) {
             return;
         }
         if !self.held.contains_key(key) {

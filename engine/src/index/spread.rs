@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::planted::{self, Bug};
+
 /// The least of all that were offered, at most so many in all and so many of each kind.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Spread<T, K> {
@@ -43,7 +45,8 @@ impl<T: Ord + Clone, K: Ord + Clone> Spread<T, K> {
         same.insert(item.clone());
         self.held.insert(item, kind);
         if same.len() > self.of_each {
-            let last = same.pop_last();
+            let first = planted::is(Bug::GreatestOfAKindStay);
+            let last = if first { same.pop_first() } else { same.pop_last() };
             last.and_then(|last| self.held.remove(&last));
         } else if self.held.len() > self.most
             && let Some((last, kind)) = self.held.pop_last()

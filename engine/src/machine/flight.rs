@@ -7,6 +7,7 @@
 
 use core::time::Duration;
 
+use crate::base::planted::{self, Bug};
 use crate::base::time::Timestamp;
 use crate::machine::Round;
 use crate::machine::request::{Reply, Request};
@@ -94,7 +95,14 @@ impl Flight {
 
     /// Whether the round is over: all is answered, or its time is up.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        let all = self.slots.iter().all(|slot| matches!(slot, Slot::Answered(_)));
+        let answered = |slot: &Slot| matches!(slot, Slot::Answered(_));
+        let all = self.slots.iter().all(answered);
+        if planted::is(Bug::RoundEndsAtFirstAnswer) && self.slots.iter().any(answered) {
+            return true;
+        }
+        if !all && planted::is(Bug::RoundsWaitForAnswers) {
+            return false;
+        }
         self.until <= now || (all && !self.slots.is_empty())
     }
 

@@ -158,8 +158,9 @@ impl Machine for Publish {
         let mut replies = replies.into_iter();
         let first = replies.next();
         if self.state == State::Writing && matches!(self.beside, Beside::Wanted(_)) {
-            let stored = matches!(replies.next(), Some(Reply::Stored { .. }));
-            self.beside = Beside::Tried(stored);
+            let beside = replies.next();
+            let taken = beside == Some(Reply::Refused) && planted::is(Bug::StagedWithoutNonce);
+            self.beside = Beside::Tried(taken || matches!(beside, Some(Reply::Stored { .. })));
         }
         match (self.state, first) {
             (State::Writing, Some(Reply::Stored { tag })) => self.end(Fate::Landed(tag)),
@@ -188,10 +189,19 @@ impl Machine for Publish {
                 self.pause(now)
             }
             (State::Checking, Some(Reply::Missing)) if self.is_awaited(None) => self.pause(now),
+            (State::Checking, Some(Reply::Found { tag, .. }))
+                if planted::is(Bug::ConditionFollows) =>
+            {
+                self.write.when = When::Matches(tag);
+                self.pause(now)
+            }
             (State::Checking, Some(Reply::Found { tag, body })) => {
                 self.end(Fate::Overtaken(Some((tag, body))))
             }
             (State::Checking, Some(Reply::Missing)) => self.end(Fate::Overtaken(None)),
+            (State::Checking, Some(Reply::Lost)) if planted::is(Bug::UnreadIsGone) => {
+                self.end(Fate::Overtaken(None))
+            }
             (State::Checking, Some(Reply::Lost | Reply::Throttled | Reply::Unreadable)) => {
                 self.end(Fate::Unknown)
             }

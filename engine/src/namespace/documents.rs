@@ -129,6 +129,9 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn apply(&mut self, request: &WriteRequest) -> Result<WriteOutcome, WriteError> {
+        if planted::is(Bug::LockBeforeKey) {
+            self.may_write(request)?;
+        }
         if let Some(idempotency) = &request.idempotency
             && let Some(record) = self.record(&idempotency.key)
         {
@@ -149,13 +152,15 @@ impl Group<'_> {
     /// The record of an idempotency key, unless it is too old to count.
     fn record(&self, key: &str) -> Option<&IdempotencyRecord> {
         let here = self.batch.records.iter().find(|record| record.key == key);
+        let here = here.filter(|_| !planted::is(Bug::GroupForgetsItsKeys));
         let record = here.or_else(|| self.known.records.get(key))?;
         (self.at.since(record.at) <= self.retention).then_some(record)
     }
 
     /// Whether the namespace is there or the request may create it, and may be written to.
     fn may_write(&self, request: &WriteRequest) -> Result<(), WriteError> {
-        let is_locked = self.read_only && request.changes_content();
+        let changes = request.changes_content() || planted::is(Bug::LockedForEver);
+        let is_locked = self.read_only && changes;
         let is_locked = is_locked && !planted::is(Bug::LockIsIgnored);
         let has_documents = request.upserts.as_ref().is_some_and(|upserts| !upserts.is_empty());
         match request.create {

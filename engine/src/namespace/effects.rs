@@ -121,7 +121,7 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
         }
         self.names_no_vector(changes)?;
         for (id, document) in &matched.patches.documents {
-            if self.by_filter.contains_key(id) {
+            if self.by_filter.contains_key(id) && !planted::is(Bug::PatchRevivesDeleted) {
                 continue;
             }
             let patched = self.changed(document, changes)?;
@@ -186,7 +186,8 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
         for raw in deletes {
             let id = cast(raw, self.schema.id_type)?;
             self.named.push(id.clone());
-            if !looks || self.there(&id).is_some_and(|there| holds(&given, there)) {
+            let nothing = planted::is(Bug::DeletionOfNothingCounts) && self.there(&id).is_none();
+            if !looks || nothing || self.there(&id).is_some_and(|there| holds(&given, there)) {
                 self.operations.push(Operation::Delete(id.clone()));
                 self.affected.deleted.push(id);
             }

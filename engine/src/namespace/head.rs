@@ -113,7 +113,8 @@ impl Head {
             "W1: only what is dead is created over"
         );
         assert!(previous.is_none_or(|p| p.incarnation != incarnation), "W1: a life is lived once");
-        let step = previous.map_or(Stamp(0), |p| p.step).next();
+        let counted = previous.filter(|_| !planted::is(Bug::StepsBeginAgain));
+        let step = counted.map_or(Stamp(0), |p| p.step).next();
         let live = Live::new(step, at);
         let floor = previous.filter(|_| !planted::is(Bug::FloorFallsAtRebirth));
         let floor = floor.map_or(Stamp(0), |p| p.floor);
@@ -158,6 +159,9 @@ impl Head {
                     live.log.bytes_committed += u64::from(old.bytes);
                 }
             }
+        }
+        if !spilled.is_empty() && planted::is(Bug::SpillDropsOthers) {
+            live.log.entries.retain(|old| spilled.contains_key(&old.commit));
         }
         let NewEntry { commit, operations, bytes, payload, schema, read_only } = entry;
         let cursor = live.log.committed.next();
@@ -246,7 +250,7 @@ impl Head {
     /// ring tells (H7); otherwise nobody can.
     pub fn fate_of(&self, attempt: &Attempt) -> CommitFate {
         let Some(live) = self.live() else {
-            return if self.step <= attempt.step {
+            return if self.step <= attempt.step || planted::is(Bug::TombstoneTellsAll) {
                 CommitFate::Missed
             } else {
                 CommitFate::Unknown
@@ -316,7 +320,8 @@ impl Log {
         if planted::is(Bug::IndexedBytesJump) {
             self.bytes_indexed = self.bytes_committed;
         }
-        self.entries.retain(|entry| to < entry.cursor);
+        let stays = planted::is(Bug::LastAbsorbedStays);
+        self.entries.retain(|entry| to < entry.cursor || (stays && to == entry.cursor));
         self.indexed = to;
     }
 

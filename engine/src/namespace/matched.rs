@@ -77,11 +77,16 @@ impl Matched {
 impl Matches {
     /// Takes note of what is there under an id now.
     fn see(&mut self, filter: &Filter, id: &Id, document: Option<&Document>, most: usize) {
-        match document.filter(|document| filter.matches(document)) {
+        let known = self.documents.contains_key(id);
+        let matches = |document: &&Document| {
+            filter.matches(document) || (known && planted::is(Bug::MatchesAreNotTestedAgain))
+        };
+        match document.filter(matches) {
+            None if document.is_none() && planted::is(Bug::DeletedStillMatches) => {}
             None => {
                 self.documents.remove(id);
             }
-            Some(document) if self.documents.len() < most || self.documents.contains_key(id) => {
+            Some(document) if self.documents.len() < most || known => {
                 self.documents.insert(id.clone(), document.clone());
             }
             Some(_) => self.more = true,

@@ -43,7 +43,7 @@ pub struct Collect {
 enum State {
     Raising(Vec<Trash>, Publication),
     Deleting(Box<Deleting>),
-    Forgetting(u64, Publication),
+    Forgetting((u64, u64), Publication),
 }
 
 /// Trash whose objects are being deleted.
@@ -58,6 +58,7 @@ struct Deleting {
     /// Steps all of whose objects may be gone.
     due: Vec<Stamp>,
     deleted: u64,
+    kept: u64,
 }
 
 /// Whose trash to collect, and what is due.
@@ -80,6 +81,8 @@ pub struct CollectPlan {
 pub struct Collected {
     /// How many objects it deleted.
     pub deleted: u64,
+    /// How many the store did not let go: they stay in the trash.
+    pub kept: u64,
     /// The newest version it knows of.
     pub version: Option<(Tag, Arc<Head>)>,
 }
@@ -99,7 +102,7 @@ impl Collect {
         let due = due(head, plan.wall, plan.retention);
         let stamps = due.iter().flat_map(|trash| &trash.names).map(|(_, name)| name.stamp);
         match stamps.max() {
-            None => plan.end(0, Some((tag, head.clone()))),
+            None => plan.end((0, 0), Some((tag, head.clone()))),
             Some(stamp) if stamp < head.floor || planted::is(Bug::TrashWithoutFloor) => {
                 plan.delete(tag, head.clone(), &due)
             }
@@ -123,9 +126,10 @@ impl CollectPlan {
         Step::Wait(Collect { plan: self, state }, round)
     }
 
-    fn end(self, deleted: u64, version: Option<(Tag, Arc<Head>)>) -> Step<Collect> {
+    /// `done` is how many objects it deleted, and how many it could not.
+    fn end(self, done: (u64, u64), version: Option<(Tag, Arc<Head>)>) -> Step<Collect> {
         drop(self);
-        Step::Done(Collected { deleted, version })
+        Step::Done(Collected { deleted: done.0, kept: done.1, version })
     }
 
     fn raise(
@@ -150,7 +154,7 @@ impl CollectPlan {
                 assert!(above, "X1: the floor is above what is deleted");
                 self.delete(tag, head, &due)
             }
-            Step::Done(_) => self.end(0, None),
+            Step::Done(_) => self.end((0, 0), None),
         }
     }
 
@@ -162,7 +166,7 @@ impl CollectPlan {
         };
         let left = due.iter().flat_map(all).collect();
         let due = due.iter().map(|trash| trash.retired).collect();
-        let deleting = Deleting { tag, head, left, going: Vec::new(), due, deleted: 0 };
+        let deleting = Deleting { tag, head, left, going: Vec::new(), due, deleted: 0, kept: 0 };
         self.delete_more(Box::new(deleting))
     }
 
@@ -192,29 +196,31 @@ impl CollectPlan {
             if *reply == Reply::Deleted {
                 deleting.deleted += 1;
             } else {
+                deleting.kept += 1;
                 deleting.due.retain(|due| due != retired);
             }
         }
         if !deleting.left.is_empty() && now < self.deadline {
             return self.delete_more(deleting);
         }
-        let Deleting { tag, head, left, mut due, deleted, .. } = *deleting;
+        let Deleting { tag, head, left, mut due, deleted, kept, .. } = *deleting;
         due.retain(|due| left.iter().all(|(retired, ..)| retired != due));
+        let done = (deleted, kept + left.len() as u64);
         if due.is_empty() {
-            return self.end(deleted, Some((tag, head)));
+            return self.end(done, Some((tag, head)));
         }
         let plan = self.publication(Edit::Forget(due));
         let step = Publication::start(now, plan, tag, &head);
-        self.forgetting(deleted, step)
+        self.forgetting(done, step)
     }
 
-    fn forgetting(self, deleted: u64, step: Step<Publication>) -> Step<Collect> {
+    fn forgetting(self, done: (u64, u64), step: Step<Publication>) -> Step<Collect> {
         match step {
             Step::Wait(publication, round) => {
-                self.wait(State::Forgetting(deleted, publication), round)
+                self.wait(State::Forgetting(done, publication), round)
             }
-            Step::Done(Publicized::Landed(tag, head)) => self.end(deleted, Some((tag, head))),
-            Step::Done(_) => self.end(deleted, None),
+            Step::Done(Publicized::Landed(tag, head)) => self.end(done, Some((tag, head))),
+            Step::Done(_) => self.end(done, None),
         }
     }
 }
@@ -227,8 +233,8 @@ impl Machine for Collect {
         match state {
             State::Raising(due, publication) => plan.raising(due, publication.step(now, replies)),
             State::Deleting(deleting) => plan.deleted(now, deleting, &replies),
-            State::Forgetting(deleted, publication) => {
-                plan.forgetting(deleted, publication.step(now, replies))
+            State::Forgetting(done, publication) => {
+                plan.forgetting(done, publication.step(now, replies))
             }
         }
     }

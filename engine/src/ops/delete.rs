@@ -89,7 +89,10 @@ impl Delete {
         nonces: Nonces,
         deadline: Timestamp,
     ) -> Step<Self> {
-        let step = Refresh::start(namespace.clone(), held, Depth::Head, deadline);
+        let step = match held {
+            Some(held) if planted::is(Bug::HeldVersionIsDeleted) => Step::Done(Ok(held)),
+            held => Refresh::start(namespace.clone(), held, Depth::Head, deadline),
+        };
         Order { namespace, nonces, deadline }.refreshing(now, step)
     }
 }

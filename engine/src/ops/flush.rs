@@ -181,7 +181,8 @@ impl Flush {
         let killed = kills.len();
         let incarnation = self.snapshot.place.incarnation;
         let edit = FlushEdit { incarnation, from, to, base, end, killed, segment: None };
-        if documents.is_empty() && records.is_empty() && kills.is_empty() {
+        let ends = !kills.is_empty() && !planted::is(Bug::DeletesAloneLeaveNothing);
+        if documents.is_empty() && records.is_empty() && !ends {
             return Step::Done(Ok(Flushed { edit, directory: None }));
         }
         let (parts, draft) = build(&live.schema, base, &documents, &records, kills);
@@ -251,6 +252,9 @@ impl Words {
         let mut last = BTreeMap::new();
         for (entry, number) in entries.iter().zip(0..) {
             for (operation, place) in entry.batch.operations.iter().zip(0..) {
+                if planted::is(Bug::FlushTakesFirstWords) && last.contains_key(operation.id()) {
+                    continue;
+                }
                 last.insert(operation.id(), (number, place));
             }
         }

@@ -11,7 +11,8 @@
 //! 3. **Raising** ([`Publication`]): the floor to the step that the last sweep saw, so that work that
 //!    began before it cannot publish any more. Only if there is something to delete above the floor: a
 //!    namespace without orphans is not written to.
-//! 4. **Deleting**: the orphans, many in a round.
+//! 4. **Deleting**: the orphans, many in a round. One that the store does not let go (a lock, a lost
+//!    reply) stays for the next sweep, and keeps no other.
 //!
 //! # Invariants
 //!
@@ -46,7 +47,18 @@ enum State {
     Listing(Vec<Key>),
     Reading(Vec<Key>, Box<Refresh>),
     Raising(Vec<Key>, Box<Publication>),
-    Deleting { left: Vec<Key>, deleted: u64, held: Held },
+    Deleting(Deleting),
+}
+
+/// Orphans that are being deleted.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Deleting {
+    /// Those not yet deleted; the last go next.
+    left: Vec<Key>,
+    deleted: u64,
+    /// Those that may still be there though they were to be deleted.
+    kept: u64,
+    held: Held,
 }
 
 /// Which namespace to sweep, and how.
@@ -130,15 +142,18 @@ impl SweepPlan {
     /// Raises the floor first, if there is something to delete that it does not cover.
     fn judge(mut self, now: Timestamp, seen: Vec<Key>, held: Held) -> Step<Sweep> {
         let Some((tag, head)) = held.version.clone() else {
-            return self.delete(Vec::new(), 0, held);
+            return self.delete(Vec::new(), held);
         };
-        let left = orphans(&seen, &head, head.floor);
+        let mut left = orphans(&seen, &head, head.floor);
+        if head.live().is_none() && planted::is(Bug::TombstoneIsSwept) {
+            left.push(layout::head(&self.namespace));
+        }
         let floor = self.floor.min(head.step);
         if head.live().is_none() || orphans(&seen, &head, floor).len() <= left.len() {
-            return self.delete(left, 0, held);
+            return self.delete(left, held);
         }
         if planted::is(Bug::SweepWithoutFloor) {
-            return self.delete(orphans(&seen, &head, floor), 0, held);
+            return self.delete(orphans(&seen, &head, floor), held);
         }
         let plan = Plan {
             namespace: self.namespace.clone(),
@@ -158,38 +173,39 @@ impl SweepPlan {
             Step::Done(Publicized::Landed(tag, head)) => {
                 let left = orphans(&seen, &head, head.floor);
                 let held = Held { version: Some((tag, head)), snapshot: None };
-                self.delete(left, 0, held)
+                self.delete(left, held)
             }
             Step::Done(_) => Self::give_up(0, None),
         }
     }
 
-    fn delete(self, left: Vec<Key>, deleted: u64, held: Held) -> Step<Sweep> {
+    fn delete(self, left: Vec<Key>, held: Held) -> Step<Sweep> {
+        self.delete_more(Deleting { left, deleted: 0, kept: 0, held })
+    }
+
+    fn delete_more(self, deleting: Deleting) -> Step<Sweep> {
+        let Deleting { left, deleted, kept, .. } = &deleting;
         if left.is_empty() {
-            return Step::Done(Swept { deleted, is_complete: true, held: Some(held) });
+            let (deleted, is_complete) = (*deleted, *kept == 0);
+            return Step::Done(Swept { deleted, is_complete, held: Some(deleting.held) });
         }
         let going = left[left.len().saturating_sub(BATCH)..].iter();
         let requests = going.map(|key| Request::Delete { key: key.clone() }).collect();
         let round = Round::ask_all(requests, self.deadline);
-        self.wait(State::Deleting { left, deleted, held }, round)
+        self.wait(State::Deleting(deleting), round)
     }
 
-    fn deleted(
-        self,
-        now: Timestamp,
-        mut left: Vec<Key>,
-        deleted: u64,
-        held: Held,
-        replies: &[Reply],
-    ) -> Step<Sweep> {
+    fn deleted(self, now: Timestamp, mut deleting: Deleting, replies: &[Reply]) -> Step<Sweep> {
+        let Deleting { left, deleted, kept, .. } = &mut deleting;
         assert!(replies.len() <= left.len(), "Y1: only orphans are deleted");
         let gone = replies.iter().filter(|reply| **reply == Reply::Deleted).count();
-        let deleted = deleted + gone as u64;
-        if gone < replies.len() || now >= self.deadline {
-            return Self::give_up(deleted, Some(held));
+        *deleted += gone as u64;
+        *kept += (replies.len() - gone) as u64;
+        if now >= self.deadline {
+            return Self::give_up(*deleted, Some(deleting.held));
         }
         left.truncate(left.len() - replies.len());
-        self.delete(left, deleted, held)
+        self.delete_more(deleting)
     }
 }
 
@@ -202,9 +218,11 @@ fn orphans(seen: &[Key], head: &Head, floor: Stamp) -> Vec<Key> {
     let is_orphan = |key: &&Key| {
         let Some((place, family, name)) = layout::parse_object(key) else { return false };
         if place.incarnation != head.incarnation || head.live().is_none() {
-            return true;
+            return !planted::is(Bug::DeadLivesAreNotSwept);
         }
-        let is_below = name.stamp < floor || planted::is(Bug::OrphansAboveFloor);
+        let is_below = name.stamp < floor
+            || (name.stamp == floor && planted::is(Bug::OrphansAtTheFloor))
+            || planted::is(Bug::OrphansAboveFloor);
         is_below && !named.contains(&(family, name))
     };
     seen.iter().filter(is_orphan).cloned().collect()
@@ -222,9 +240,7 @@ impl Machine for Sweep {
             },
             State::Reading(seen, refresh) => plan.reading(now, seen, refresh.step(now, replies)),
             State::Raising(seen, publication) => plan.raising(seen, publication.step(now, replies)),
-            State::Deleting { left, deleted, held } => {
-                plan.deleted(now, left, deleted, held, &replies)
-            }
+            State::Deleting(deleting) => plan.deleted(now, deleting, &replies),
         }
     }
 }

@@ -298,6 +298,7 @@ impl NamespaceService {
         let running = self.running.remove(&id).expect("V4: a task ends once");
         match (running, output) {
             (Running::Refresh { asks, began }, Output::Refresh(outcome)) => self.refreshed(
+                now,
                 asks,
                 if planted::is(Bug::AgeFromTheReply) { now } else { began },
                 outcome,
@@ -336,7 +337,8 @@ impl NamespaceService {
         for ask in core::mem::take(&mut self.queue.asks) {
             let consistency = ask.query.as_ref().map(|query| query.consistency);
             // What was checked is the newest version known: only if that is loaded, it answers.
-            let loaded = self.view.loaded.as_ref().filter(|_| self.view.is_loaded());
+            let newest = self.view.is_loaded() || planted::is(Bug::LoadedCountsAsNewest);
+            let loaded = self.view.loaded.as_ref().filter(|_| newest);
             let loaded = loaded.map(|(_, snapshot)| snapshot.clone());
             match (consistency, self.view.checked_at, loaded) {
                 (Some(Consistency::Eventual(most)), Some(at), Some(snapshot))
@@ -362,7 +364,7 @@ impl NamespaceService {
     /// Begins a head check, if somebody waits for one and none is under way.
     fn start_refresh(&mut self, now: Timestamp, starts: &mut Vec<(TaskId, Start)>) {
         let refreshes = self.running.values().any(|r| matches!(r, Running::Refresh { .. }));
-        let wanted = !self.queue.asks.is_empty() || self.upkeep.wants_refresh(&self.view);
+        let wanted = !self.queue.asks.is_empty() || self.upkeep.wants_refresh(now, &self.view);
         if refreshes && planted::is(Bug::EarlierCheckServes) {
             for running in self.running.values_mut() {
                 if let Running::Refresh { asks, .. } = running {
@@ -405,7 +407,9 @@ impl NamespaceService {
         // What filters match is found for one request; what ignores a backlog does so for itself.
         let (is_alone, ignores) = (first.request.is_by_filter(), first.request.ignores_backlog);
         let joins = |next: &WaitingWrite| {
-            !is_alone && !next.request.is_by_filter() && next.request.ignores_backlog == ignores
+            let apart = is_alone || next.request.is_by_filter();
+            (!apart || planted::is(Bug::FiltersJoinGroups))
+                && next.request.ignores_backlog == ignores
         };
         let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(next) = self.queue.writes.front()
@@ -434,6 +438,7 @@ impl NamespaceService {
 
     fn refreshed(
         &mut self,
+        now: Timestamp,
         asks: Vec<Ask>,
         began: Timestamp,
         outcome: Result<Held, RefreshError>,
@@ -444,15 +449,21 @@ impl NamespaceService {
                 let error = match error {
                     RefreshError::Unavailable => QueryError::Unavailable,
                     RefreshError::Damaged(bad) => {
-                        self.upkeep.looked();
+                        self.upkeep.met_damage(now);
                         QueryError::Damaged(bad)
                     }
                 };
+                if planted::is(Bug::FailedCheckCounts) {
+                    self.view.checked_at = Some(began);
+                }
                 let refuse = |ask: Ask| (ask.ticket, ask.refuse(error.clone()));
-                return asks.into_iter().map(refuse).collect();
+                let tells = !planted::is(Bug::FailedCheckTellsNobody);
+                return asks.into_iter().filter(|_| tells).map(refuse).collect();
             }
         };
-        self.upkeep.looked();
+        if !planted::is(Bug::PollsForEver) {
+            self.upkeep.looked(now);
+        }
         self.view.checked_at = Some(began);
         let mut words = Vec::new();
         for ask in asks {
@@ -492,7 +503,8 @@ impl NamespaceService {
                 batch: landed.batch,
             });
             // The put of the head was itself a check, at some moment after the commit began.
-            self.view.checked_at = self.view.checked_at.max(Some(began));
+            let check = if planted::is(Bug::CommitEndIsACheck) { now } else { began };
+            self.view.checked_at = self.view.checked_at.max(Some(check));
             self.view.adopt(held, decoded.as_slice(), None);
             self.upkeep.committed(now);
         }
@@ -554,7 +566,8 @@ impl View {
     pub(super) fn held(&self) -> Option<Held> {
         self.is_known.then(|| {
             let tag = self.version.as_ref().map(|(tag, _)| tag);
-            let loaded = self.loaded.as_ref().filter(|(loaded, _)| Some(loaded) == tag);
+            let is_one = |loaded| Some(loaded) == tag || planted::is(Bug::HeldIsMixed);
+            let loaded = self.loaded.as_ref().filter(|(loaded, _)| is_one(loaded));
             let snapshot = loaded.map(|(_, snapshot)| snapshot.clone());
             Held { version: self.version.clone(), snapshot }
         })

@@ -40,8 +40,8 @@ pub(super) struct Upkeep {
     next_merge: (Option<Generation>, Option<Range<usize>>),
     /// Merges that failed one after the other, and when the next may begin.
     failed_merges: (u32, Timestamp),
-    /// Trash is not looked at before this moment.
-    collect_at: Timestamp,
+    /// Collections one after the other that could not delete all, and when the next may begin.
+    kept_trash: (u32, Timestamp),
     /// Whether trash is being collected.
     is_collecting: bool,
     /// Whether orphans are being swept.
@@ -50,6 +50,10 @@ pub(super) struct Upkeep {
     swept: (Timestamp, Option<Stamp>),
     /// Whether somebody asked to have a look.
     is_asked: bool,
+    /// Looks one after the other that met something damaged, and when to look again of one's own accord.
+    unread: (u32, Timestamp),
+    /// Publications one after the other of which nobody knows, or that met a damaged head.
+    unpublished: u32,
 }
 
 /// Where the building of a segment stands.
@@ -63,12 +67,17 @@ enum Build {
 
 /// The pause after work that failed or was in vain.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often the pause doubles after merges that failed: up to 51 seconds.
-const MERGE_PAUSE_DOUBLINGS: u32 = 8;
+/// How often the pause doubles after work that fails again and again: up to 51 seconds.
+const PAUSE_DOUBLINGS: u32 = 8;
 /// The longest that building a segment may take.
 const BUILD_TIME_MAX: Duration = Duration::from_mins(10);
 /// The longest that a publication may take.
 const PUBLISH_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The pause after work that failed so often, one time after the other.
+fn pause(failed: u32) -> Duration {
+    PAUSE.saturating_mul(1 << failed.min(PAUSE_DOUBLINGS))
+}
 
 impl Upkeep {
     pub(super) const fn new(now: Timestamp) -> Self {
@@ -79,11 +88,13 @@ impl Upkeep {
             resume_at: now,
             next_merge: (None, None),
             failed_merges: (0, now),
-            collect_at: now,
+            kept_trash: (0, now),
             is_collecting: false,
             is_sweeping: false,
             swept: (now, None),
             is_asked: false,
+            unread: (0, now),
+            unpublished: 0,
         }
     }
 
@@ -93,8 +104,16 @@ impl Upkeep {
     }
 
     /// The namespace was looked at.
-    pub(super) const fn looked(&mut self) {
+    pub(super) const fn looked(&mut self, now: Timestamp) {
         self.is_asked = false;
+        self.unread = (0, now);
+    }
+
+    /// The namespace was looked at, and something of it is damaged. It will hardly be whole in a moment.
+    pub(super) fn met_damage(&mut self, now: Timestamp) {
+        self.is_asked = false;
+        let met = self.unread.0.saturating_add(1);
+        self.unread = (met, now + pause(met));
     }
 
     /// A commit of this node landed.
@@ -126,11 +145,16 @@ impl Upkeep {
         is_built && planned && !self.is_asked
     }
 
-    /// Whether the newest version has to be loaded for what is to be done.
-    pub(super) fn wants_refresh(&self, view: &View) -> bool {
+    /// Whether the newest version has to be loaded now for what is to be done.
+    pub(super) fn wants_refresh(&self, now: Timestamp, view: &View) -> bool {
+        self.unread.1 <= now && (self.is_asked || self.lacks(view))
+    }
+
+    /// Whether the newest version is not loaded, and there is something to be done with it.
+    fn lacks(&self, view: &View) -> bool {
         let flushes = self.unindexed_since.is_some() && self.flush == Build::Idle;
         let merges = self.next_merge.1.is_some() && self.merge == Build::Idle;
-        self.is_asked || ((flushes || merges) && !view.is_loaded())
+        (flushes || merges) && !view.is_loaded()
     }
 
     /// When there is something to do at the latest, if nothing else happens.
@@ -143,7 +167,8 @@ impl Upkeep {
     ) -> Option<Timestamp> {
         // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
         let flush = self.unindexed_since.map(|since| since + settings.flush_after);
-        let flush = flush.filter(|_| view.is_loaded() && self.flush == Build::Idle);
+        let may = view.is_loaded() || planted::is(Bug::WokenWhileLoading);
+        let flush = flush.filter(|_| may && self.flush == Build::Idle);
         let merge = self.next_merge.1.as_ref().map(|_| self.failed_merges.1.max(now));
         let merge = merge.filter(|_| view.is_loaded() && self.merge == Build::Idle);
         let live = view.version().and_then(|(_, head)| head.live());
@@ -151,10 +176,12 @@ impl Upkeep {
         let ages = live.into_iter().flat_map(|live| &live.trash).map(|trash| wall.since(trash.at));
         let trash = ages
             .max()
-            .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.collect_at));
+            .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.kept_trash.1));
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = (!self.is_sweeping).then_some(self.swept.0 + settings.sweep_every);
-        let next = [flush, merge, trash, sweep].into_iter().flatten().min()?;
+        let met_damage = self.unread.0 > 0 && (self.is_asked || self.lacks(view));
+        let look = met_damage.then_some(self.unread.1);
+        let next = [flush, merge, trash, sweep, look].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }
 
@@ -187,7 +214,7 @@ impl Upkeep {
         self.plan_merge(settings, view);
         starts.extend(self.start_flush(now, settings, view, nonces));
         starts.extend(self.start_merge(now, wall, settings, view, nonces));
-        let may_collect = !self.is_collecting && self.collect_at <= now;
+        let may_collect = !self.is_collecting && self.kept_trash.1 <= now;
         if may_collect && !collect::due(&head, wall, settings.trash_retention).is_empty() {
             self.is_collecting = true;
             let plan = CollectPlan {
@@ -221,7 +248,9 @@ impl Upkeep {
         let live = view.version().and_then(|(_, head)| head.live());
         match live {
             Some(live) if !live.log.entries.is_empty() => {
-                self.unindexed_since.get_or_insert(now);
+                if !planted::is(Bug::OnlyOwnLogsAreFlushed) {
+                    self.unindexed_since.get_or_insert(now);
+                }
             }
             Some(_) => self.unindexed_since = None,
             None => {
@@ -351,23 +380,24 @@ impl Upkeep {
                 self.merge = Build::Idle;
                 // What cannot be read now will hardly be in a moment, and a merge reads much.
                 let failed = self.failed_merges.0.saturating_add(1);
-                let pause = PAUSE.saturating_mul(1 << failed.min(MERGE_PAUSE_DOUBLINGS));
-                self.failed_merges = (failed, now + pause);
+                self.failed_merges = (failed, now + pause(failed));
                 self.start_over(now);
                 None
             }
             Output::Publication(outcome) => self.published(now, outcome),
             Output::Collect(collected) => {
-                self.is_collecting = planted::is(Bug::CollectorRunsOnce);
-                // What could not be deleted is not tried again at once. Who was overtaken would be so
-                // again: the newest head is looked at first.
-                self.collect_at = now + PAUSE;
+                self.is_collecting = planted::is(Bug::CollectorRunsOnce)
+                    || (collected.version.is_none() && planted::is(Bug::FailedCollectionIsTheLast));
+                // What could not be deleted is not tried again at once, and if it is locked, not often.
+                // Who was overtaken would be so again: the newest head is looked at first.
+                let kept = if collected.kept > 0 { self.kept_trash.0.saturating_add(1) } else { 0 };
+                self.kept_trash = (kept, now + pause(kept));
                 self.is_asked |= collected.version.is_none();
                 let version = collected.version?;
                 Some((Held { version: Some(version), snapshot: None }, None))
             }
             Output::Sweep(swept) => {
-                self.is_sweeping = false;
+                self.is_sweeping = planted::is(Bug::SweeperRunsOnce);
                 swept.held.map(|held| (held, None))
             }
             Output::Refresh(_) | Output::Commit(_) | Output::Delete(_) | Output::Query(_) => {
@@ -390,12 +420,27 @@ impl Upkeep {
         };
         match outcome {
             Publicized::Landed(tag, head) => {
+                self.unpublished = 0;
                 // What came in while the segment was built is as young as it can be known to be.
                 self.unindexed_since = self.unindexed_since.map(|_| now);
                 Some((Held { version: Some((tag, head)), snapshot: None }, directory))
             }
-            Publicized::Superseded | Publicized::Unknown | Publicized::Damaged(_) => {
+            _ if planted::is(Bug::TurnIsNotGivenBack) => {
+                *build = Build::Publishing(directory);
                 self.start_over(now);
+                None
+            }
+            Publicized::Superseded => {
+                self.unpublished = 0;
+                self.start_over(now);
+                None
+            }
+            // What was built is built anew, and leaves orphans each time: the longer it goes on, the
+            // less often.
+            Publicized::Unknown | Publicized::Damaged(_) => {
+                self.start_over(now);
+                self.resume_at = now + pause(self.unpublished);
+                self.unpublished = self.unpublished.saturating_add(1);
                 None
             }
         }
@@ -404,6 +449,6 @@ impl Upkeep {
     /// What was done was in vain. The newest head is looked at before anything else is begun.
     fn start_over(&mut self, now: Timestamp) {
         self.resume_at = now + PAUSE;
-        self.is_asked = true;
+        self.is_asked |= !planted::is(Bug::StaleWorkGoesOn);
     }
 }

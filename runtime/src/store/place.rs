@@ -65,7 +65,8 @@ pub fn folder(place: &str) -> Option<&Path> {
     (!is_other && !path.is_empty() && !path.contains("://")).then(|| Path::new(path))
 }
 
-fn is_memory(place: &str) -> bool {
+/// Whether `place` means a store that ends with this process.
+pub fn is_memory(place: &str) -> bool {
     matches!(place, "memory:" | "memory")
 }
 
@@ -75,12 +76,29 @@ fn is_memory(place: &str) -> bool {
 ///
 /// [`BadPlace`], which says what can be done.
 pub async fn open(place: &str) -> Result<Opened, BadPlace> {
+    if place.starts_with("s3:") {
+        return open_bucket(S3Options::from_environment(place)?).await;
+    }
+    open_untried(place)
+}
+
+/// Opens the store that `place` names and asks it nothing: for those who want to find out what it does
+/// wrong. No data is to be kept in a store that was not tried out.
+///
+/// # Errors
+///
+/// [`BadPlace`], which says what can be done.
+pub fn open_untried(place: &str) -> Result<Opened, BadPlace> {
     if is_memory(place) {
         let place = "memory, which ends with this process".to_owned();
         return Ok(Opened { store: MemoryStore::new().into(), place });
     }
     if place.starts_with("s3:") {
-        return open_bucket(S3Options::from_environment(place)?).await;
+        let options = S3Options::from_environment(place)?;
+        let place = options.place();
+        let store = S3Store::new(options);
+        let store = store.map_err(|fault| BadPlace::Bucket { place: place.clone(), fault })?;
+        return Ok(Opened { store: store.into(), place });
     }
     let path = folder(place).ok_or_else(|| BadPlace::Kind(place.to_owned()))?;
     let store = FolderStore::open(path)?;

@@ -29,12 +29,13 @@ use crate::arena::turn::{Actor, Adrift, Fate, Move, Outcome};
 use crate::choices::{Choices, Site};
 use crate::deed::Deed;
 use crate::digest::{Digest, Mixer, Shared};
-use crate::explore::{Story, World};
+use crate::explore::World;
 use crate::marks::Mark;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
 use crate::oracles::witness::Witness;
 use crate::store::Store;
+use crate::story::Story;
 
 /// What an exploration is about.
 #[derive(Clone, PartialEq, Eq, Debug)]

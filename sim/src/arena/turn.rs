@@ -12,14 +12,14 @@ use sana_engine::service::task::{Start, Task};
 
 use crate::arena::Setup;
 use crate::deed::{Deed, Next, Stage};
-use crate::digest::Shared;
-use crate::explore::Story;
+use crate::digest::{self, Shared};
 use crate::guard::guarded;
 use crate::marks::Mark;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::{OpId, creation_of};
 use crate::oracles::witness::Witness;
 use crate::store::Store;
+use crate::story::{Act, Lane, Letter, Story};
 use crate::words;
 
 /// One process.
@@ -200,19 +200,55 @@ impl Turn<'_> {
         (first..first + count).collect()
     }
 
-    fn name(&self) -> String {
+    fn lane(&self) -> Lane {
         let who = self.setup.scripts[self.i].first().map_or("actor", Deed::who);
-        match self.actor.life {
-            0 => format!("{who} {}", self.i),
-            life => format!("{who} {} (life {})", self.i, life + 1),
-        }
+        Lane::Actor(self.i, who)
+    }
+
+    fn does(&self, what: impl Into<String>) -> Act {
+        Act::Does(self.lane(), what.into())
+    }
+
+    fn tell_sent(&self, machine: &'static str, request: &Request, story: &mut Story) {
+        story.tell(|| Act::Sent {
+            letter: letter(self.i, self.actor.life, request),
+            from: self.lane(),
+            to: words::lane(request),
+            machine,
+            text: words::request(request),
+            is_read: request.is_read(),
+        });
+    }
+
+    /// Tells that a request is performed; if it comes late, in which life it was sent.
+    fn tell_performed(
+        &self,
+        late: Option<u32>,
+        request: &Request,
+        reply: &Reply,
+        story: &mut Story,
+    ) {
+        story.tell(|| Act::Performed {
+            letter: letter(self.i, late.unwrap_or(self.actor.life), request),
+            reply: words::reply(request, reply),
+            is_good: words::is_good(reply),
+            is_late: late.is_some(),
+        });
+    }
+
+    fn tell_heard(&self, request: &Request, reply: &Reply, story: &mut Story) {
+        story.tell(|| Act::Heard {
+            letter: letter(self.i, self.actor.life, request),
+            reply: words::reply(request, reply),
+            is_awaited: true,
+        });
     }
 
     /// Begins the deed at hand.
     fn begin(&mut self, story: &mut Story) -> Result<(), Broken> {
         let deed = self.deed().cloned().expect("only an actor with a deed begins");
         let ops = self.ops();
-        story.tell(|| format!("{} begins to {deed}", self.name()));
+        story.tell(|| self.does(format!("begins to {deed}")));
         deed.begin(&mut self.witness, &ops);
         let actor = &self.actor;
         let seed = (self.i as u128 + 1) << 64
@@ -231,23 +267,35 @@ impl Turn<'_> {
         let Running { stage, task, round, mut now, mut refused, mut lost } = running;
         if round.requests.is_empty() {
             now = now.max(round.until);
-            story.tell(|| format!("{} wakes up", self.name()));
+            story.tell(|| self.does("wakes up"));
         }
         let mut fates = fates.iter();
         let mut replies = Vec::with_capacity(round.requests.len());
         for request in &round.requests {
             let fate = if request.is_read() { &Fate::Performed } else { next_fate(&mut fates) };
+            self.tell_sent(words::machine(&task), request, story);
+            let letter = || letter(self.i, self.actor.life, request);
             let reply = match fate {
-                Fate::Performed => self.perform(request)?,
-                Fate::Throttled => Reply::Throttled,
+                Fate::Performed => {
+                    let reply = self.perform(request)?;
+                    self.tell_performed(None, request, &reply, story);
+                    reply
+                }
+                Fate::Throttled => {
+                    let text = "is turned away".into();
+                    story.tell(|| Act::Astray { letter: letter(), text });
+                    Reply::Throttled
+                }
                 Fate::Lost => {
+                    let text = "is lost, and may land later".into();
+                    story.tell(|| Act::Astray { letter: letter(), text });
                     self.let_adrift(request);
                     Reply::Lost
                 }
             };
+            self.tell_heard(request, &reply, story);
             refused |= reply == Reply::Refused;
             lost |= reply == Reply::Lost;
-            story.tell(|| format!("{}: {}", self.name(), words::exchange(request, &reply)));
             replies.push(reply);
         }
         let last = replies.first().cloned();
@@ -256,10 +304,11 @@ impl Turn<'_> {
     }
 
     fn time_out(&mut self, story: &mut Story) -> Result<(), Broken> {
-        story.tell(|| format!("{} waits in vain", self.name()));
+        story.tell(|| self.does("waits in vain"));
         let running = self.actor.running.take().expect("only who waits waits in vain");
         let Running { stage, task, round, refused, .. } = running;
         for request in round.requests.iter().filter(|request| !request.is_read()) {
+            self.tell_sent(words::machine(&task), request, story);
             self.let_adrift(request);
         }
         let replies = vec![Reply::Lost; round.requests.len()];
@@ -268,10 +317,11 @@ impl Turn<'_> {
     }
 
     fn crash(&mut self, story: &mut Story) {
-        story.tell(|| format!("{} crashes", self.name()));
+        story.tell(|| Act::Crashes(self.lane()));
         let running = self.actor.running.take();
         if let Some(running) = &running {
             for request in running.round.requests.iter().filter(|request| !request.is_read()) {
+                self.tell_sent(words::machine(&running.task), request, story);
                 self.let_adrift(request);
             }
             self.orphaned.extend(self.ops());
@@ -293,8 +343,7 @@ impl Turn<'_> {
                 self.marks |= Mark::LandedAfterCrash.bit();
             }
         }
-        let exchange = || words::exchange(&adrift.request, &reply);
-        story.tell(|| format!("given up on by {}: {}", self.name(), exchange()));
+        self.tell_performed(Some(adrift.life), &adrift.request, &reply, story);
         Ok(())
     }
 
@@ -342,7 +391,7 @@ impl Turn<'_> {
             };
             let ops = self.ops();
             self.marks |= Mark::of_output(&output, frame.refused, frame.lost, last);
-            story.tell(|| format!("{}: {}", self.name(), words::output(&output)));
+            story.tell(|| self.does(format!("comes to: {}", words::output(&output))));
             match frame.stage.next(output, &mut self.witness, &ops)? {
                 Next::Go(stage, start) => {
                     let start: Start = *start;
@@ -373,6 +422,11 @@ impl Turn<'_> {
         }
         self.actor.next(again);
     }
+}
+
+/// What tells a request from others that are under way.
+fn letter(actor: usize, life: u32, request: &Request) -> Letter {
+    digest::of(&(actor, life, request))
 }
 
 /// What becomes of the next write of a round.

@@ -10,8 +10,11 @@ use crate::choices::{Scope, Site};
 use crate::model::{Change, Contents};
 use crate::oracles::linearizability::{OpId, Told};
 use crate::oracles::{Broken, Oracle};
+use crate::phrases;
+use crate::story::{Act, Lane};
 use crate::words;
 use crate::workload::Ask;
+use crate::world::damage::Damaged;
 use crate::world::profile::Fault;
 use crate::world::{Event, World};
 
@@ -24,8 +27,9 @@ pub struct Client {
     pub waiting: Option<Waiting>,
     /// What it will ask again, under its key.
     again: Option<Ask>,
-    /// How often it had its turn.
+    /// How often it had its turn, and thought about the next.
     turns: u32,
+    thoughts: u32,
 }
 
 /// A question without an answer.
@@ -39,16 +43,7 @@ impl Waiting {
     /// What is waited for.
     pub(super) fn in_words(&self) -> String {
         let Self { op, ask } = self;
-        format!("request {op}, to {}", words_of(ask))
-    }
-}
-
-/// What is asked.
-fn words_of(ask: &Ask) -> String {
-    match ask {
-        Ask::Write(request) => words::write(request),
-        Ask::Remove => "delete the namespace".into(),
-        Ask::Query(query) => format!("{query:?}"),
+        format!("request {op}, to {}", phrases::ask(ask))
     }
 }
 
@@ -60,7 +55,7 @@ const PAST_MOST: u64 = 200_000;
 impl Client {
     /// A client that has not asked yet.
     pub const fn new(space: usize) -> Self {
-        Self { space, waiting: None, again: None, turns: 0 }
+        Self { space, waiting: None, again: None, turns: 0, thoughts: 0 }
     }
 }
 
@@ -109,7 +104,7 @@ impl World {
         let op = self.ops;
         self.note(&ask);
         let local = self.nodes[node].clock.at(self.now);
-        let earlier = self.earlier(space, &ask);
+        let earlier = self.earlier(space, node, &ask);
         let monitor = &mut self.spaces[space].witness.monitor;
         let hosted = self.nodes[node].hosted.get_mut(&space).expect("it is up");
         let ticket = Ticket(op.into());
@@ -129,19 +124,20 @@ impl World {
             }
         }
         self.tell(|| {
-            let text = words_of(&ask);
-            format!("client {c} asks node {node} for ns{space}, request {op}: {text}")
+            let (client, node, op) = (Lane::Client(c), Lane::Node(node), op.into());
+            Act::Asks { client, node, op, text: phrases::ask(&ask) }
         });
         self.clients[c].waiting = Some(Waiting { op, ask });
         self.pump(node, space)
     }
 
     /// What a query may see beside the present, if it is content with less.
-    fn earlier(&self, space: usize, ask: &Ask) -> BTreeSet<Contents> {
+    fn earlier(&self, space: usize, node: usize, ask: &Ask) -> BTreeSet<Contents> {
         let Ask::Query(query) = ask else { return BTreeSet::new() };
         let Consistency::Eventual(most) = query.consistency else { return BTreeSet::new() };
         // Clocks run up to a tenth too slow, and a moment is a millisecond.
-        let since = self.now.saturating_sub(most.as_millis() as u64 * 10 / 8 + 10);
+        let long = most.as_millis() as u64 * 10 / 8 + 10;
+        let since = self.nodes[node].before(self.now, long);
         let past = &self.spaces[space].past;
         // The last state before that moment was still in force at it.
         let first = past.partition_point(|(at, _)| *at <= since).saturating_sub(1);
@@ -165,13 +161,19 @@ impl World {
         };
         self.note(&word);
         self.tell(|| {
-            let text: String = format!("{word:?}").chars().take(300).collect();
-            format!("client {c} is told of request {op}: {text}")
+            let (client, node, op) = (Lane::Client(c), Lane::Node(node), op.into());
+            let (text, is_good) = (phrases::word(&word), phrases::is_good(&word));
+            Act::Told { client, node, op, text, is_good }
         });
+        let damaged = self.told_of_damage(space, op, &word)?;
         let witness = &mut self.spaces[space].witness;
-        let mut unknown = false;
+        let mut unknown = damaged == Some(Damaged::Unknown);
         let mut again = false;
         match (&ask, word) {
+            _ if damaged.is_some() => {
+                again =
+                    unknown && matches!(&ask, Ask::Write(request) if request.idempotency.is_some());
+            }
             (Ask::Write(request), Word::Written(outcome)) => {
                 unknown = words::told(witness, op, &outcome)?;
                 let counted = match &outcome {
@@ -252,7 +254,8 @@ impl World {
 
     /// A client takes its time before it asks.
     pub(super) fn think(&mut self, c: usize) {
-        self.choices.enter(Scope::Thought(c as u32, self.clients[c].turns));
+        self.clients[c].thoughts += 1;
+        self.choices.enter(Scope::Thought(c as u32, self.clients[c].thoughts));
         let most = self.profile.think * self.spaces[self.clients[c].space].calm;
         let think = self.choices.between(Site::Delay, 1, most);
         self.after(think, Event::Client(c));
@@ -261,6 +264,7 @@ impl World {
     /// The node that a client had asked is no more.
     pub(super) fn abandon(&mut self, c: usize, space: usize, by: (usize, u32)) {
         let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else { return };
+        self.misled.remove(&op);
         let change = !matches!(ask, Ask::Query(_));
         self.spaces[space]
             .witness

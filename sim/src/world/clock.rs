@@ -13,6 +13,8 @@ pub struct Clock {
     pub calendar_off: i64,
     /// How much too fast the calendar runs, in millionths.
     pub calendar_drift: i64,
+    /// How long the clock for waiting stood still while its machine was suspended, in milliseconds.
+    pub slept: u64,
 }
 
 /// How far the calendars of a world were ever apart.
@@ -51,16 +53,17 @@ const EPOCH: u64 = 1_800_000_000_000;
 
 impl Clock {
     /// A clock that shows the time.
-    pub const TRUE: Self = Self { ahead: 0, rate: 1_000_000, calendar_off: 0, calendar_drift: 0 };
+    pub const TRUE: Self =
+        Self { ahead: 0, rate: 1_000_000, calendar_off: 0, calendar_drift: 0, slept: 0 };
 
     /// What the clock for waiting shows at this time of the world.
     pub const fn at(&self, time: u64) -> Timestamp {
-        Timestamp(self.ahead + time * self.rate / 1_000_000)
+        Timestamp(self.ahead + time.saturating_sub(self.slept) * self.rate / 1_000_000)
     }
 
     /// The first time of the world at which the clock for waiting shows this.
     pub const fn time_of(&self, shown: Timestamp) -> u64 {
-        (shown.0.saturating_sub(self.ahead) * 1_000_000).div_ceil(self.rate)
+        self.slept + (shown.0.saturating_sub(self.ahead) * 1_000_000).div_ceil(self.rate)
     }
 
     /// What the calendar shows at this time of the world.
@@ -84,5 +87,14 @@ mod tests {
                 assert!(time == 0 || clock.at(time - 1) < Timestamp(shown));
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_stood_still_shows_what_it_showed_before() {
+        let clock = Clock { ahead: 7, rate: 900_000, ..Clock::TRUE };
+        let slept = Clock { slept: 5_000, ..clock };
+        assert_eq!(slept.at(15_000), clock.at(10_000));
+        assert_eq!(slept.time_of(slept.at(15_000)), 15_000);
+        assert_eq!(slept.wall(15_000), clock.wall(15_000));
     }
 }

@@ -7,9 +7,13 @@ use sana_engine::namespace::request::QueryError;
 use sana_engine::service::task::{Output, Task, TaskId};
 
 use crate::choices::{Scope, Site};
+use crate::digest;
 use crate::guard::guarded;
 use crate::marks::Mark;
 use crate::oracles::Broken;
+use crate::store::Kind;
+use crate::story::Act;
+use crate::words;
 use crate::world::network::{Answer, Parcel};
 use crate::world::node::{Node, Past, Running};
 use crate::world::profile::Fault;
@@ -29,18 +33,24 @@ enum Moment {
 
 impl World {
     /// A reply reaches a node, which may crash before it takes note of it, or after.
-    pub(super) fn take_reply(&mut self, parcel: Parcel) -> Result<(), Broken> {
-        if !self.waits_for(&parcel) || self.nodes[parcel.node].is_cut {
+    pub(super) fn take_reply(&mut self, parcel: &Parcel) -> Result<(), Broken> {
+        let is_awaited = self.waits_for(parcel) && !self.nodes[parcel.node].is_cut;
+        self.tell_heard(parcel, is_awaited);
+        if !is_awaited {
             return Ok(());
         }
-        let Parcel { node, space, task, place, request, answer, .. } = parcel;
-        let Answer::Reply(reply) = answer else { return Ok(()) };
+        let Parcel { node, space, task, place, request, .. } = parcel;
+        let (node, space, task, place) = (*node, *space, *task, *place);
+        let Answer::Reply(reply) = parcel.answer.clone() else { return Ok(()) };
         self.note(&(node, space, task, place));
         self.note(&reply);
         let crash = self.crashes_over_reply(node, space);
         if let Some((Moment::Before, delay)) = crash {
             self.crash_for(node, delay);
             return Ok(());
+        }
+        if parcel.is_spoiled {
+            self.mislead(&parcel.ops);
         }
         let local = self.nodes[node].clock.at(self.now);
         let hosted = self.nodes[node].hosted.get_mut(&space).expect("it waits");
@@ -75,6 +85,15 @@ impl World {
         let when = [None, Some(Moment::Before), Some(Moment::After)][when]?;
         self.activations.count(Fault::CrashOverReply);
         Some((when, self.crash_delay()))
+    }
+
+    fn tell_heard(&mut self, parcel: &Parcel, is_awaited: bool) {
+        let Answer::Reply(reply) = &parcel.answer else { return };
+        self.tell(|| Act::Heard {
+            letter: parcel.letter(),
+            reply: words::reply(&parcel.request, reply),
+            is_awaited,
+        });
     }
 
     /// The time has come that a service or a round waited for.
@@ -112,7 +131,7 @@ impl World {
     fn pump_once(&mut self, n: usize, space: usize) -> Result<bool, Broken> {
         let (now, clock) = (self.now, self.nodes[n].clock);
         let (local, wall) = (clock.at(now), clock.wall(now));
-        let seed = self.choices.nonce();
+        let seed = self.nonce_of(n);
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
         let starts = guarded(|| hosted.service.due(local, wall, seed))?;
         let over = |flight: &Flight| flight.is_over(local);
@@ -133,6 +152,16 @@ impl World {
             self.stepped(n, space, id, step, Some((past, first)))?;
         }
         Ok(did)
+    }
+
+    /// What the nonces of a node are made of now. Clones draw alike, in every life.
+    fn nonce_of(&mut self, n: usize) -> u128 {
+        let nonce = self.choices.nonce();
+        if self.store.kind() != Kind::Clones {
+            return nonce;
+        }
+        self.nodes[n].drawn += 1;
+        digest::of(&self.nodes[n].drawn)
     }
 
     /// A machine was stepped. `last` is what it has been through, and the first reply of its last round.
@@ -212,6 +241,8 @@ impl World {
                     request,
                     back: 0,
                     answer,
+                    number: 0,
+                    is_spoiled: false,
                 });
             }
         }

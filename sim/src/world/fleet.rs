@@ -21,6 +21,7 @@ use sana_engine::service::namespace::{NamespaceService, Settings};
 
 use crate::choices::{Choices, Scope, Site};
 use crate::oracles::Broken;
+use crate::story::{Act, Lane};
 use crate::world::node::{Hosted, Node};
 use crate::world::profile::Fault;
 use crate::world::{Event, Pace, Size, Space, World};
@@ -138,6 +139,7 @@ impl World {
         node.is_up = true;
         node.started = now;
         node.paused_until = 0;
+        node.drawn = 0;
         let Node { role, life, .. } = *node;
         let local = node.clock.at(now);
         let spaces = node.spaces.clone();
@@ -149,7 +151,7 @@ impl World {
             }
             self.nodes[n].hosted.insert(space, Hosted::new(service));
         }
-        self.tell(|| format!("node {n} starts ({role:?}, life {life})"));
+        self.tell(|| Act::Starts(Lane::Node(n), format!("starts ({role:?}, life {life})")));
         for space in spaces.iter().copied() {
             self.pump(n, space)?;
             self.watch_node(n, space);
@@ -180,7 +182,7 @@ impl World {
 
     /// A node is no more.
     pub(super) fn fall(&mut self, n: usize) {
-        self.tell(|| format!("node {n} crashes"));
+        self.tell(|| Act::Crashes(Lane::Node(n)));
         let node = &mut self.nodes[n];
         let life = node.life;
         node.is_up = false;

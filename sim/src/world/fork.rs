@@ -4,8 +4,8 @@
 //! that has come to something rare is worth more than a fresh one: from there, other decisions are
 //! tried, and those of the past are paid once.
 
-use crate::explore::Story;
 use crate::oracles::Broken;
+use crate::story::Story;
 use crate::world::profile::{Activations, Fault};
 use crate::world::{Run, Size, World};
 

@@ -12,6 +12,10 @@
 //! |-------------|-------------------------------------------------------|
 //! | [`clock`]   | What do a node's clocks show?                         |
 //! | [`profile`] | Which faults are there, and how often did each happen? |
+//! | [`faults`]  | What becomes of each fault that we know of?           |
+//! | [`backend`] | Which stores are there, and what can go wrong with each? |
+//! | [`weather`] | What goes wrong for a while?                          |
+//! | [`damage`]  | Which reads say what is not so, and who may hear of it? |
 //! | [`node`]    | What does a process consist of?                       |
 //! | [`fleet`]   | What is each node for, and how does it start and end?  |
 //! | [`drive`]   | What does a node do next?                             |
@@ -28,9 +32,12 @@
 //! of a large world is cheap. [`World::digest`] is the fingerprint of all of it.
 
 mod agenda;
+pub mod backend;
 pub mod clients;
 pub mod clock;
+pub mod damage;
 pub mod drive;
+pub mod faults;
 pub mod fleet;
 pub mod fork;
 pub mod network;
@@ -38,9 +45,10 @@ pub mod node;
 pub mod profile;
 pub mod quiet;
 pub mod waits;
+pub mod weather;
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
@@ -49,20 +57,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::choices::{Choices, Scope, Site, Ways};
 use crate::digest::{self, Digest, Mixer};
-use crate::explore::Story;
 use crate::many::Many;
 use crate::model::Contents;
 use crate::oracles::linearizability::OpId;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
 use crate::store::{Kind, Store};
+use crate::story::{Act, Lane, Scene, Story};
 use agenda::Agenda;
 use clients::Client;
 use clock::{Clock, DRIFT_MOST, Skew};
 use fleet::Fleet;
 use network::Parcel;
 use node::Node;
-use profile::{Activations, Profile};
+use profile::{Activations, Fault, Profile};
+use weather::{Climate, Weather};
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -86,6 +95,9 @@ pub struct World {
     skew: Skew,
     /// Puts of heads on their way: of which node, in which life, and for which namespace.
     flying: BTreeMap<(usize, u32, usize), u32>,
+    weather: Weather,
+    /// Requests of clients for which something was read that was not so.
+    misled: BTreeSet<OpId>,
     ops: OpId,
     /// Whether anything goes wrong.
     is_faulty: bool,
@@ -126,6 +138,8 @@ enum Event {
     Client(usize),
     /// A node starts.
     Start(usize),
+    /// Something may begin to go wrong for a while.
+    Weather,
     /// A node has its turn in a rolling restart.
     Roll(usize),
     /// A node looks whether there is work that nobody asks it for.
@@ -191,8 +205,8 @@ pub struct Run {
     pub broken: Option<Broken>,
     /// What was decided otherwise than calmly, if it was recorded.
     pub ways: Ways,
-    /// What happened, in words, if anybody listened.
-    pub story: Vec<String>,
+    /// What happened, if anybody listened.
+    pub story: Vec<Scene>,
 }
 
 impl World {
@@ -202,9 +216,9 @@ impl World {
     ///
     /// Never: the names of its namespaces are good.
     pub fn new(mut choices: Choices, size: Size, story: Story) -> Self {
-        let mut profile = Profile::draw(&mut choices);
+        let mut profile = Profile::draw(&mut choices, size.store);
         pace(&mut profile, size);
-        let store = Store::of_kind(size.store, profile.tags).with_pages_of(profile.page);
+        let store = Store::of_kind(size.store, profile.backend.tags).with_pages_of(profile.page);
         let clocks: Vec<Clock> = (0..size.nodes).map(|n| draw_clock(n, &mut choices)).collect();
         let mut skew = Skew::default();
         clocks.iter().for_each(|clock| skew.set(clock.calendar_off));
@@ -234,6 +248,8 @@ impl World {
             clients: (0..clients).map(|n| Client::new(n % size.spaces)).collect(),
             skew,
             flying: BTreeMap::new(),
+            weather: Weather::default(),
+            misled: BTreeSet::new(),
             ops: 0,
             is_faulty: true,
             is_quiet: false,
@@ -250,6 +266,10 @@ impl World {
             world.think(client);
         }
         world.plan_rolling();
+        if !world.profile.weather.is_calm() {
+            world.after(weather::EVERY, Event::Weather);
+        }
+        world.count_drift();
         world
     }
 
@@ -262,8 +282,8 @@ impl World {
     /// What it came to.
     fn into_run(mut self, broken: Option<Broken>) -> Run {
         if let Some(broken) = &broken {
-            let (now, broken) = (self.now, broken.to_string());
-            self.story.tell(|| format!("{now:>8} {broken}"));
+            let broken = broken.to_string();
+            self.tell(|| Act::Breaks(broken));
         }
         let mut mixer = self.mixer;
         mixer.mix(self.choices.digest());
@@ -277,7 +297,7 @@ impl World {
             time: self.now,
             broken,
             ways: self.choices.into_record(),
-            story: self.story.into_lines(),
+            story: self.story.into_scenes(),
         }
     }
 
@@ -289,7 +309,7 @@ impl World {
 
     /// The faults stop, and everything must get quiet.
     fn end(&mut self) -> Result<(), Broken> {
-        self.calm_down()?;
+        self.calm_down();
         self.get_quiet()?;
         self.have_last_words()
     }
@@ -310,12 +330,13 @@ impl World {
         }
         match event {
             Event::Arrive(parcel) => self.arrive(*parcel)?,
-            Event::Return(parcel) => self.take_reply(*parcel)?,
+            Event::Return(parcel) => self.take_reply(&parcel)?,
             Event::Wake { node, life, space } => self.wake(node, life, space)?,
             Event::Client(client) => self.client_goes_on(client)?,
             Event::Start(node) => self.start(node)?,
             Event::Roll(node) => self.roll(node),
             Event::Watch { node, life, space } => self.look(node, life, space)?,
+            Event::Weather => self.change_weather(),
         }
         Ok(true)
     }
@@ -325,7 +346,11 @@ impl World {
         let node = match event {
             Event::Return(parcel) => parcel.node,
             Event::Wake { node, .. } | Event::Watch { node, .. } => *node,
-            Event::Arrive(_) | Event::Client(_) | Event::Start(_) | Event::Roll(_) => return None,
+            Event::Arrive(_)
+            | Event::Client(_)
+            | Event::Start(_)
+            | Event::Roll(_)
+            | Event::Weather => return None,
         };
         let until = self.nodes[node].paused_until;
         (self.now < until).then_some(until)
@@ -335,9 +360,17 @@ impl World {
         self.events.add(self.now + delay, event);
     }
 
-    fn tell(&mut self, line: impl FnOnce() -> String) {
-        let now = self.now;
-        self.story.tell(|| format!("{now:>8} {}", line()));
+    /// Counts the clocks that run at a rate of their own.
+    fn count_drift(&mut self) {
+        let drifts = |node: &&Node| node.clock.rate != Clock::TRUE.rate;
+        for _ in 0..self.nodes.iter().filter(drifts).count() {
+            self.activations.count(Fault::Drifted);
+        }
+    }
+
+    fn tell<A: Into<Act>>(&mut self, act: impl FnOnce() -> A) {
+        self.story.at(self.now);
+        self.story.tell(act);
     }
 
     /// Takes something that happened into the fingerprint of the run.
@@ -361,7 +394,7 @@ impl World {
         let counts = (self.now, self.happened, self.pumps, self.requests, self.ops);
         let is = (self.is_faulty, self.is_quiet);
         let past = (self.mixer.digest(), self.choices.position(), self.activations);
-        let rest = (&self.fleet, &self.skew, &self.flying);
+        let rest = (&self.fleet, &self.skew, &self.flying, &self.weather, &self.misled);
         let parts = (&self.nodes, &self.spaces, &self.clients, &self.events);
         digest::of(&(counts, is, past, rest, parts, self.store.digest()))
     }
@@ -399,7 +432,7 @@ fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
     let rate = [1_000_000, 1_000_100, 900_000, 1_100_000][choices.choose(Site::Node, 4)];
     let calendar_off = [0, -3_000, 3_000, 3_600_000][choices.choose(Site::Node, 4)];
     let calendar_drift = [0, 0, -DRIFT_MOST, DRIFT_MOST][choices.choose(Site::Node, 4)];
-    Clock { ahead, rate, calendar_off, calendar_drift }
+    Clock { ahead, rate, calendar_off, calendar_drift, slept: 0 }
 }
 
 /// Makes a drawn profile one of a world of this size and pace.
@@ -410,6 +443,7 @@ fn pace(profile: &mut Profile, size: Size) {
     }
     if size.pace == Pace::Idle {
         profile.settings = Settings::default();
+        profile.weather = Climate::default();
         profile.think = IDLE_THINK;
     }
 }

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use sana_engine::format::layout;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::service::task::TaskId;
 
 use crate::choices::{Scope, Site};
+use crate::digest;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
+use crate::story::{Act, Lane, Letter};
 use crate::words;
+use crate::world::damage::{PARTS, Spoil};
 use crate::world::profile::Fault;
+use crate::world::weather::Breach;
 use crate::world::{Event, World};
 
 /// A request on its way, or its reply.
@@ -35,6 +40,10 @@ pub struct Parcel {
     pub back: u64,
     /// Whether the sender hears of it, and how.
     pub answer: Answer,
+    /// Which of its sender's reads or writes about the namespace it is.
+    pub number: u32,
+    /// Whether what it says is not what the store holds.
+    pub is_spoiled: bool,
 }
 
 /// What the sender of a request hears.
@@ -46,12 +55,18 @@ pub enum Answer {
     Broken,
     /// Nothing.
     None,
+    /// What the store says, spoiled.
+    Spoiled(Spoil),
+    /// What the store says when it performs it again so many milliseconds later.
+    Again(u64),
     /// This. The store has been asked.
     Reply(Reply),
 }
 
 /// The longest that a late write is on its way, in milliseconds.
 const LATE_MOST: u64 = 60_000;
+/// The longest until a write is performed again, in milliseconds.
+const TWICE_MOST: u64 = 5_000;
 
 /// What becomes of a node as it sends a request, by its way.
 mod hap {
@@ -61,13 +76,51 @@ mod hap {
     pub(super) const CALENDAR: usize = 4;
 }
 
-/// What becomes of a request, by its way.
-mod fate {
-    pub(super) const THROTTLED: usize = 1;
-    pub(super) const DROPPED: usize = 2;
-    pub(super) const REPLY_LOST: usize = 3;
-    pub(super) const CONFLICT: usize = 4;
-    pub(super) const LATE: usize = 5;
+/// What becomes of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Answered,
+    TurnedAway,
+    Dropped,
+    ReplyLost,
+    Conflict,
+    Late,
+    Twice,
+    Flipped,
+    Cut,
+    Unreadable,
+    Blip,
+}
+
+impl Fate {
+    /// Those of reads, by their ways.
+    const OF_READ: [Self; 8] = [
+        Self::Answered,
+        Self::TurnedAway,
+        Self::Dropped,
+        Self::ReplyLost,
+        Self::Flipped,
+        Self::Cut,
+        Self::Unreadable,
+        Self::Blip,
+    ];
+    /// Those of writes.
+    const OF_WRITE: [Self; 7] = [
+        Self::Answered,
+        Self::TurnedAway,
+        Self::Dropped,
+        Self::ReplyLost,
+        Self::Conflict,
+        Self::Late,
+        Self::Twice,
+    ];
+}
+
+impl Parcel {
+    /// What tells it from all others that are under way.
+    pub fn letter(&self) -> Letter {
+        digest::of(&(self.node, self.life, self.space, self.task, self.round, self.place))
+    }
 }
 
 impl World {
@@ -78,6 +131,7 @@ impl World {
             return true;
         }
         let sent = self.nodes[n].sent(space, is_read);
+        parcel.number = sent;
         let scope = if is_read { Scope::Read } else { Scope::Write };
         self.choices.enter(scope(n as u32, space as u32, sent));
         let what = if self.is_faulty {
@@ -97,18 +151,16 @@ impl World {
                 self.crash(n);
                 return false;
             }
-            hap::PAUSE => {
-                let pause = self.choices.between(Site::Node, 100, 40_000);
-                self.activations.count(Fault::Paused);
-                self.nodes[n].paused_until = self.now + pause;
-                self.tell(|| format!("node {n} stands still for {pause} ms"));
-            }
+            hap::PAUSE => self.stand_still(n),
             hap::CALENDAR => {
                 let off = self.choices.between(Site::Node, 0, 200_000).cast_signed() - 100_000;
                 self.activations.count(Fault::CalendarSet);
                 let jump = [0, 1_000, 60_000][self.choices.choose(Site::Node, 3)];
                 self.nodes[n].clock.calendar_off = off;
                 self.nodes[n].clock.ahead += jump;
+                self.tell(|| {
+                    Act::Does(Lane::Node(n), format!("has its calendar set {off} ms off"))
+                });
                 self.skew.set(off);
             }
             _ => {}
@@ -116,54 +168,137 @@ impl World {
         true
     }
 
+    /// A node stands still for a while, and its clock for waiting goes on or not.
+    fn stand_still(&mut self, n: usize) {
+        let pause = self.choices.between(Site::Node, 100, 40_000);
+        let sleeps = self.choices.chance(Site::Node, 300);
+        self.activations.count(Fault::Paused);
+        let settings = self.profile.settings;
+        let longest = settings.write_time_max.max(settings.query_time_max);
+        if longest.max(settings.trash_retention).as_millis() < pause.into() {
+            self.activations.count(Fault::PausedLong);
+        }
+        self.nodes[n].stand_still(self.now, pause, sleeps);
+        if sleeps {
+            self.activations.count(Fault::Suspended);
+        }
+        let until = self.now + pause;
+        self.tell(|| Act::Stands { who: Lane::Node(n), until });
+        if sleeps {
+            self.tell(|| Act::Does(Lane::Node(n), "loses the time with its clock".to_owned()));
+        }
+    }
+
+    /// What becomes of a request, if nothing is in its way.
+    fn fate(&mut self, request: &Request) -> Fate {
+        if !self.is_faulty {
+            return Fate::Answered;
+        }
+        let faults = self.profile.faults;
+        let is_put = matches!(request, Request::Put { .. });
+        if request.is_read() {
+            Fate::OF_READ[self.choices.weigh(Site::Fate, &faults.fates_of_read())]
+        } else {
+            Fate::OF_WRITE[self.choices.weigh(Site::Fate, &faults.fates_of_write(is_put))]
+        }
+    }
+
     fn dispatch(&mut self, parcel: &mut Parcel) {
+        self.tell_sent(parcel);
         let (least, most) = self.profile.latency;
         let mut delay = self.choices.between(Site::Delay, least, most);
         parcel.back = self.choices.between(Site::Delay, least, most);
         let is_read = parcel.request.is_read();
-        let is_put = matches!(parcel.request, Request::Put { .. });
-        let faults = self.profile.faults;
-        let fate = if self.is_faulty {
-            self.choices.weigh(Site::Fate, &faults.fates(is_read, is_put))
-        } else {
-            0
-        };
-        let noticed = |world: &mut Self| world.choices.chance(Site::Fate, faults.noticed);
+        let fate = self.fate(&parcel.request);
+        if let Some((fault, breach)) = self.weather.meets(self.now, parcel) {
+            self.activations.count(fault);
+            self.tell_exchange(parcel, &format!("meets {fault:?}, {breach:?}"));
+            match breach {
+                Breach::TurnedAway => return self.reply_after(delay, parcel, Reply::Throttled),
+                Breach::Silent => return,
+                Breach::Mute => parcel.answer = Answer::None,
+                Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
+            }
+            return self.send_off(delay, parcel);
+        }
         match fate {
-            fate::THROTTLED => {
+            Fate::Answered => {}
+            Fate::TurnedAway => {
                 self.activations.count(Fault::Throttled);
                 self.tell_exchange(parcel, "is turned away");
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
-            fate::DROPPED => {
+            Fate::Dropped => {
                 self.activations.count(if is_read { Fault::ReadLost } else { Fault::WriteDropped });
                 self.tell_exchange(parcel, "never arrives");
-                if noticed(self) {
+                if self.is_noticed() {
+                    let broken = if is_read { Fault::ReadLost } else { Fault::BrokenBefore };
+                    self.activations.count(broken);
                     self.reply_after(delay, parcel, Reply::Lost);
                 }
                 return;
             }
-            fate::CONFLICT if is_put => {
-                self.activations.count(Fault::Conflict);
-                self.tell_exchange(parcel, "is refused for no reason");
-                return self.reply_after(delay, parcel, Reply::Refused);
+            Fate::Conflict => {
+                if self.refuses(parcel) {
+                    return self.reply_after(delay, parcel, Reply::Refused);
+                }
             }
-            fate::REPLY_LOST => {
+            Fate::ReplyLost => {
                 self.activations.count(if is_read { Fault::ReadLost } else { Fault::ReplyLost });
                 self.tell_exchange(parcel, "will not be answered");
-                parcel.answer = if noticed(self) { Answer::Broken } else { Answer::None };
+                parcel.answer = if self.is_noticed() { Answer::Broken } else { Answer::None };
             }
-            fate::LATE if !is_read => {
+            Fate::Late => {
                 delay = self.choices.between(Site::Delay, most, LATE_MOST);
                 parcel.answer = Answer::None;
                 self.tell_exchange(parcel, "will arrive late");
-                if noticed(self) {
+                if self.is_noticed() {
                     self.reply_after(parcel.back, parcel, Reply::Lost);
                 }
             }
-            _ => {}
+            Fate::Twice => {
+                let again = self.choices.between(Site::Delay, most, TWICE_MOST);
+                parcel.answer = Answer::Again(again);
+                self.tell_exchange(parcel, "will be performed twice");
+            }
+            Fate::Flipped => self.spoil(parcel, Spoil::Flip),
+            Fate::Cut => self.spoil(parcel, Spoil::Cut),
+            Fate::Unreadable => self.spoil(parcel, |_| Spoil::Unreadable),
+            Fate::Blip => self.spoil(parcel, |_| Spoil::Missing),
         }
-        if words::is_head(&parcel.request) && !is_read {
+        self.send_off(delay, parcel);
+    }
+
+    /// Whether who sent a request that is lost hears of it at once.
+    fn is_noticed(&mut self) -> bool {
+        self.choices.chance(Site::Fate, self.profile.faults.noticed)
+    }
+
+    /// Whether a write is refused for what others do meanwhile. Only puts are.
+    fn refuses(&mut self, parcel: &Parcel) -> bool {
+        if !matches!(parcel.request, Request::Put { .. }) {
+            return false;
+        }
+        self.activations.count(Fault::Conflict);
+        let space = parcel.space;
+        if words::is_head(&parcel.request) && self.flying.keys().any(|(.., s)| *s == space) {
+            self.activations.count(Fault::ConflictInRace);
+        }
+        self.tell_exchange(parcel, "is refused for no reason");
+        true
+    }
+
+    /// What a read will say is not what the store holds. Registers are always found.
+    fn spoil(&mut self, parcel: &mut Parcel, how: impl FnOnce(u64) -> Spoil) {
+        let part = self.choices.between(Site::Fate, 0, PARTS - 1);
+        let spoil = how(part);
+        if spoil != Spoil::Missing || layout::is_immutable(parcel.request.key()) {
+            parcel.answer = Answer::Spoiled(spoil);
+        }
+    }
+
+    fn send_off(&mut self, delay: u64, parcel: &Parcel) {
+        if words::is_head(&parcel.request) && !parcel.request.is_read() {
             *self.flying.entry((parcel.node, parcel.life, parcel.space)).or_default() += 1;
         }
         self.after(delay, Event::Arrive(Box::new(parcel.clone())));
@@ -175,35 +310,44 @@ impl World {
     }
 
     fn tell_exchange(&mut self, parcel: &Parcel, what: &str) {
-        let Parcel { node, request, .. } = parcel;
-        self.tell(|| format!("node {node}: {} {what}", words::exchange(request, &Reply::Lost)));
+        self.tell(|| Act::Astray { letter: parcel.letter(), text: what.into() });
+    }
+
+    fn tell_sent(&mut self, parcel: &Parcel) {
+        let Parcel { node, space, task, request, .. } = parcel;
+        let hosted = self.nodes[*node].hosted.get(space);
+        let running = hosted.and_then(|hosted| hosted.tasks.get(task));
+        let machine = running.map_or("", |running| words::machine(&running.task));
+        self.tell(|| Act::Sent {
+            letter: parcel.letter(),
+            from: Lane::Node(*node),
+            to: words::lane(request),
+            machine,
+            text: words::request(request),
+            is_read: request.is_read(),
+        });
     }
 
     /// A request reaches the store and is performed.
-    #[expect(clippy::needless_pass_by_value, reason = "a parcel arrives once")]
     pub(super) fn arrive(&mut self, parcel: Parcel) -> Result<(), Broken> {
         let Parcel { node, life, space, request, .. } = &parcel;
         let (node, life, space) = (*node, *life, *space);
-        let reply = self.store.perform(request);
+        let reply = self.perform(&parcel);
         self.requests += 1;
         self.note(request);
         self.note(&reply);
-        let (from, again) = (self.nodes[node].life, self.nodes[node].is_up);
+        let is_late = !self.waits_for(&parcel);
+        self.tell(|| Act::Performed {
+            letter: parcel.letter(),
+            reply: words::reply(&parcel.request, &reply),
+            is_good: words::is_good(&reply),
+            is_late,
+        });
         if !request.is_read() {
-            let exchange = || words::exchange(&parcel.request, &reply);
-            self.tell(|| format!("node {node} (life {life}): {}", exchange()));
+            self.count_landing(&parcel, &reply);
         }
         if words::is_head(request) && !request.is_read() {
             self.flown((node, life, space));
-            let is_late = !self.waits_for(&parcel);
-            match reply {
-                Reply::Stored { .. } if life < from || !again => {
-                    self.activations.count(Fault::LandedAfterCrash);
-                }
-                Reply::Stored { .. } if is_late => self.activations.count(Fault::LandedLate),
-                Reply::Refused => self.activations.count(Fault::Refused),
-                _ => {}
-            }
         }
         let witness = &mut self.spaces[space].witness;
         let lives = witness.chain().lives();
@@ -219,13 +363,73 @@ impl World {
         if self.spaces[space].past.last().is_none_or(|(_, last)| *last != truth) {
             self.remember(space, truth);
         }
+        self.answer(parcel, reply);
         self.close(space);
+        Ok(())
+    }
+
+    /// What the store does with a request.
+    fn perform(&mut self, parcel: &Parcel) -> Reply {
+        let (now, every) = (self.now, self.profile.backend.write_every);
+        if self.weather.is_spent(now, every, &parcel.request) {
+            self.activations.count(Fault::KeyBudget);
+            return Reply::Throttled;
+        }
+        let reply = self.store.perform(&parcel.request);
+        for fault in self.weather.performed(now, every, parcel, &reply) {
+            self.activations.count(fault);
+        }
+        reply
+    }
+
+    /// What it means that a write was performed now.
+    fn count_landing(&mut self, parcel: &Parcel, reply: &Reply) {
+        let (from, is_up) = (self.nodes[parcel.node].life, self.nodes[parcel.node].is_up);
+        let is_late = !self.waits_for(parcel);
+        let is_head = words::is_head(&parcel.request);
+        match reply {
+            Reply::Stored { .. } if is_head && (parcel.life < from || !is_up) => {
+                self.activations.count(Fault::LandedAfterCrash);
+                if parcel.life < from && is_up {
+                    self.activations.count(Fault::LandedAfterRestart);
+                }
+            }
+            Reply::Stored { .. } if is_head && is_late => {
+                self.activations.count(Fault::LandedLate);
+            }
+            Reply::Stored { .. } if is_late => self.activations.count(Fault::LateOrphan),
+            Reply::Refused if is_head => self.activations.count(Fault::Refused),
+            _ => {}
+        }
+    }
+
+    /// The sender of a request that was performed hears of it, or not.
+    fn answer(&mut self, mut parcel: Parcel, reply: Reply) {
+        let back = parcel.back;
         match parcel.answer {
-            Answer::True => self.reply_after(parcel.back, &parcel, reply),
-            Answer::Broken => self.reply_after(1, &parcel, Reply::Lost),
+            Answer::True => self.reply_after(back, &parcel, reply),
+            Answer::Broken => {
+                if !parcel.request.is_read() {
+                    self.activations.count(Fault::BrokenAfter);
+                }
+                self.reply_after(1, &parcel, Reply::Lost);
+            }
+            Answer::Again(later) => {
+                self.activations.count(Fault::Twice);
+                parcel.answer = Answer::True;
+                self.send_off(later, &parcel);
+            }
+            Answer::Spoiled(spoil) => match spoil.of(&reply) {
+                None => self.reply_after(back, &parcel, reply),
+                Some((reply, fault)) => {
+                    self.activations.count(fault);
+                    self.tell_exchange(&parcel, &format!("goes wrong: {spoil:?}"));
+                    parcel.is_spoiled = true;
+                    self.reply_after(back, &parcel, reply);
+                }
+            },
             Answer::None | Answer::Reply(_) => {}
         }
-        Ok(())
     }
 
     /// A put of a head has arrived.

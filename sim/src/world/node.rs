@@ -34,6 +34,10 @@ pub struct Node {
     pub started: u64,
     /// It stands still until this time.
     pub paused_until: u64,
+    /// When its clock for waiting stood still with it, from and until.
+    suspended: Vec<(u64, u64)>,
+    /// How often it drew what nonces are made of, in this life. Counted only for clones.
+    pub drawn: u64,
     /// The namespaces it has to do with, by their numbers.
     pub hosted: BTreeMap<usize, Hosted>,
     /// Reads and writes sent about each namespace, replies heard and looks taken, in all its lives.
@@ -96,9 +100,32 @@ impl Node {
             is_up: false,
             started: 0,
             paused_until: 0,
+            suspended: Vec::new(),
+            drawn: 0,
             hosted: BTreeMap::new(),
             counts: BTreeMap::new(),
         }
+    }
+
+    /// It does nothing for so long, and its clock for waiting goes on or stands still with it.
+    pub fn stand_still(&mut self, now: u64, pause: u64, sleeps: bool) {
+        self.paused_until = now + pause;
+        if sleeps {
+            // Nobody looks at the clock before the pause is over.
+            self.clock.slept += pause;
+            self.suspended.push((now, now + pause));
+        }
+    }
+
+    /// The moment that lies so long before another as its clock for waiting has it.
+    pub fn before(&self, moment: u64, long: u64) -> u64 {
+        let mut since = moment.saturating_sub(long);
+        for (from, until) in self.suspended.iter().rev() {
+            if since < *until {
+                since = since.saturating_sub(until - from);
+            }
+        }
+        since
     }
 
     /// Counts a request about a namespace: which of its kind it is.

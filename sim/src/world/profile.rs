@@ -6,20 +6,24 @@ use sana_engine::base::host::Host;
 use sana_engine::service::namespace::Settings;
 
 use crate::choices::{Choices, Site};
-use crate::store::Tags;
+use crate::store::Kind;
 use crate::workload::Mix;
+use crate::world::backend::Backend;
+use crate::world::weather::Climate;
 
 /// What a seed's world is like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Profile {
-    /// How the store makes its tags.
-    pub tags: Tags,
+    /// Which store it has.
+    pub backend: Backend,
     /// Keys of one page of a listing.
     pub page: u32,
     /// How long a request is on its way to the store and back, in milliseconds, at least and at most.
     pub latency: (u64, u64),
     /// What happens to requests and nodes.
     pub faults: Faults,
+    /// What happens for a while.
+    pub weather: Climate,
     /// What clients ask.
     pub mix: Mix,
     /// How long a client thinks between two requests, in milliseconds, at most.
@@ -41,8 +45,19 @@ pub struct Faults {
     pub throttled: u32,
     /// A write under a condition is refused though the condition holds.
     pub conflict: u32,
+    /// A write is performed twice: somebody between the sender and the store repeats it, and the
+    /// sender hears what became of it the second time.
+    pub twice: u32,
     /// Of lost requests and replies, those whose loss is noticed at once.
     pub noticed: u32,
+    /// A byte of what was read is another than was written.
+    pub flipped: u32,
+    /// What was read ends too early.
+    pub cut: u32,
+    /// The store finds that it cannot read an object back.
+    pub unreadable: u32,
+    /// An object that is written once is not found though it is there.
+    pub blip: u32,
     /// Of requests, those at which the node crashes, before or after sending it.
     pub crash: u32,
     /// A node stands still for a while, per request.
@@ -60,39 +75,69 @@ impl Faults {
         [1_000 - all, before, after, self.pause, self.calendar]
     }
 
-    /// What becomes of a request, by weight: it is answered, it is turned away, it never arrives, its
-    /// reply is lost, it is refused, it arrives late.
-    pub const fn fates(&self, is_read: bool, is_put: bool) -> [u32; 6] {
+    /// What becomes of a read, by weight: it is answered, it is turned away, it never arrives, its
+    /// reply is lost, a byte is wrong, it ends too early, it cannot be read, it is not found.
+    pub const fn fates_of_read(&self) -> [u32; 8] {
+        let lost = self.throttled + self.dropped + self.reply_lost;
+        let wrong = self.flipped + self.cut + self.unreadable + self.blip;
+        let (flipped, cut, unreadable, blip) = (self.flipped, self.cut, self.unreadable, self.blip);
+        let calm = 1_000 - lost - wrong;
+        [calm, self.throttled, self.dropped, self.reply_lost, flipped, cut, unreadable, blip]
+    }
+
+    /// What becomes of a write, by weight: it is answered, it is turned away, it never arrives, its
+    /// reply is lost, it is refused, it arrives late, it arrives twice.
+    pub const fn fates_of_write(&self, is_put: bool) -> [u32; 7] {
         let conflict = if is_put { self.conflict } else { 0 };
-        let late = if is_read { 0 } else { self.late };
-        let all = self.throttled + self.dropped + self.reply_lost + conflict + late;
-        [1_000 - all, self.throttled, self.dropped, self.reply_lost, conflict, late]
+        let (late, twice) = (self.late, self.twice);
+        let all = self.throttled + self.dropped + self.reply_lost + conflict + late + twice;
+        let calm = 1_000 - all;
+        [calm, self.throttled, self.dropped, self.reply_lost, conflict, late, twice]
+    }
+
+    /// Which faults a seed's world has, and how heavy they are. What its store cannot do is not drawn.
+    fn draw(choices: &mut Choices, backend: &Backend) -> Self {
+        let pick = |choices: &mut Choices, can: bool, from: &[u32]| {
+            let drawn = from[choices.choose(Site::Profile, from.len())];
+            if can { drawn } else { 0 }
+        };
+        // Some worlds have no faults at all: what breaks there breaks everywhere.
+        let any = pick(choices, true, &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1]) == 1;
+        let far = any && backend.is_remote;
+        Self {
+            dropped: pick(choices, any, &[0, 0, 10, 60]),
+            reply_lost: pick(choices, any, &[0, 0, 10, 60]),
+            late: pick(choices, far, &[0, 0, 10, 60]),
+            throttled: pick(choices, any, &[0, 0, 30, 150]),
+            conflict: pick(choices, any && backend.conflicts, &[0, 0, 20]),
+            noticed: pick(choices, any, &[0, 500, 1_000]),
+            crash: pick(choices, any, &[0, 0, 2, 15]),
+            pause: pick(choices, any, &[0, 0, 3]),
+            calendar: pick(choices, any, &[0, 0, 3]),
+            twice: pick(choices, far, &[0, 0, 10, 60]),
+            flipped: pick(choices, any, &[0, 0, 0, 3, 30]),
+            cut: pick(choices, any, &[0, 0, 0, 3, 30]),
+            unreadable: pick(choices, any && backend.checks, &[0, 0, 3, 30]),
+            blip: pick(choices, far, &[0, 0, 0, 3, 30]),
+        }
     }
 }
 
 impl Profile {
-    /// A profile for one seed.
-    pub fn draw(choices: &mut Choices) -> Self {
+    /// A profile for one seed, with this store.
+    pub fn draw(choices: &mut Choices, store: Kind) -> Self {
+        let backend = Backend::draw(choices, store);
+        let faults = Faults::draw(choices, &backend);
+        let weather = Climate::draw(choices, &backend);
         let mut pick = |from: &[u64]| from[choices.choose(Site::Profile, from.len())];
-        let tags = if pick(&[0, 1]) == 0 { Tags::Counted { last: 0 } } else { Tags::Digested };
         let page = pick(&[1_000, 3]) as u32;
-        let latency = (pick(&[1, 5, 20]), pick(&[25, 60, 400]));
+        let latency = (pick(&backend.latency.0), pick(&backend.latency.1));
         let think = pick(&[50, 500, 3_000]);
-        let faults = Faults {
-            dropped: pick(&[0, 0, 10, 60]) as u32,
-            reply_lost: pick(&[0, 0, 10, 60]) as u32,
-            late: pick(&[0, 0, 10, 60]) as u32,
-            throttled: pick(&[0, 0, 30, 150]) as u32,
-            conflict: pick(&[0, 0, 20]) as u32,
-            noticed: pick(&[0, 500, 1_000]) as u32,
-            crash: pick(&[0, 0, 2, 15]) as u32,
-            pause: pick(&[0, 0, 3]) as u32,
-            calendar: pick(&[0, 0, 3]) as u32,
-        };
+        let interval = backend.commit_interval(pick(&[0, 0, 200]));
         let settings = Settings {
             write_time_max: Duration::from_millis(pick(&[1_000, 5_000, 30_000])),
             query_time_max: Duration::from_secs(pick(&[2, 20])),
-            commit_interval_min: Duration::from_millis(pick(&[0, 0, 200])),
+            commit_interval_min: Duration::from_millis(interval),
             trash_retention: Duration::from_secs(pick(&[1, 10])),
             indexes: true,
             unindexed_bytes_max: pick(&[2 << 30, 2 << 30, 1_000]),
@@ -103,7 +148,7 @@ impl Profile {
             ..Settings::default()
         };
         let mix = Mix::draw(choices);
-        Self { tags, page, latency, faults, mix, think, settings }
+        Self { backend, page, latency, faults, weather, mix, think, settings }
     }
 }
 
@@ -169,6 +214,58 @@ pub enum Fault {
     Locked,
     /// A write met a locked namespace.
     ReadOnly,
+    /// And after its sender had started again.
+    LandedAfterRestart,
+    /// A connection broke before a write was performed.
+    BrokenBefore,
+    /// A write was performed, and an error said that something had gone wrong.
+    BrokenAfter,
+    /// A write was performed twice, and its sender heard of the second time.
+    Twice,
+    /// A write reached the store after one that its sender had sent later.
+    Overtook,
+    /// Of two who began a namespace one came too late.
+    CreateRaced,
+    /// A write was refused while another of the same object was under way.
+    ConflictInRace,
+    /// An object was created that its creator had given up.
+    LateOrphan,
+    /// A byte of what was read was wrong.
+    Flipped,
+    /// What was read ended too early.
+    Cut,
+    /// The store could not read an object back.
+    Unreadable,
+    /// An object was not found though it was there.
+    Blip,
+    /// A client was told that something is damaged.
+    DamageTold,
+    /// Objects came or went between two pages of a listing.
+    ListChanged,
+    /// An object of somebody else lay among those of a namespace.
+    Foreign,
+    /// An object was written sooner again than its store allows.
+    KeyBudget,
+    /// Nobody could reach the store.
+    Outage,
+    /// A node could not reach the store.
+    Partition,
+    /// The credentials of a node had expired.
+    Expired,
+    /// A node asked more than it may.
+    NodeBudget,
+    /// All objects of a namespace were too busy.
+    PrefixThrottled,
+    /// An object could not be deleted.
+    DeleteRefused,
+    /// Objects of a namespace could not be read back for a while.
+    Rotten,
+    /// A node stood still for longer than every timeout and retention.
+    PausedLong,
+    /// The clock for waiting stood still with its node.
+    Suspended,
+    /// A clock ran at another rate.
+    Drifted,
     /// A node crashed over a reply.
     CrashOverReply,
     /// A node was restarted in its turn.
@@ -183,7 +280,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 60] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -213,6 +310,32 @@ impl Fault {
         Self::NoAttribute,
         Self::Locked,
         Self::ReadOnly,
+        Self::LandedAfterRestart,
+        Self::BrokenBefore,
+        Self::BrokenAfter,
+        Self::Twice,
+        Self::Overtook,
+        Self::CreateRaced,
+        Self::ConflictInRace,
+        Self::LateOrphan,
+        Self::Flipped,
+        Self::Cut,
+        Self::Unreadable,
+        Self::Blip,
+        Self::DamageTold,
+        Self::ListChanged,
+        Self::Foreign,
+        Self::KeyBudget,
+        Self::Outage,
+        Self::Partition,
+        Self::Expired,
+        Self::NodeBudget,
+        Self::PrefixThrottled,
+        Self::DeleteRefused,
+        Self::Rotten,
+        Self::PausedLong,
+        Self::Suspended,
+        Self::Drifted,
         Self::CrashOverReply,
         Self::Rolled,
         Self::Watched,
@@ -222,8 +345,14 @@ impl Fault {
 }
 
 /// How often each fault happened.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Activations([u64; Fault::ALL.len()]);
+
+impl Default for Activations {
+    fn default() -> Self {
+        Self([0; Fault::ALL.len()])
+    }
+}
 
 impl Activations {
     /// It happened once more.

@@ -14,6 +14,7 @@ use sana_engine::namespace::request::{Consistency, Include, QueryRequest, Rank, 
 
 use crate::choices::{Scope, Site};
 use crate::oracles::{Broken, Oracle, reachability};
+use crate::story::{Act, Lane};
 use crate::workload::Ask;
 use crate::world::World;
 use crate::world::fleet::Role;
@@ -53,14 +54,15 @@ pub(super) enum Restless {
 }
 
 impl World {
-    pub(super) fn calm_down(&mut self) -> Result<(), Broken> {
+    pub(super) fn calm_down(&mut self) {
         self.is_faulty = false;
-        self.tell(|| "the faults stop, and clients ask no more".into());
-        self.leave_core()
+        self.weather.clear();
+        self.tell(|| "the faults stop, and clients ask no more".to_owned());
+        self.leave_core();
     }
 
     /// Lets the nodes go that are not in the core.
-    fn leave_core(&mut self) -> Result<(), Broken> {
+    fn leave_core(&mut self) {
         let mut away: Vec<Option<Away>> = (0..self.nodes.len())
             .map(|n| {
                 self.choices.enter(Scope::Survivor(n as u32));
@@ -83,19 +85,20 @@ impl World {
             match away {
                 Some(Away::Dead) => {
                     self.activations.count(Fault::StayedDead);
-                    self.tell(|| format!("node {n} stays dead"));
+                    self.tell(|| Act::Does(Lane::Node(n), "stays dead".to_owned()));
                     self.nodes[n].is_gone = true;
                     self.fall(n);
                 }
                 Some(Away::CutOff) => {
                     self.activations.count(Fault::CutOff);
-                    self.tell(|| format!("node {n} will not reach the store any more"));
+                    self.tell(|| {
+                        Act::Does(Lane::Node(n), "never reaches the store again".to_owned())
+                    });
                     self.nodes[n].is_cut = true;
                 }
                 None => {}
             }
         }
-        Ok(())
     }
 
     pub(super) fn get_quiet(&mut self) -> Result<(), Broken> {
@@ -188,7 +191,7 @@ impl World {
         keys.peek()?;
         let named: BTreeSet<Key> =
             head.map(|head| reachability::names(&space.name, head).collect()).unwrap_or_default();
-        let orphan = keys.find(|key| !named.contains(key));
+        let orphan = keys.find(|key| !named.contains(key) && !self.weather.is_foreign(key));
         orphan.map(|key| format!("in ns{s} nobody names {key}"))
     }
 }

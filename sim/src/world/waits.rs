@@ -71,7 +71,7 @@ impl World {
         };
         let tasks = hosted.tasks.iter().map(|(id, running)| {
             let asks: Vec<String> =
-                running.flight.unanswered().map(|request| words::asked(request)).collect();
+                running.flight.unanswered().map(|request| words::request(request)).collect();
             let left = running.flight.until().0.saturating_sub(local.0);
             let (state, round) = (state_of(&running.task), running.past.round);
             let asks = if asks.is_empty() { "nothing".into() } else { asks.join(", ") };

@@ -7,6 +7,7 @@ use core::cmp::Ordering;
 
 use roaring::RoaringBitmap;
 
+use crate::base::planted::{self, Bug};
 use crate::base::value::Scalar;
 use crate::format::columns::{Arrays, ColumnPage, Page, Strings, Values, Zone};
 use crate::index::filter::{Side, Test};
@@ -29,7 +30,10 @@ impl Test {
             Self::Null => (page.nulls == 0, page.nulls == page.rows),
             _ if page.nulls == page.rows => (true, false),
             _ => match &page.zone {
-                Some(zone) => (!self.may_hold_in(zone), page.nulls == 0 && self.holds_in(zone)),
+                Some(zone) => {
+                    let whole = page.nulls == 0 || planted::is(Bug::NullsPassWithTheRest);
+                    (!self.may_hold_in(zone), whole && self.holds_in(zone))
+                }
                 None => (false, false),
             },
         };

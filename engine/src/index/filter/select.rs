@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use roaring::RoaringBitmap;
 
 use crate::base::id::AttributeId;
+use crate::base::planted::{self, Bug};
 use crate::format::columns::{Column, ColumnPage, Page};
 use crate::format::segment::Directory;
 use crate::index::filter::page::Foresight;
@@ -147,6 +148,7 @@ fn combine<'a>(
             .iter()
             .fold(RoaringBitmap::new(), |held, part| held | combine(part, rows, tests, bound)),
         Filter::Not(part) => match (combine(part, rows, tests, bound), bound) {
+            (held, Bound::Upper) if planted::is(Bug::NotOfWhatMayPass) => all() - held,
             (held, Bound::Exact) => all() - held,
             (_, Bound::Upper) => all(),
         },

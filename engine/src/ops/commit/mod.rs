@@ -308,6 +308,7 @@ impl Group {
             (live.log.unindexed_bytes(), self.plan.unindexed_bytes_max);
         let has_room = unindexed_bytes == 0 || planted::is(Bug::LimitIsIgnored);
         let ignored = self.plan.requests.iter().all(|request| request.ignores_backlog);
+        let bytes = if planted::is(Bug::LimitWithoutTheBatch) { 0 } else { bytes };
         let too_much = !has_room && !ignored && unindexed_bytes + bytes > limit_bytes;
         let too_many = live.log.entries.len() >= limits::LOG_ENTRIES_MAX;
         (too_much || too_many).then_some(WriteError::Behind { unindexed_bytes, limit_bytes })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Attempted, Commit, Committed, Decided, Group, Landed, Stage, State};
 use crate::base::blob::Blob;
-use crate::base::id::{CommitId, Incarnation, Stamp};
+use crate::base::id::{CommitId, Incarnation, Nonce, Stamp};
 use crate::base::limits;
 use crate::base::planted::{self, Bug};
 use crate::base::time::Timestamp;
@@ -195,7 +195,10 @@ impl Group {
         assert_eq!(next.step, from.step.next(), "W1: a commit is one step");
         let cursor = next.live().expect("a commit leaves a namespace alive").log.committed;
         let attempt = Attempt { commit, incarnation: next.incarnation, cursor, step: next.step };
-        let name = ObjectName { stamp: from.step, nonce: self.plan.nonces.draw() };
+        let mut name = ObjectName { stamp: from.step, nonce: self.plan.nonces.draw() };
+        if planted::is(Bug::StagedWithoutNonce) {
+            name.nonce = Nonce::default();
+        }
         let spill = base.live().filter(|_| own.is_none()).and_then(|(_, head, live)| {
             let riding = || self.unspilled(head, live).chain([(commit, &decided.bytes)]);
             let bytes: usize = riding().map(|(_, batch)| batch.len()).sum();
@@ -286,6 +289,9 @@ impl Group {
             CommitFate::Landed => {
                 let held = Held { version: Some((tag, Arc::new(head))), snapshot: None };
                 self.land(attempted, held)
+            }
+            CommitFate::Unknown if planted::is(Bug::OutOfTheRingIsFailure) => {
+                self.fail(None, &WriteError::Unavailable)
             }
             CommitFate::Unknown => self.fail(None, &unknown),
             CommitFate::Missed if planted::is(Bug::NotDecidedAgain) && head.live().is_some() => {

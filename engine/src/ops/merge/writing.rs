@@ -207,7 +207,12 @@ fn write_job(
             Section::Ids => {
                 let id = opened.id(row).ok_or(Damage::Content("a row of it has no id"));
                 let id = id.map_err(|damage| damage.of(&key))?;
-                writer.document(plan.inputs()[input].row_at(position), &id);
+                let mut number = plan.inputs()[input].row_at(position);
+                if planted::is(Bug::MergeRenumbersRows) {
+                    number.0 =
+                        plan.bounds().base.0 + u64::from(plan.output_position(input, position));
+                }
+                writer.document(number, &id);
             }
         }
     }

@@ -150,7 +150,9 @@ impl Collected {
             (Self::Groups(groups), _) => selected.for_each(|document| groups.add(document)),
             (Self::Rows(best), Wanted::Rows(listing)) => {
                 let rank_of = listing.rank.ready(plan);
-                for document in selected {
+                let is_near = matches!(listing.rank, RankBy::Nearest(_));
+                let ranks = !(is_near && planted::is(Bug::OverlayIsNotRanked));
+                for document in selected.filter(|_| ranks) {
                     let Some(rank) = rank_of(document) else { continue };
                     let candidate = Candidate { rank, id: document.id.clone(), place: None };
                     best.offer(candidate, || listing.kind_of(document));

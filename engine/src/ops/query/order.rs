@@ -1,6 +1,7 @@
 //! Ranks rows by keys.
 
 use crate::base::id::AttributeId;
+use crate::base::planted::{self, Bug};
 use crate::index::order::{Direction, Order, SortKey};
 use crate::index::positions::Positions;
 use crate::ops::query::collected::{Best, Candidate, Rank};
@@ -23,7 +24,9 @@ pub(super) fn rank(
     for position in selected.0.range(unit.rows.clone()) {
         let first = columns.first().map(|column| sort_key(column, position));
         // Most rows of a long scan are behind the bound in the first key already.
-        if !best.admits(|bound| first.as_ref() <= bound.first_key()) {
+        let ties = planted::is(Bug::TiesArePassedOver);
+        let passes = |bound: &Candidate| ties && first.as_ref() == bound.first_key();
+        if !best.admits(|bound| first.as_ref() <= bound.first_key() && !passes(bound)) {
             continue;
         }
         let rest = columns.iter().skip(1).map(|column| sort_key(column, position));

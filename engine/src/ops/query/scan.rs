@@ -81,8 +81,11 @@ impl Scan {
         let mut replaced = Vec::new();
         for (segment, selection) in selections.iter().enumerate() {
             let mut known = source.snapshot.replaced(segment).clone();
-            if !selection.possible().is_empty() && !planted::is(Bug::OverlaidRowsAnswer) {
-                let ids = overlay.ids_after(known.until);
+            let looks = !selection.possible().is_empty();
+            if (looks || planted::is(Bug::LearnsWithoutLooking))
+                && !planted::is(Bug::OverlaidRowsAnswer)
+            {
+                let ids = overlay.ids_after(known.until).filter(|_| looks);
                 let probes = source.probes(segment, ids).into_iter();
                 pending.extend(probes.map(|(read, ids)| (read, For::Replaced(ids))));
                 let last = overlay.entries().last();

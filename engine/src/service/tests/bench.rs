@@ -1,6 +1,6 @@
 //! A bucket that never fails, and the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::blob::Blob;
 use crate::base::name::{AttributeName, Key, NamespaceName};
@@ -25,6 +25,10 @@ pub(super) struct Bench {
     /// What was asked since somebody looked.
     pub(super) asked: Vec<Request>,
     pub(super) rounds: usize,
+    /// Objects that it cannot read back.
+    pub(super) rotten: BTreeSet<Key>,
+    /// Objects that it does not delete.
+    pub(super) locked: BTreeSet<Key>,
 }
 
 impl Bench {
@@ -32,6 +36,7 @@ impl Bench {
         self.asked.push(request.clone());
         let tag = |version: u64| Tag::new(version.to_string());
         match request {
+            Request::Get { key, .. } if self.rotten.contains(&key) => Reply::Unreadable,
             Request::Get { key, range, unless } => match self.objects.get(&key) {
                 None => Reply::Missing,
                 Some((version, _)) if unless == Some(tag(*version)) => Reply::NotModified,
@@ -56,6 +61,7 @@ impl Bench {
                 self.objects.insert(key, (self.versions, body));
                 Reply::Stored { tag: tag(self.versions) }
             }
+            Request::Delete { key } if self.locked.contains(&key) => Reply::Throttled,
             Request::Delete { key } => {
                 self.objects.remove(&key);
                 Reply::Deleted

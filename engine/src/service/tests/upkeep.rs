@@ -126,3 +126,100 @@ fn an_attribute_that_is_dropped_is_left_out_of_new_segments() {
     let Found::Rows(rows) = answer.found else { panic!("rows are wanted") };
     assert!(rows[0].attributes.is_empty(), "{rows:?}");
 }
+
+/// An object lock, or a right that is missing: the sweeper gave up at the first batch with such an
+/// object, and met the same batch first the next time.
+#[test]
+fn an_object_that_cannot_be_deleted_keeps_no_other() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, text(1, 1_500_000));
+    bench.wait(&mut service, 2_000);
+    bench.wait(&mut service, 3_600_000);
+    let named = bench.objects.keys().find(|key| key.as_str().ends_with(".segment")).cloned();
+    let named = named.expect("the write was flushed");
+    let (stamp, _) = named.as_str().rsplit_once('-').expect("a stamp and a nonce");
+    let orphan = |n| Key::new(format!("{stamp}-{n:032x}.segment"));
+    for n in 1..=450 {
+        bench.objects.insert(orphan(n), (0, Blob::default()));
+    }
+    bench.locked = [orphan(7), orphan(449)].into();
+    bench.wait(&mut service, 3_600_000);
+    bench.wait(&mut service, 3_600_000);
+    let left: Vec<u64> = (1..=450).filter(|n| bench.objects.contains_key(&orphan(*n))).collect();
+    assert_eq!(left, [7, 449]);
+    bench.locked.clear();
+    bench.wait(&mut service, 3_600_000);
+    assert!((1..=450).all(|n| !bench.objects.contains_key(&orphan(n))));
+}
+
+/// It was tried again five times in a second, for as long as a lock lasts.
+#[test]
+fn trash_that_cannot_be_deleted_is_tried_again_ever_more_seldom() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, text(1, 1_500_000));
+    let staged = bench.objects.keys().find(|key| key.as_str().starts_with("data/")).cloned();
+    let staged = staged.expect("a batch of this size is staged");
+    bench.wait(&mut service, 2_000);
+    bench.locked = [staged.clone()].into();
+    bench.wait(&mut service, 700_000);
+    bench.look();
+    for _ in 0..3_000 {
+        bench.wait(&mut service, 200);
+    }
+    let deletes = |asked: &[Request]| {
+        asked.iter().filter(|request| matches!(request, Request::Delete { .. })).count()
+    };
+    let tried = deletes(&bench.look().1);
+    assert!((10..30).contains(&tried), "{tried} times in ten minutes");
+    bench.locked.clear();
+    bench.wait(&mut service, 60_000);
+    bench.wait(&mut service, 60_000);
+    assert!(!bench.objects.contains_key(&staged));
+    assert!(service.head().unwrap().live().unwrap().trash.is_empty());
+}
+
+/// A service that knew of a version and could not load it looked again at once, for ever.
+#[test]
+fn a_damaged_object_is_looked_at_ever_more_seldom() {
+    let (mut bench, mut first, mut second) = (Bench::default(), service(), service());
+    bench.write(&mut first, upsert(1, 1));
+    bench.write(&mut second, upsert(2, 2));
+    bench.write(&mut first, text(3, 6_000_000));
+    let staged = bench.objects.keys().find(|key| key.as_str().starts_with("data/")).cloned();
+    let staged = staged.expect("a batch of this size is staged");
+    bench.rotten = [staged].into();
+    bench.look();
+    // It learns of the version by losing a race, and not what is in it.
+    bench.write(&mut second, upsert(4, 4));
+    for _ in 0..3_000 {
+        bench.wait(&mut second, 200);
+    }
+    let asked = bench.look().1.len();
+    assert!(asked < 100, "{asked} requests in ten minutes");
+    bench.rotten.clear();
+    bench.wait(&mut second, 60_000);
+    bench.wait(&mut second, 2_000);
+    let live = second.head().unwrap().live().unwrap();
+    assert!(live.log.entries.is_empty(), "it is indexed once it can be read");
+    assert_eq!(bench.lookup(&mut second, 4), Some(4));
+}
+
+/// A segment was built and stored again five times in a second, where the head could be neither read
+/// nor replaced.
+#[test]
+fn what_cannot_be_published_is_built_again_ever_more_seldom() {
+    let (mut bench, mut first, mut second) = (Bench::default(), service(), service());
+    bench.write(&mut first, upsert(1, 1));
+    bench.write(&mut second, upsert(2, 2));
+    let head = bench.objects.keys().find(|key| key.as_str().starts_with("heads/")).cloned();
+    bench.rotten = head.into_iter().collect();
+    for _ in 0..3_000 {
+        bench.wait(&mut first, 200);
+    }
+    let segments = bench.objects.keys().filter(|key| key.as_str().ends_with(".segment")).count();
+    assert!((5..30).contains(&segments), "{segments} segments in ten minutes");
+    bench.rotten.clear();
+    bench.wait(&mut first, 60_000);
+    bench.wait(&mut first, 2_000);
+    assert!(first.head().unwrap().live().unwrap().log.entries.is_empty());
+}
