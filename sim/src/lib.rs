@@ -8,6 +8,7 @@
 //! | [`digest`]   | What tells one world from another?                                       |
 //! | [`model`]    | What is a namespace to its users?                                        |
 //! | [`oracles`]  | What must hold?                                                          |
+//! | [`shelf`]    | What do copies of a map share?                                           |
 //! | [`many`]     | What do copies of a world share?                                         |
 //! | [`marks`]    | What must have been come across?                                         |
 //! | [`explore`]  | Which worlds can there be?                                               |
@@ -54,6 +55,7 @@ pub mod oracles;
 pub mod phrases;
 pub mod qualify;
 pub mod report;
+pub mod shelf;
 pub mod shrink;
 pub mod stopwatch;
 pub mod store;

@@ -5,13 +5,14 @@ use std::hash::{Hash, Hasher};
 
 use crate::digest::{self, Digest};
 use crate::model::Effect;
+use crate::shelf::Shelf;
 
 /// The requests that a namespace remembers by key. Keys are only ever added, and a namespace has as
 /// many states as changes: so a state shares what it remembers with the one before, and knows the
 /// fingerprint of all keys as the sum of the fingerprints of each.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
-    known: imbl::OrdMap<String, (u128, Effect)>,
+    known: Shelf<String, (u128, Effect)>,
     sum: Digest,
 }
 

@@ -15,7 +15,7 @@ use crate::store::Kind;
 use crate::story::Act;
 use crate::words;
 use crate::world::network::{Answer, Parcel};
-use crate::world::node::{Node, Past, Running};
+use crate::world::node::{Past, Running};
 use crate::world::profile::Fault;
 use crate::world::{Event, World};
 
