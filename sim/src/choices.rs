@@ -34,12 +34,41 @@ pub struct Choices {
     /// Decisions taken in this scope.
     nth: u16,
     /// What was decided otherwise than calmly, if somebody wants to know.
-    record: Option<Ways>,
+    record: Option<Record>,
     /// What nonces are made of, beside their number.
     salt: u64,
     nonces: u64,
     mixer: Mixer,
     taken: u64,
+}
+
+/// What was decided, in pieces that forks of a world share.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    past: Vec<Arc<[(Place, u32)]>>,
+    new: Vec<(Place, u32)>,
+}
+
+/// So long is the piece of a record that is no one else's.
+const PIECE: usize = 1_024;
+
+impl Record {
+    fn push(&mut self, place: Place, way: u32) {
+        self.new.push((place, way));
+        if self.new.len() == PIECE {
+            self.past.push(std::mem::take(&mut self.new).into());
+        }
+    }
+
+    fn into_ways(self) -> Ways {
+        let past = self.past.iter().flat_map(|piece| piece.iter());
+        let mut ways = Ways::new();
+        for (place, way) in past.chain(&self.new) {
+            let before = ways.insert(*place, *way);
+            assert!(before.is_none(), "two decisions are taken at {place:?}");
+        }
+        ways
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -96,12 +125,20 @@ impl Choices {
     /// The same, and what is decided is kept for [`Choices::into_record`].
     #[must_use]
     pub fn recording(self) -> Self {
-        Self { record: Some(Ways::new()), ..self }
+        Self { record: Some(Record::default()), ..self }
+    }
+
+    /// The same decisions so far; from here on another seed draws. Nonces stay those of the first one,
+    /// so what is recorded is one run.
+    #[must_use]
+    pub fn turned_to(mut self, seed: u64) -> Self {
+        self.source = Source::Seeded(Box::new(ChaCha8Rng::seed_from_u64(seed)));
+        self
     }
 
     /// What was decided otherwise than calmly.
     pub fn into_record(self) -> Ways {
-        self.record.unwrap_or_default()
+        self.record.unwrap_or_default().into_ways()
     }
 
     /// What follows is decided here.
@@ -173,8 +210,7 @@ impl Choices {
         if let Some(record) = &mut self.record
             && way > 0
         {
-            let before = record.insert(place, way);
-            assert!(before.is_none(), "two decisions are taken at {place:?}");
+            record.push(place, way);
         }
         way as usize
     }
@@ -232,6 +268,11 @@ impl Choices {
         self.mixer.digest()
     }
 
+    /// The fingerprint of where it stands: all decisions so far, and how the next one is named.
+    pub fn position(&self) -> Digest {
+        digest::of(&(self.digest(), self.taken, self.scope, self.nth, self.nonces))
+    }
+
     /// How many decisions there were.
     pub const fn taken(&self) -> u64 {
         self.taken
@@ -268,6 +309,18 @@ pub enum Scope {
     Read(u32, u32, u32),
     /// What goes wrong for a while, the nth time.
     Weather(u32),
+    /// The fleet as a whole.
+    Fleet,
+    /// What a node is in the fleet.
+    Member(u32),
+    /// A node's turn in a rolling restart.
+    Rolled(u32),
+    /// Whether a node is still there once the faults have stopped.
+    Survivor(u32),
+    /// The nth reply to a node about a namespace.
+    Reply(u32, u32, u32),
+    /// A node's nth look at the head of a namespace that nobody asks it for.
+    Watch(u32, u32, u32),
 }
 
 /// What a decision is about.
@@ -351,6 +404,25 @@ mod tests {
         assert_eq!(run(Choices::told(drawn.2.clone(), 7).recording()), drawn);
         let calm = run(Choices::told(Ways::new(), 7));
         assert_eq!(calm.0, [0; 60]);
+    }
+
+    #[test]
+    fn a_record_of_many_pieces_is_whole_and_a_turned_one_keeps_its_past() {
+        let draw = |choices: &mut Choices, turns: std::ops::Range<u32>| {
+            for turn in turns {
+                choices.enter(Scope::Turn(0, turn));
+                choices.choose(Site::Event, 1_000);
+            }
+        };
+        let mut first = Choices::seeded(1).recording();
+        draw(&mut first, 0..3_000);
+        let mut other = first.clone().turned_to(2);
+        draw(&mut first, 3_000..6_000);
+        draw(&mut other, 3_000..6_000);
+        assert_ne!(first.position(), other.position());
+        let mut told = Choices::told(other.clone().into_record(), 1);
+        draw(&mut told, 0..6_000);
+        assert_eq!(told.position(), other.position());
     }
 
     #[test]

@@ -8,11 +8,16 @@
 //! | [`digest`]   | What tells one world from another?                                       |
 //! | [`model`]    | What is a namespace to its users?                                        |
 //! | [`oracles`]  | What must hold?                                                          |
+//! | [`shelf`]    | What do copies of a map share?                                           |
+//! | [`many`]     | What do copies of a world share?                                         |
 //! | [`marks`]    | What must have been come across?                                         |
 //! | [`explore`]  | Which worlds can there be?                                               |
 //! | [`arena`]    | A small world for the explorer: machines, every order, every fate        |
 //! | [`deed`]     | What does an actor of the small world do?                                |
 //! | [`world`]    | The large world: nodes, clients, time, and everything that goes wrong    |
+//! | [`forks`]    | How do seeds do that are tried in many ways?                             |
+//! | [`bench`]    | How fast is it?                                                          |
+//! | [`machine`]  | What is it measured on?                                                  |
 //! | [`swarm`]    | How do many seeds do?                                                    |
 //! | [`workload`] | What do clients ask?                                                     |
 //! | [`guard`]    | What if the engine panics?                                               |
@@ -33,12 +38,16 @@
 )]
 
 pub mod arena;
+pub mod bench;
 pub mod beside;
 pub mod choices;
 pub mod deed;
 pub mod digest;
 pub mod explore;
+pub mod forks;
 pub mod guard;
+pub mod machine;
+pub mod many;
 pub mod marks;
 pub mod model;
 pub mod mutants;
@@ -46,6 +55,7 @@ pub mod oracles;
 pub mod phrases;
 pub mod qualify;
 pub mod report;
+pub mod shelf;
 pub mod shrink;
 pub mod stopwatch;
 pub mod store;

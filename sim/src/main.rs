@@ -6,8 +6,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use sana_sim::arena::setup::Reach;
+use sana_sim::bench;
 use sana_sim::beside;
+use sana_sim::forks::Harvest;
 use sana_sim::guard;
+use sana_sim::machine;
 use sana_sim::mutants::Effort;
 use sana_sim::mutants::table::{self, Order};
 use sana_sim::report::{self, Look, Others};
@@ -17,9 +20,9 @@ use sana_sim::store::Kind;
 use sana_sim::story::{Story, Time};
 use sana_sim::swarm::{self, Band};
 use sana_sim::trace::Trace;
-use sana_sim::world::Size;
 use sana_sim::world::faults;
 use sana_sim::world::profile::Fault;
+use sana_sim::world::{Pace, Size};
 
 /// Runs Sana's own machines in worlds where everything goes wrong.
 #[derive(Debug, Parser)]
@@ -44,6 +47,26 @@ enum Command {
         /// Fail if something that can go wrong never did.
         #[arg(long)]
         everything: bool,
+    },
+    /// Run seeds, and try many ways to go on from where something rare happened in them.
+    Fork {
+        /// The seeds, as `first..end`.
+        #[arg(long, value_parser = seeds, default_value = "0..100")]
+        seeds: Range<u64>,
+        /// How many ways to go on are tried at each moment.
+        #[arg(long, default_value_t = 4)]
+        each: u64,
+        #[command(flatten)]
+        world: WorldArguments,
+        /// With this known bug planted.
+        #[arg(long)]
+        planted: Option<String>,
+    },
+    /// Measure how fast worlds go.
+    Bench {
+        /// Which figure, or `all`.
+        #[arg(default_value = "all")]
+        name: String,
     },
     /// List all that can go wrong with a store and its users, and what becomes of each here.
     Faults,
@@ -163,9 +186,15 @@ struct WorldArguments {
     /// Nodes of the world.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     nodes: u32,
+    /// Namespaces of the world: one for every second node, if it is not said.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    namespaces: Option<u32>,
     /// How long clients keep asking, in seconds of the world.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Clients ask a few times a day, and nodes have the settings that they have in production.
+    #[arg(long)]
+    idle: bool,
     /// Which store: `s3`, `gcs`, `azure`, `r2`, `minio`, `folder`, or `any` of these, by the seed; or as
     /// a negative control, under which the oracles must go red, a weak one: `weak-conditions`,
     /// `weak-races`, `weak-reads`, `weak-blips`, `weak-lists`, `weak-lifecycle`, `weak-clones`.
@@ -174,8 +203,11 @@ struct WorldArguments {
 }
 
 impl WorldArguments {
-    const fn size(self) -> Size {
-        Size { store: self.store, ..swarm::size(self.nodes as usize, self.seconds) }
+    fn size(self) -> Size {
+        let size = swarm::size(self.nodes as usize, self.seconds);
+        let spaces = self.namespaces.map_or(size.spaces, |spaces| spaces as usize);
+        let pace = if self.idle { Pace::Idle } else { size.pace };
+        Size { store: self.store, spaces, pace, ..size }
     }
 }
 
@@ -188,6 +220,9 @@ fn main() -> ExitCode {
         Command::Run { seeds, world, threads, everything } => {
             run(seeds, world, threads, everything)
         }
+        Command::Fork { seeds, each, world, planted } => said(report::plant(planted.as_deref()))
+            .is_some_and(|()| Harvest::of(seeds, world.size(), each).print()),
+        Command::Bench { name } => bench::print(&name),
         Command::Faults => {
             faults::TABLE.iter().for_each(|entry| println!("{entry}"));
             true
@@ -280,13 +315,15 @@ fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>, everyth
 
 /// The command that replays a seed.
 fn again(seed: u64, world: WorldArguments) -> String {
-    let WorldArguments { nodes, seconds, store } = world;
+    let WorldArguments { nodes, namespaces, seconds, idle, store } = world;
     let store = match store {
         Kind::Sound => String::new(),
         store => format!(" --store {}", store.name()),
     };
+    let spaces = namespaces.map_or(String::new(), |spaces| format!(" --namespaces {spaces}"));
+    let idle = if idle { " --idle" } else { "" };
     format!(
-        "cargo run --release -p sana-sim -- replay {seed} --nodes {nodes} --seconds {seconds}{store}"
+        "cargo run --release -p sana-sim -- replay {seed} --nodes {nodes}{spaces} --seconds {seconds}{idle}{store}"
     )
 }
 
@@ -302,6 +339,9 @@ fn print_band(band: &Band, seconds: f64, threads: usize) {
         hours / seconds,
         hours / seconds / threads as f64
     );
+    if let Some(mib) = machine::peak_memory() {
+        println!("{mib} MiB of memory at most");
+    }
 }
 
 fn replay(trace: &Trace) -> bool {

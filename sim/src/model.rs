@@ -4,6 +4,7 @@
 //! Nothing here is shared with the engine but the words of requests and values. So where the engine
 //! and the model agree, two programs do.
 
+pub mod keys;
 pub mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use sana_engine::base::value::{Float, Id, Raw, Scalar, Value, Vector};
 use sana_engine::namespace::request::{ByFilter, Create, Predicate, WriteRequest};
 
 use crate::digest::Shared;
+use keys::Keys;
 
 /// The attributes of a document that are not null.
 pub type Attributes = BTreeMap<AttributeName, Value>;
@@ -73,7 +75,7 @@ pub struct State {
     /// The documents.
     pub contents: Contents,
     /// What each idempotency key stands for, and what it came to.
-    pub keys: BTreeMap<String, (u128, Effect)>,
+    pub keys: Keys,
 }
 
 impl State {
@@ -117,7 +119,7 @@ impl State {
         };
         let mut keys = self.keys.clone();
         if let Some(key) = &request.idempotency {
-            keys.insert(key.key.clone(), (key.fingerprint, effect.clone()));
+            keys.insert(key.key.clone(), key.fingerprint, effect.clone());
         }
         (Self { contents: Some(Shared::new(content)), keys }, effect)
     }

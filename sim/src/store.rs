@@ -4,7 +4,6 @@
 //! their way back is up to the world. Two things are up to the store: how it spells tags, and, for a
 //! negative control, that it may be one of those that cannot be trusted.
 
-use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
 use sana_engine::base::blob::Blob;
@@ -15,11 +14,13 @@ use sana_engine::machine::request::{ByteRange, Listed, Reply, Request, Tag, When
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{self, Mixer};
+use crate::shelf::Shelf;
 
 /// A bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Store {
-    objects: BTreeMap<Key, Object>,
+    /// A copy shares what neither it nor the original has changed since.
+    objects: Shelf<Key, Object>,
     tags: Tags,
     kind: Kind,
     /// What was asked so often that every nth of it goes wrong. Counted only by weak stores.
@@ -149,7 +150,7 @@ impl Store {
 
     /// An empty bucket of some kind.
     pub const fn of_kind(kind: Kind, tags: Tags) -> Self {
-        Self { objects: BTreeMap::new(), tags, kind, asked: 0, page: 1_000 }
+        Self { objects: Shelf::new(), tags, kind, asked: 0, page: 1_000 }
     }
 
     /// The same, with pages of listings so short that they end in the middle.
@@ -220,7 +221,8 @@ impl Store {
             return;
         }
         self.asked += 1;
-        let oldest = self.objects.keys().find(|key| layout::is_immutable(key)).cloned();
+        let oldest =
+            self.objects.iter().map(|(key, _)| key).find(|key| layout::is_immutable(key)).cloned();
         if self.asked.is_multiple_of(4)
             && let Some(oldest) = oldest
         {
@@ -265,7 +267,7 @@ impl Store {
         let first = after.filter(|after| prefix <= *after).unwrap_or(prefix);
         let mut named = self
             .objects
-            .range(first.clone()..)
+            .from(first)
             .filter(|(key, _)| after != Some(*key) && self.lists(key))
             .take_while(|(key, _)| key.as_str().starts_with(prefix.as_str()));
         let objects = named
@@ -288,7 +290,7 @@ impl Store {
 
     /// The keys that begin with this one.
     pub fn keys_below<'a>(&'a self, prefix: &'a Key) -> impl Iterator<Item = &'a Key> {
-        let keys = self.objects.range(prefix.clone()..).map(|(key, _)| key);
+        let keys = self.objects.from(prefix).map(|(key, _)| key);
         keys.take_while(|key| key.as_str().starts_with(prefix.as_str()))
     }
 

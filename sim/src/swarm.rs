@@ -13,7 +13,7 @@ use crate::store::Kind;
 use crate::story::Story;
 use crate::trace::Trace;
 use crate::world::profile::Activations;
-use crate::world::{Run, Size, World};
+use crate::world::{Pace, Run, Size, World};
 
 /// How large the worlds of a band of seeds are. Every second node has a namespace more.
 pub const fn size(nodes: usize, seconds: u64) -> Size {
@@ -24,6 +24,7 @@ pub const fn size(nodes: usize, seconds: u64) -> Size {
         clients_per_space: 4,
         busy: seconds * 1_000,
         store: Kind::Sound,
+        pace: Pace::Drawn,
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Trace {
 }
 
 /// What the text of a trace begins with: which form it has.
-const FORM: &str = "t1.";
+const FORM: &str = "t2.";
 
 impl Trace {
     /// The trace of a seed, and what it came to.
@@ -79,7 +79,7 @@ mod tests {
     fn the_text_of_a_trace_is_the_trace() {
         let (trace, _) = Trace::of(7, swarm::size(3, 1));
         assert_eq!(trace.to_string().parse(), Ok(trace.clone()));
-        for bad in ["", "t1.", "t2.AAAA", "t1.AAAA", &trace.to_string()[..40]] {
+        for bad in ["", "t2.", "t1.AAAA", "t2.AAAA", &trace.to_string()[..40]] {
             assert!(bad.parse::<Trace>().is_err(), "{bad}");
         }
     }

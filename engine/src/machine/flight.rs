@@ -124,6 +124,17 @@ impl Flight {
         self.slots.into_iter().map(reply).collect()
     }
 
+    /// The latest end of the round.
+    pub const fn until(&self) -> Timestamp {
+        self.until
+    }
+
+    /// The requests that are not answered.
+    pub fn unanswered(&self) -> impl Iterator<Item = &Request> {
+        let pairs = self.requests.iter().zip(&self.slots);
+        pairs.filter(|(_, slot)| !matches!(slot, Slot::Answered(_))).map(|(request, _)| request)
+    }
+
     /// The writes that were sent and not answered: whoever drops the flight leaves them adrift.
     pub fn unheard_writes(&self) -> impl Iterator<Item = &Request> {
         let pairs = self.requests.iter().zip(&self.slots);

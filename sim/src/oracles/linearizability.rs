@@ -26,6 +26,7 @@ use std::sync::Arc;
 use sana_engine::namespace::request::{Found, QueryRequest};
 
 use crate::digest::Shared;
+use crate::model::keys::Keys;
 use crate::model::search;
 use crate::model::{Change, Contents, Effect, State};
 use crate::oracles::{Broken, Oracle};
@@ -398,7 +399,7 @@ impl Monitor {
             if !keeps_keys {
                 other.edit(|reading| {
                     let contents = reading.state.contents.clone();
-                    reading.state = Shared::new(State { contents, keys: BTreeMap::new() });
+                    reading.state = Shared::new(State { contents, keys: Keys::default() });
                 });
             }
             other.spread(truth, None).is_ok_and(|readings| !readings.is_empty())

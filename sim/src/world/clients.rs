@@ -39,6 +39,14 @@ pub struct Waiting {
     ask: Ask,
 }
 
+impl Waiting {
+    /// What is waited for.
+    pub(super) fn in_words(&self) -> String {
+        let Self { op, ask } = self;
+        format!("request {op}, to {}", phrases::ask(ask))
+    }
+}
+
 /// How long a client that asks nothing waits for its next turn, in milliseconds.
 const SILENCE: u64 = 1_000;
 /// What is remembered of the past, in milliseconds: longer than any query may lag behind.
@@ -58,8 +66,7 @@ impl World {
             return Ok(());
         }
         let space = self.clients[c].space;
-        let up: Vec<usize> =
-            self.spaces[space].nodes.iter().copied().filter(|n| self.nodes[*n].is_up).collect();
+        let up = self.servers(space);
         if up.is_empty() {
             self.after(100, Event::Client(c));
             return Ok(());

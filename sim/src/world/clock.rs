@@ -11,6 +11,8 @@ pub struct Clock {
     pub rate: u64,
     /// How far the calendar is off, in milliseconds.
     pub calendar_off: i64,
+    /// How much too fast the calendar runs, in millionths.
+    pub calendar_drift: i64,
     /// How long the clock for waiting stood still while its machine was suspended, in milliseconds.
     pub slept: u64,
 }
@@ -36,14 +38,23 @@ impl Skew {
     pub const fn most(self) -> u64 {
         self.behind + self.ahead
     }
+
+    /// The same, if what drifted until this time of the world is counted as well.
+    pub const fn most_at(self, time: u64) -> u64 {
+        self.most() + 2 * time * DRIFT_MOST.unsigned_abs() / 1_000_000
+    }
 }
+
+/// The most that a calendar runs too fast or too slow, in millionths.
+pub const DRIFT_MOST: i64 = 500;
 
 /// When the world began, by the calendar.
 const EPOCH: u64 = 1_800_000_000_000;
 
 impl Clock {
     /// A clock that shows the time.
-    pub const TRUE: Self = Self { ahead: 0, rate: 1_000_000, calendar_off: 0, slept: 0 };
+    pub const TRUE: Self =
+        Self { ahead: 0, rate: 1_000_000, calendar_off: 0, calendar_drift: 0, slept: 0 };
 
     /// What the clock for waiting shows at this time of the world.
     pub const fn at(&self, time: u64) -> Timestamp {
@@ -57,7 +68,8 @@ impl Clock {
 
     /// What the calendar shows at this time of the world.
     pub const fn wall(&self, time: u64) -> WallTime {
-        WallTime((EPOCH + time).saturating_add_signed(self.calendar_off))
+        let drifted = time.cast_signed() * self.calendar_drift / 1_000_000;
+        WallTime((EPOCH + time).saturating_add_signed(self.calendar_off + drifted))
     }
 }
 
@@ -68,7 +80,7 @@ mod tests {
     #[test]
     fn who_sleeps_until_a_moment_sees_it_when_woken() {
         for rate in [900_000, 1_000_000, 1_000_077, 1_100_000] {
-            let clock = Clock { ahead: 86_400_000, rate, calendar_off: 0, slept: 0 };
+            let clock = Clock { ahead: 86_400_000, rate, ..Clock::TRUE };
             for shown in 86_400_000..86_400_500 {
                 let time = clock.time_of(Timestamp(shown));
                 assert!(Timestamp(shown) <= clock.at(time), "at rate {rate}");

@@ -6,6 +6,7 @@ use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
 use sana_engine::service::task::{Output, Task, TaskId};
 
+use crate::choices::{Scope, Site};
 use crate::digest;
 use crate::guard::guarded;
 use crate::marks::Mark;
@@ -14,17 +15,26 @@ use crate::store::Kind;
 use crate::story::Act;
 use crate::words;
 use crate::world::network::{Answer, Parcel};
-use crate::world::node::Node;
+use crate::world::node::{Past, Running};
 use crate::world::profile::Fault;
 use crate::world::{Event, World};
 
 /// A service that is woken this often in a row and does nothing keeps its node busy for ever.
 const IDLE_WAKES_MAX: u32 = 2_000;
 
+/// When a node crashes over a reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Moment {
+    /// Before it takes note of it.
+    Before,
+    /// When it has done what follows from it.
+    After,
+}
+
 impl World {
-    /// A reply reaches a node.
+    /// A reply reaches a node, which may crash before it takes note of it, or after.
     pub(super) fn take_reply(&mut self, parcel: &Parcel) -> Result<(), Broken> {
-        let is_awaited = self.waits_for(parcel);
+        let is_awaited = self.waits_for(parcel) && !self.nodes[parcel.node].is_cut;
         self.tell_heard(parcel, is_awaited);
         if !is_awaited {
             return Ok(());
@@ -34,6 +44,11 @@ impl World {
         let Answer::Reply(reply) = parcel.answer.clone() else { return Ok(()) };
         self.note(&(node, space, task, place));
         self.note(&reply);
+        let crash = self.crashes_over_reply(node, space);
+        if let Some((Moment::Before, delay)) = crash {
+            self.crash_for(node, delay);
+            return Ok(());
+        }
         if parcel.is_spoiled {
             self.mislead(&parcel.ops);
         }
@@ -41,11 +56,35 @@ impl World {
         let hosted = self.nodes[node].hosted.get_mut(&space).expect("it waits");
         let running = hosted.tasks.get_mut(&task).expect("it waits");
         if !request.is_read() {
-            running.has_lost |= reply == Reply::Lost;
-            running.was_refused |= reply == Reply::Refused;
+            running.past.has_lost |= reply == Reply::Lost;
+            running.past.was_refused |= reply == Reply::Refused;
         }
         running.flight.reply(local, place, reply);
-        self.pump(node, space)
+        if running.flight.is_over(local) {
+            self.pump(node, space)?;
+        } else {
+            self.send_due(node, space, true)?;
+        }
+        if let Some((Moment::After, delay)) = crash
+            && self.nodes[node].is_up
+        {
+            self.crash_for(node, delay);
+        }
+        Ok(())
+    }
+
+    /// When the node crashes over a reply, if it does, and for how long.
+    fn crashes_over_reply(&mut self, node: usize, space: usize) -> Option<(Moment, u64)> {
+        let heard = self.nodes[node].heard(space);
+        if !self.is_faulty {
+            return None;
+        }
+        self.choices.enter(Scope::Reply(node as u32, space as u32, heard));
+        let crash = self.profile.faults.crash / 2;
+        let when = self.choices.weigh(Site::Node, &[1_000 - 2 * crash, crash, crash]);
+        let when = [None, Some(Moment::Before), Some(Moment::After)][when]?;
+        self.activations.count(Fault::CrashOverReply);
+        Some((when, self.crash_delay()))
     }
 
     fn tell_heard(&mut self, parcel: &Parcel, is_awaited: bool) {
@@ -62,20 +101,29 @@ impl World {
         if self.nodes[n].life != life || !self.nodes[n].is_up {
             return Ok(());
         }
+        // It was found since that it has to be woken earlier. Then it was, and will be again.
+        if self.nodes[n].hosted.get(&space).is_none_or(|hosted| self.now < hosted.wake) {
+            return Ok(());
+        }
         self.pump(n, space)
     }
 
     /// Lets a service do all that it can do now.
     pub(super) fn pump(&mut self, n: usize, space: usize) -> Result<(), Broken> {
-        let Node { paused_until, life, .. } = self.nodes[n];
+        let (paused_until, life) = (self.nodes[n].paused_until, self.nodes[n].life);
         if self.now < paused_until {
-            self.after(paused_until - self.now, Event::Wake { node: n, life, space });
+            let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
+            if hosted.wake <= self.now || paused_until < hosted.wake {
+                hosted.wake = paused_until;
+                self.after(paused_until - self.now, Event::Wake { node: n, life, space });
+            }
             return Ok(());
         }
         let mut did = false;
         while self.pump_once(n, space)? {
             did = true;
         }
+        self.note_state(n, space);
         self.send_due(n, space, did)
     }
 
@@ -95,12 +143,13 @@ impl World {
             self.stepped(n, space, id, step, None)?;
         }
         for id in ids {
-            let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(false) };
-            let Some(running) = hosted.tasks.get(&id).cloned() else { continue };
-            let replies = running.flight.end();
+            let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
+            let Some(running) = hosted.tasks.remove(&id) else { continue };
+            let Running { task, flight, past } = running;
+            let replies = flight.end();
             let first = replies.first().cloned();
-            let step = guarded(|| running.task.step(local, replies))?;
-            self.stepped(n, space, id, step, first)?;
+            let step = guarded(|| task.step(local, replies))?;
+            self.stepped(n, space, id, step, Some((past, first)))?;
         }
         Ok(did)
     }
@@ -115,27 +164,28 @@ impl World {
         digest::of(&self.nodes[n].drawn)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "a reply is heard once")]
+    /// A machine was stepped. `last` is what it has been through, and the first reply of its last round.
     fn stepped(
         &mut self,
         n: usize,
         space: usize,
         id: TaskId,
         step: Step<Task>,
-        last: Option<Reply>,
+        last: Option<(Past, Option<Reply>)>,
     ) -> Result<(), Broken> {
         let local = self.nodes[n].clock.at(self.now);
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let output = match step {
             Step::Wait(task, round) => {
-                hosted.keep(id, task, Flight::start(local, round));
+                hosted.keep(id, task, Flight::start(local, round), last.map(|(past, _)| past));
                 return Ok(());
             }
             Step::Done(output) => output,
         };
-        let running = hosted.tasks.remove(&id);
-        let refused = running.as_ref().is_some_and(|running| running.was_refused);
-        let lost = running.as_ref().is_some_and(|running| running.has_lost);
+        let (past, last) = last.unzip();
+        let refused = past.as_ref().is_some_and(|past| past.was_refused);
+        let lost = past.as_ref().is_some_and(|past| past.has_lost);
+        let last = last.flatten();
         let marks = Mark::of_output(&output, refused, lost, last.as_ref());
         if marks & Mark::FoundItself.bit() != 0 {
             self.activations.count(Fault::RefusedItself);
@@ -178,7 +228,7 @@ impl World {
         for (task, running) in &mut hosted.tasks {
             for place in running.flight.due(local) {
                 let request: Request = running.flight.request(place).clone();
-                let (task, round, ops) = (*task, running.round, running.ops.clone());
+                let (task, round, ops) = (*task, running.past.round, running.past.ops.clone());
                 let (node, answer) = (n, Answer::True);
                 parcels.push(Parcel {
                     node,

@@ -17,44 +17,61 @@
 //! | [`weather`] | What goes wrong for a while?                          |
 //! | [`damage`]  | Which reads say what is not so, and who may hear of it? |
 //! | [`node`]    | What does a process consist of?                       |
+//! | [`fleet`]   | What is each node for, and how does it start and end?  |
 //! | [`drive`]   | What does a node do next?                             |
 //! | [`network`] | What becomes of a request?                            |
 //! | [`clients`] | What do clients ask, and what are they told?          |
 //! | [`quiet`]   | Did everything get quiet?                             |
+//! | [`waits`]   | Who waits for what?                                   |
+//! | [`fork`]    | What does a copy of a world cost, and what is it for? |
+//!
+//! # A value
+//!
+//! A world can be copied at any moment, and the copy goes on exactly like the original. Nodes,
+//! namespaces, clients and objects are shared between copies until one of them changes them, so a copy
+//! of a large world is cheap. [`World::digest`] is the fingerprint of all of it.
 
+mod agenda;
 pub mod backend;
 pub mod clients;
 pub mod clock;
 pub mod damage;
 pub mod drive;
 pub mod faults;
+pub mod fleet;
+pub mod fork;
 pub mod network;
 pub mod node;
 pub mod profile;
 pub mod quiet;
+pub mod waits;
 pub mod weather;
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
-use sana_engine::service::namespace::NamespaceService;
+use sana_engine::service::namespace::Settings;
 use serde::{Deserialize, Serialize};
 
 use crate::choices::{Choices, Scope, Site, Ways};
-use crate::digest::{Digest, Mixer};
+use crate::digest::{self, Digest, Mixer};
+use crate::many::Many;
 use crate::model::Contents;
 use crate::oracles::linearizability::OpId;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
 use crate::store::{Kind, Store};
 use crate::story::{Act, Lane, Scene, Story};
+use agenda::Agenda;
 use clients::Client;
-use clock::{Clock, Skew};
+use clock::{Clock, DRIFT_MOST, Skew};
+use fleet::Fleet;
 use network::Parcel;
-use node::{Hosted, Node};
+use node::Node;
 use profile::{Activations, Fault, Profile};
-use weather::Weather;
+use weather::{Climate, Weather};
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -62,16 +79,18 @@ pub struct World {
     profile: Profile,
     /// The time, in milliseconds since the beginning. No node sees it.
     now: u64,
-    events: BTreeMap<(u64, u64), Event>,
-    /// Events that were caused so far, and that happened.
-    caused: u64,
+    events: Agenda<Event>,
+    /// Events that happened so far.
     happened: u64,
+    /// How often a service was let do what it can.
+    pumps: u64,
     /// Requests that reached the store.
     requests: u64,
     store: Store,
-    nodes: Vec<Node>,
-    spaces: Vec<Space>,
-    clients: Vec<Client>,
+    fleet: Fleet,
+    nodes: Many<Node>,
+    spaces: Many<Space>,
+    clients: Many<Client>,
     /// How far calendars were apart.
     skew: Skew,
     /// Puts of heads on their way: of which node, in which life, and for which namespace.
@@ -86,12 +105,14 @@ pub struct World {
     is_quiet: bool,
     choices: Choices,
     mixer: Mixer,
+    /// The fingerprint of the run after every so many events.
+    checkpoints: Vec<Digest>,
     activations: Activations,
     story: Story,
 }
 
 /// One namespace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Space {
     name: NamespaceName,
     /// How many times as long as elsewhere its clients think before they ask again.
@@ -119,6 +140,22 @@ enum Event {
     Start(usize),
     /// Something may begin to go wrong for a while.
     Weather,
+    /// A node has its turn in a rolling restart.
+    Roll(usize),
+    /// A node looks whether there is work that nobody asks it for.
+    Watch { node: usize, life: u32, space: usize },
+}
+
+/// How much clients ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Pace {
+    /// As the seed draws it, and nodes have no patience.
+    #[default]
+    Drawn,
+    /// All the time: no namespace is calmer than others.
+    Busy,
+    /// A few times a day, and nodes have the settings that they have in production.
+    Idle,
 }
 
 /// How large a world is, and which store it has.
@@ -136,13 +173,26 @@ pub struct Size {
     pub busy: u64,
     /// What the store keeps of its promises.
     pub store: Kind,
+    /// How much clients ask.
+    pub pace: Pace,
 }
+
+/// A checkpoint is kept after this many events.
+pub const CHECKPOINT_EVERY: u64 = 1_024;
+/// The state of a service goes into the fingerprint when services were let do what they can so often.
+const STATE_EVERY: u64 = 64;
+/// Where there are more namespaces, nodes look for orphans as seldom as in production.
+const SPACES_SWEPT_OFTEN: usize = 2_000;
+/// How long a client of an idle fleet thinks, in milliseconds, at most: twelve hours.
+const IDLE_THINK: u64 = 43_200_000;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The fingerprint of every decision and every exchange.
+    /// The fingerprint of every decision, every exchange and every so many states.
     pub digest: Digest,
+    /// What it was after each [`CHECKPOINT_EVERY`] events: where two runs differ for the first time.
+    pub checkpoints: Vec<Digest>,
     /// What happened, and how often.
     pub activations: Activations,
     /// Events.
@@ -166,25 +216,35 @@ impl World {
     ///
     /// Never: the names of its namespaces are good.
     pub fn new(mut choices: Choices, size: Size, story: Story) -> Self {
-        let profile = Profile::draw(&mut choices, size.store);
+        let mut profile = Profile::draw(&mut choices, size.store);
+        pace(&mut profile, size);
         let store = Store::of_kind(size.store, profile.backend.tags).with_pages_of(profile.page);
         let clocks: Vec<Clock> = (0..size.nodes).map(|n| draw_clock(n, &mut choices)).collect();
         let mut skew = Skew::default();
         clocks.iter().for_each(|clock| skew.set(clock.calendar_off));
-        let nodes = clocks.into_iter().map(Node::new).collect();
-        let spaces =
+        let spaces: Vec<Space> =
             (0..size.spaces).map(|n| Space::draw(n, size, &profile, &mut choices)).collect();
+        let fleet = Fleet::draw(&mut choices, size);
+        let roles = fleet.roles(size.nodes, &spaces, &mut choices);
+        let mut hosts = vec![Vec::new(); size.nodes];
+        for (n, space) in spaces.iter().enumerate() {
+            space.nodes.iter().for_each(|node| hosts[*node].push(n));
+        }
+        let nodes = clocks.into_iter().zip(roles).zip(hosts);
         let clients = size.spaces * size.clients_per_space;
         let mut world = Self {
             profile,
             now: 0,
-            events: BTreeMap::new(),
-            caused: 0,
+            events: Agenda::new(),
             happened: 0,
+            pumps: 0,
             requests: 0,
             store,
-            nodes,
-            spaces,
+            fleet,
+            nodes: nodes
+                .map(|((clock, role), spaces)| Node::new(clock, role, spaces.into()))
+                .collect(),
+            spaces: spaces.into_iter().collect(),
             clients: (0..clients).map(|n| Client::new(n % size.spaces)).collect(),
             skew,
             flying: BTreeMap::new(),
@@ -195,6 +255,7 @@ impl World {
             is_quiet: false,
             choices,
             mixer: Mixer::new(),
+            checkpoints: Vec::new(),
             activations: Activations::default(),
             story,
         };
@@ -204,14 +265,22 @@ impl World {
         for client in 0..clients {
             world.think(client);
         }
-        world.after(weather::EVERY, Event::Weather);
+        world.plan_rolling();
+        if !world.profile.weather.is_calm() {
+            world.after(weather::EVERY, Event::Weather);
+        }
         world.count_drift();
         world
     }
 
     /// Lets everything happen.
     pub fn run(mut self, size: Size) -> Run {
-        let broken = self.live(size).err();
+        let broken = self.live_until(size.busy).and_then(|()| self.end()).err();
+        self.into_run(broken)
+    }
+
+    /// What it came to.
+    fn into_run(mut self, broken: Option<Broken>) -> Run {
         if let Some(broken) = &broken {
             let broken = broken.to_string();
             self.tell(|| Act::Breaks(broken));
@@ -221,6 +290,7 @@ impl World {
         mixer.mix(self.store.digest());
         Run {
             digest: mixer.digest(),
+            checkpoints: self.checkpoints,
             activations: self.activations,
             events: self.happened,
             ops: self.ops.into(),
@@ -231,8 +301,14 @@ impl World {
         }
     }
 
-    fn live(&mut self, size: Size) -> Result<(), Broken> {
-        while self.now < size.busy && self.happen()? {}
+    /// Lets things happen as long as clients ask.
+    fn live_until(&mut self, time: u64) -> Result<(), Broken> {
+        while self.now < time && self.happen()? {}
+        Ok(())
+    }
+
+    /// The faults stop, and everything must get quiet.
+    fn end(&mut self) -> Result<(), Broken> {
         self.calm_down();
         self.get_quiet()?;
         self.have_last_words()
@@ -240,9 +316,14 @@ impl World {
 
     /// Lets the next event happen. False if there is none.
     fn happen(&mut self) -> Result<bool, Broken> {
-        let Some(((time, _), event)) = self.events.pop_first() else { return Ok(false) };
+        let Some((time, event)) = self.events.pop() else { return Ok(false) };
         self.now = time;
         self.happened += 1;
+        if self.happened.is_multiple_of(CHECKPOINT_EVERY) {
+            let mut mixer = self.mixer;
+            mixer.mix(self.choices.digest());
+            self.checkpoints.push(mixer.digest());
+        }
         if let Some(until) = self.paused(&event) {
             self.after(until - self.now, event);
             return Ok(true);
@@ -253,6 +334,8 @@ impl World {
             Event::Wake { node, life, space } => self.wake(node, life, space)?,
             Event::Client(client) => self.client_goes_on(client)?,
             Event::Start(node) => self.start(node)?,
+            Event::Roll(node) => self.roll(node),
+            Event::Watch { node, life, space } => self.look(node, life, space)?,
             Event::Weather => self.change_weather(),
         }
         Ok(true)
@@ -262,68 +345,19 @@ impl World {
     fn paused(&self, event: &Event) -> Option<u64> {
         let node = match event {
             Event::Return(parcel) => parcel.node,
-            Event::Wake { node, .. } => *node,
-            Event::Arrive(_) | Event::Client(_) | Event::Start(_) | Event::Weather => {
-                return None;
-            }
+            Event::Wake { node, .. } | Event::Watch { node, .. } => *node,
+            Event::Arrive(_)
+            | Event::Client(_)
+            | Event::Start(_)
+            | Event::Roll(_)
+            | Event::Weather => return None,
         };
         let until = self.nodes[node].paused_until;
         (self.now < until).then_some(until)
     }
 
     fn after(&mut self, delay: u64, event: Event) {
-        // Events of one time happen in the order in which they were caused.
-        self.caused += 1;
-        self.events.insert((self.now + delay, self.caused), event);
-    }
-
-    /// Starts a node with nothing in its memory.
-    fn start(&mut self, n: usize) -> Result<(), Broken> {
-        let (now, settings) = (self.now, self.profile.settings);
-        let node = &mut self.nodes[n];
-        node.life += 1;
-        node.is_up = true;
-        node.started = now;
-        node.paused_until = 0;
-        node.drawn = 0;
-        let local = node.clock.at(now);
-        let life = node.life;
-        let spaces: Vec<usize> = self.spaces_of(n);
-        for space in spaces {
-            let name = self.spaces[space].name.clone();
-            let mut service = NamespaceService::new(local, name, settings);
-            service.look();
-            self.nodes[n].hosted.insert(space, Hosted::new(service));
-        }
-        self.tell(|| Act::Starts(Lane::Node(n), format!("starts (life {life})")));
-        for space in self.spaces_of(n) {
-            self.pump(n, space)?;
-        }
-        Ok(())
-    }
-
-    fn spaces_of(&self, n: usize) -> Vec<usize> {
-        let has = |space: &&(usize, &Space)| space.1.nodes.contains(&n);
-        self.spaces.iter().enumerate().filter(|s| has(&s)).map(|(i, _)| i).collect()
-    }
-
-    /// A node crashes: its memory is gone, and what it sent goes its way.
-    fn crash(&mut self, n: usize) {
-        let life = self.nodes[n].life;
-        let delay = self.choices.between(Site::Node, 1, 3_000);
-        self.tell(|| Act::Crashes(Lane::Node(n)));
-        if self.now < self.nodes[n].started + 500 && life > 1 {
-            self.activations.count(Fault::CrashAgain);
-        }
-        self.nodes[n].is_up = false;
-        let hosted = std::mem::take(&mut self.nodes[n].hosted);
-        for (space, hosted) in hosted {
-            for (_, client) in hosted.tickets {
-                self.abandon(client, space, (n, life));
-            }
-            self.close(space);
-        }
-        self.after(delay, Event::Start(n));
+        self.events.add(self.now + delay, event);
     }
 
     /// Counts the clocks that run at a rate of their own.
@@ -332,12 +366,6 @@ impl World {
         for _ in 0..self.nodes.iter().filter(drifts).count() {
             self.activations.count(Fault::Drifted);
         }
-    }
-
-    fn calm_down(&mut self) {
-        self.is_faulty = false;
-        self.weather.clear();
-        self.tell(|| "the faults stop, and clients ask no more".to_owned());
     }
 
     fn tell<A: Into<Act>>(&mut self, act: impl FnOnce() -> A) {
@@ -351,6 +379,26 @@ impl World {
         what.hash(&mut self.mixer);
     }
 
+    /// Takes the state of a service into the fingerprint of the run, now and then.
+    fn note_state(&mut self, n: usize, space: usize) {
+        self.pumps += 1;
+        if self.pumps.is_multiple_of(STATE_EVERY)
+            && let Some(hosted) = self.nodes[n].hosted.get(&space)
+        {
+            self.mixer.mix(digest::of(&hosted.service));
+        }
+    }
+
+    /// The fingerprint of everything there is, and of all that happened.
+    pub fn digest(&self) -> Digest {
+        let counts = (self.now, self.happened, self.pumps, self.requests, self.ops);
+        let is = (self.is_faulty, self.is_quiet);
+        let past = (self.mixer.digest(), self.choices.position(), self.activations);
+        let rest = (&self.fleet, &self.skew, &self.flying, &self.weather, &self.misled);
+        let parts = (&self.nodes, &self.spaces, &self.clients, &self.events);
+        digest::of(&(counts, is, past, rest, parts, self.store.digest()))
+    }
+
     fn live_demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), Broken> {
         Oracle::Live.demand(holds, what)
     }
@@ -361,13 +409,15 @@ impl Space {
     fn draw(n: usize, size: Size, profile: &Profile, choices: &mut Choices) -> Self {
         let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
         choices.enter(Scope::Space(n as u32));
+        let calm = [1, 1, 10, 100][choices.choose(Site::Profile, 4)];
+        let calm = if size.pace == Pace::Drawn { calm } else { 1 };
         let first = n * size.nodes / size.spaces;
         let mut witness = Witness::guided(name.clone());
         witness.limit(profile.settings.unindexed_bytes_max);
         let nodes = 0..size.nodes_per_space.min(size.nodes);
         Self {
             name,
-            calm: [1, 1, 10, 100][choices.choose(Site::Profile, 4)],
+            calm,
             witness,
             past: vec![(0, None)],
             nodes: nodes.map(|k| (first + k) % size.nodes).collect(),
@@ -381,5 +431,19 @@ fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
     let ahead = [0, 5, 86_400_000][choices.choose(Site::Node, 3)];
     let rate = [1_000_000, 1_000_100, 900_000, 1_100_000][choices.choose(Site::Node, 4)];
     let calendar_off = [0, -3_000, 3_000, 3_600_000][choices.choose(Site::Node, 4)];
-    Clock { ahead, rate, calendar_off, slept: 0 }
+    let calendar_drift = [0, 0, -DRIFT_MOST, DRIFT_MOST][choices.choose(Site::Node, 4)];
+    Clock { ahead, rate, calendar_off, calendar_drift, slept: 0 }
+}
+
+/// Makes a drawn profile one of a world of this size and pace.
+fn pace(profile: &mut Profile, size: Size) {
+    if size.spaces > SPACES_SWEPT_OFTEN {
+        let often = profile.settings.sweep_every;
+        profile.settings.sweep_every = Duration::from_hours(1).max(often);
+    }
+    if size.pace == Pace::Idle {
+        profile.settings = Settings::default();
+        profile.weather = Climate::default();
+        profile.think = IDLE_THINK;
+    }
 }

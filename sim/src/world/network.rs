@@ -127,6 +127,9 @@ impl World {
     /// Sends a request of a round. False if the node crashed over it.
     pub(super) fn send(&mut self, mut parcel: Parcel) -> bool {
         let (n, space, is_read) = (parcel.node, parcel.space, parcel.request.is_read());
+        if self.nodes[n].is_cut {
+            return true;
+        }
         let sent = self.nodes[n].sent(space, is_read);
         parcel.number = sent;
         let scope = if is_read { Scope::Read } else { Scope::Write };
@@ -154,7 +157,9 @@ impl World {
                 let drawn = self.choices.between(Site::Node, 0, 200_000).cast_signed();
                 let off = if drawn % 2 == 0 { drawn / 2 } else { -(drawn + 1) / 2 };
                 self.activations.count(Fault::CalendarSet);
+                let jump = [0, 1_000, 60_000][self.choices.choose(Site::Node, 3)];
                 self.nodes[n].clock.calendar_off = off;
+                self.nodes[n].clock.ahead += jump;
                 self.tell(|| {
                     Act::Does(Lane::Node(n), format!("has its calendar set {off} ms off"))
                 });
@@ -350,6 +355,9 @@ impl World {
         let lives = witness.chain().lives();
         witness.saw_from(&self.store, request, &reply, Some(&parcel.ops))?;
         let was_reborn = lives > 0 && lives < witness.chain().lives();
+        if words::is_head(&parcel.request) && matches!(reply, Reply::Stored { .. }) {
+            self.watch_space(space);
+        }
         if was_reborn {
             self.activations.count(Fault::Reborn);
         }
@@ -438,6 +446,6 @@ impl World {
     pub(super) fn waits_for(&self, parcel: &Parcel) -> bool {
         let node = &self.nodes[parcel.node];
         let task = node.hosted.get(&parcel.space).and_then(|hosted| hosted.tasks.get(&parcel.task));
-        node.life == parcel.life && task.is_some_and(|running| running.round == parcel.round)
+        node.life == parcel.life && task.is_some_and(|running| running.past.round == parcel.round)
     }
 }

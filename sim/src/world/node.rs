@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sana_engine::base::id::Cursor;
 use sana_engine::machine::flight::Flight;
 use sana_engine::service::namespace::{NamespaceService, Ticket};
 use sana_engine::service::task::{Task, TaskId};
@@ -10,12 +11,21 @@ use sana_engine::service::task::{Task, TaskId};
 use crate::oracles::linearizability::OpId;
 
 use crate::world::clock::Clock;
+use crate::world::fleet::Role;
 
 /// A process.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Node {
     /// Its clocks.
     pub clock: Clock,
+    /// What it is for.
+    pub role: Role,
+    /// The namespaces it has to do with whenever it runs.
+    pub spaces: Arc<[usize]>,
+    /// Whether it never comes back.
+    pub is_gone: bool,
+    /// Whether it never reaches the store again.
+    pub is_cut: bool,
     /// How often it was started.
     pub life: u32,
     /// Whether it runs.
@@ -30,8 +40,8 @@ pub struct Node {
     pub drawn: u64,
     /// The namespaces it has to do with, by their numbers.
     pub hosted: BTreeMap<usize, Hosted>,
-    /// Reads and writes sent about each namespace, in all its lives.
-    sent: BTreeMap<usize, [u32; 2]>,
+    /// Reads and writes sent about each namespace, replies heard and looks taken, in all its lives.
+    counts: BTreeMap<usize, [u32; 4]>,
 }
 
 /// One namespace on one node.
@@ -47,6 +57,10 @@ pub struct Hosted {
     pub wake: u64,
     /// How often it was woken in a row and found nothing to do.
     pub idle_wakes: u32,
+    /// Whether the node will look at its head.
+    pub is_watched: bool,
+    /// How far its log was indexed when the node last looked, if that was not to its end.
+    pub unindexed: Option<Cursor>,
 }
 
 /// A machine in its round.
@@ -56,7 +70,14 @@ pub struct Running {
     pub task: Task,
     /// Its round.
     pub flight: Flight,
-    /// Which of its rounds that is.
+    /// What it has been through.
+    pub past: Past,
+}
+
+/// What a machine has been through.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Past {
+    /// Which of its rounds this is.
     pub round: u32,
     /// The requests of clients that it works for.
     pub ops: Arc<[OpId]>,
@@ -68,9 +89,13 @@ pub struct Running {
 
 impl Node {
     /// A node that was never started.
-    pub const fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, role: Role, spaces: Arc<[usize]>) -> Self {
         Self {
             clock,
+            role,
+            spaces,
+            is_gone: false,
+            is_cut: false,
             life: 0,
             is_up: false,
             started: 0,
@@ -78,7 +103,7 @@ impl Node {
             suspended: Vec::new(),
             drawn: 0,
             hosted: BTreeMap::new(),
-            sent: BTreeMap::new(),
+            counts: BTreeMap::new(),
         }
     }
 
@@ -105,28 +130,49 @@ impl Node {
 
     /// Counts a request about a namespace: which of its kind it is.
     pub fn sent(&mut self, space: usize, is_read: bool) -> u32 {
-        let sent = &mut self.sent.entry(space).or_default()[usize::from(!is_read)];
-        *sent += 1;
-        *sent
+        self.count(space, usize::from(!is_read))
+    }
+
+    /// Counts a reply about a namespace: which one it is.
+    pub fn heard(&mut self, space: usize) -> u32 {
+        self.count(space, 2)
+    }
+
+    /// Counts a look at a namespace: which one it is.
+    pub fn looked(&mut self, space: usize) -> u32 {
+        self.count(space, 3)
+    }
+
+    fn count(&mut self, space: usize, kind: usize) -> u32 {
+        let count = &mut self.counts.entry(space).or_default()[kind];
+        *count += 1;
+        *count
     }
 }
 
 impl Hosted {
     /// A namespace of which nothing is known.
     pub fn new(service: NamespaceService) -> Self {
-        let (tasks, tickets) = (BTreeMap::new(), BTreeMap::new());
-        Self { service, tasks, tickets, wake: 0, idle_wakes: 0 }
+        Self {
+            service,
+            tasks: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            wake: 0,
+            idle_wakes: 0,
+            is_watched: false,
+            unindexed: None,
+        }
     }
 
-    /// Takes the machine to its next round.
-    pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight) {
-        let running = if let Some(before) = self.tasks.remove(&id) {
-            Running { task, flight, round: before.round + 1, ..before }
+    /// A machine is in its next round, or in its first if it has no past.
+    pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight, past: Option<Past>) {
+        let past = if let Some(past) = past {
+            Past { round: past.round + 1, ..past }
         } else {
             let tickets = self.service.tickets(id).into_iter();
             let ops = tickets.map(|ticket| ticket.0 as OpId).collect();
-            Running { task, flight, round: 0, ops, has_lost: false, was_refused: false }
+            Past { round: 0, ops, has_lost: false, was_refused: false }
         };
-        self.tasks.insert(id, running);
+        self.tasks.insert(id, Running { task, flight, past });
     }
 }

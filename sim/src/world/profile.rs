@@ -266,11 +266,21 @@ pub enum Fault {
     Suspended,
     /// A clock ran at another rate.
     Drifted,
+    /// A node crashed over a reply.
+    CrashOverReply,
+    /// A node was restarted in its turn.
+    Rolled,
+    /// A node found work that nobody had asked it for.
+    Watched,
+    /// A node stayed dead when the faults had stopped.
+    StayedDead,
+    /// A node never reached the store again when the faults had stopped.
+    CutOff,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 60] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -326,6 +336,11 @@ impl Fault {
         Self::PausedLong,
         Self::Suspended,
         Self::Drifted,
+        Self::CrashOverReply,
+        Self::Rolled,
+        Self::Watched,
+        Self::StayedDead,
+        Self::CutOff,
     ];
 }
 

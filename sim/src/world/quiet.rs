@@ -1,5 +1,9 @@
 //! Once the faults have stopped, everything must get quiet: answers are given, logs indexed, and what
-//! nobody names is gone. If it does not, this says who waits for what.
+//! nobody names is gone. If it does not, [`waits`](super::waits) says who waits for what.
+//!
+//! In half of all worlds not every node is there to see it: some stay dead and some never reach the
+//! store again. What is left is a *core*: of each namespace at least one node that serves clients, and
+//! one that indexes. These must do it alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,9 +12,13 @@ use sana_engine::base::name::Key;
 use sana_engine::format::layout;
 use sana_engine::namespace::request::{Consistency, Include, QueryRequest, Rank, Want};
 
+use crate::choices::{Scope, Site};
 use crate::oracles::{Broken, Oracle, reachability};
+use crate::story::{Act, Lane};
 use crate::workload::Ask;
 use crate::world::World;
+use crate::world::fleet::Role;
+use crate::world::profile::Fault;
 
 /// How long it may take, in milliseconds, where all calendars agree.
 ///
@@ -29,32 +37,98 @@ const ROUNDS_MAX: u64 = 8;
 /// How often it is looked at, in milliseconds.
 const LOOK_EVERY: u64 = 5_000;
 
+/// What becomes of a node that is not in the core, by its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Away {
+    Dead,
+    CutOff,
+}
+
+/// What is not quiet yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Restless {
+    /// A client waits for an answer.
+    Client(usize),
+    /// In a namespace there is something to be done.
+    Space(usize),
+}
+
 impl World {
-    pub(super) fn get_quiet(&mut self) -> Result<(), Broken> {
-        let sweep = self.profile.settings.sweep_every.as_millis() as u64;
-        let until = self.now + PATIENCE + SWEEPS * sweep + self.skew.most();
-        let mut restless = String::from("nothing was looked at");
-        while self.now < until {
-            let look = self.now + LOOK_EVERY;
-            while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= look) {
-                self.happen()?;
-            }
-            self.now = self.now.max(look);
-            match self.restless() {
-                Some(why) => restless = why,
-                None => return self.stay_quiet(),
+    pub(super) fn calm_down(&mut self) {
+        self.is_faulty = false;
+        self.weather.clear();
+        self.tell(|| "the faults stop, and clients ask no more".to_owned());
+        self.leave_core();
+    }
+
+    /// Lets the nodes go that are not in the core.
+    fn leave_core(&mut self) {
+        let mut away: Vec<Option<Away>> = (0..self.nodes.len())
+            .map(|n| {
+                self.choices.enter(Scope::Survivor(n as u32));
+                let way = self.choices.choose(Site::Node, 3);
+                [None, Some(Away::Dead), Some(Away::CutOff)][way].filter(|_| self.fleet.has_core)
+            })
+            .collect();
+        for space in self.spaces.iter() {
+            for is_needed in [Role::serves as fn(Role) -> bool, Role::flushes] {
+                let mut fit = space.nodes.iter().filter(|n| is_needed(self.nodes[**n].role));
+                let first = fit.clone().next();
+                if fit.all(|n| away[*n].is_some())
+                    && let Some(n) = first
+                {
+                    away[*n] = None;
+                }
             }
         }
-        Oracle::Live.broken(restless)
+        for (n, away) in away.into_iter().enumerate() {
+            match away {
+                Some(Away::Dead) => {
+                    self.activations.count(Fault::StayedDead);
+                    self.tell(|| Act::Does(Lane::Node(n), "stays dead".to_owned()));
+                    self.nodes[n].is_gone = true;
+                    self.fall(n);
+                }
+                Some(Away::CutOff) => {
+                    self.activations.count(Fault::CutOff);
+                    self.tell(|| {
+                        Act::Does(Lane::Node(n), "never reaches the store again".to_owned())
+                    });
+                    self.nodes[n].is_cut = true;
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn get_quiet(&mut self) -> Result<(), Broken> {
+        let sweep = self.profile.settings.sweep_every.as_millis() as u64;
+        let patience = PATIENCE + SWEEPS * sweep;
+        let until = self.now + patience + self.skew.most_at(self.now + 2 * patience);
+        let mut at = 0;
+        while self.now < until {
+            let look = self.now + LOOK_EVERY;
+            self.pass_until(look)?;
+            if self.next_restless(&mut at).is_none() {
+                return self.stay_quiet();
+            }
+        }
+        Oracle::Live.broken(self.who_waits())
+    }
+
+    /// Lets everything happen until this time.
+    fn pass_until(&mut self, time: u64) -> Result<(), Broken> {
+        while self.events.has_until(time) {
+            self.happen()?;
+        }
+        self.now = self.now.max(time);
+        Ok(())
     }
 
     /// Who has nothing to do must not keep asking the store.
     fn stay_quiet(&mut self) -> Result<(), Broken> {
         let (until, before) = (self.now + IDLE, self.requests);
-        while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= until) {
-            self.happen()?;
-        }
-        self.now = self.now.max(until);
+        self.pass_until(until)?;
         let hosted: usize = self.nodes.iter().map(|node| node.hosted.len()).sum();
         let requests = self.requests - before;
         Oracle::Live.demand(requests <= hosted as u64 * IDLE_REQUESTS_MAX, || {
@@ -70,38 +144,38 @@ impl World {
         let time = settings.query_time_max.min(settings.write_time_max).as_millis() as u64;
         self.is_quiet = self.profile.latency.1 * 2 * ROUNDS_MAX <= time;
         for c in 0..self.spaces.len().min(self.clients.len()) {
-            let nodes = &self.spaces[self.clients[c].space].nodes;
-            let Some(node) = nodes.iter().copied().find(|n| self.nodes[*n].is_up) else { continue };
+            let Some(node) = self.servers(self.clients[c].space).first().copied() else { continue };
             let want = Want::rows(Rank::By(Vec::new()), 10_000, Include::All);
             let consistency = Consistency::Strong;
             let query = QueryRequest { filter: None, want, consistency };
             self.ask(c, node, Ask::Query(Arc::new(query)))?;
         }
         let until = self.now + IDLE;
-        while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= until) {
-            self.happen()?;
-        }
+        self.pass_until(until)?;
         let waits = self.clients.iter().any(|client| client.waiting.is_some());
         Oracle::Live.demand(!waits, || "a client of a quiet world was not answered".into())
     }
 
-    /// What is not quiet yet.
-    fn restless(&self) -> Option<String> {
-        if let Some((c, client)) =
-            self.clients.iter().enumerate().find(|(_, client)| client.waiting.is_some())
-        {
-            let waits = self.nodes.iter().enumerate().flat_map(|(n, node)| {
-                let hosted = node.hosted.get(&client.space);
-                let tasks = hosted.into_iter().flat_map(|hosted| hosted.tasks.values());
-                tasks.map(move |running| format!("node {n}: {running:?}"))
-            });
-            let waits: Vec<String> = waits.map(|line| line.chars().take(400).collect()).collect();
-            return Some(format!("client {c} waits for {:?}; {waits:#?}", client.waiting));
+    /// What is not quiet yet, from this place on and around. Whoever looks again begins where it was not
+    /// quiet: only all that there is, one after the other, is quiet.
+    pub(super) fn next_restless(&self, at: &mut usize) -> Option<Restless> {
+        let (clients, all) = (self.clients.len(), self.clients.len() + self.spaces.len());
+        for n in (*at..all).chain(0..*at) {
+            let restless = if n < clients {
+                self.clients[n].waiting.is_some().then_some(Restless::Client(n))
+            } else {
+                self.lacks(n - clients).is_some().then_some(Restless::Space(n - clients))
+            };
+            if restless.is_some() {
+                *at = n;
+                return restless;
+            }
         }
-        (0..self.spaces.len()).find_map(|space| self.restless_space(space))
+        None
     }
 
-    fn restless_space(&self, s: usize) -> Option<String> {
+    /// What a namespace still lacks.
+    pub(super) fn lacks(&self, s: usize) -> Option<String> {
         let space = &self.spaces[s];
         let head = space.witness.chain().head();
         if let Some(live) = head.and_then(|head| head.live()) {
@@ -112,11 +186,12 @@ impl World {
                 return Some(format!("ns{s} has trash: {:?}", live.trash));
             }
         }
+        let prefix = layout::namespace_data(&space.name);
+        let mut keys = self.store.keys_below(&prefix).peekable();
+        keys.peek()?;
         let named: BTreeSet<Key> =
             head.map(|head| reachability::names(&space.name, head).collect()).unwrap_or_default();
-        let prefix = layout::namespace_data(&space.name);
-        let is_orphan = |key: &&Key| !named.contains(*key) && !self.weather.is_foreign(key);
-        let orphan = self.store.keys_below(&prefix).find(is_orphan);
-        orphan.map(|key| format!("ns{s}: nobody names {key}"))
+        let orphan = keys.find(|key| !named.contains(key) && !self.weather.is_foreign(key));
+        orphan.map(|key| format!("in ns{s} nobody names {key}"))
     }
 }

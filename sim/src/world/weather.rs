@@ -57,6 +57,11 @@ impl Climate {
         }
     }
 
+    /// Whether nothing ever begins.
+    pub fn is_calm(&self) -> bool {
+        *self == Self::default()
+    }
+
     const fn weights(&self) -> [u32; 9] {
         let Self { outage, partition, expired, budget, prefix, locked, foreign, rot } = *self;
         let all = outage + partition + expired + budget + prefix + locked + foreign + rot;
@@ -65,7 +70,7 @@ impl Climate {
 }
 
 /// What goes on now, and what the store and its users remember.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 pub struct Weather {
     spells: Vec<Spell>,
     seconds: u32,
@@ -82,14 +87,14 @@ pub struct Weather {
 }
 
 /// Something that lasts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Spell {
     ill: Ill,
     breach: Breach,
     until: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Ill {
     Outage,
     Partition(usize),
@@ -101,7 +106,7 @@ enum Ill {
 }
 
 /// What becomes of a request that cannot get through.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Breach {
     /// It is turned away.
     TurnedAway,

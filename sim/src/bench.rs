@@ -1,0 +1,133 @@
+//! How fast worlds go: figures for people to read, with the machine they were measured on.
+//!
+//! | figure   | what is measured                                                                |
+//! |----------|---------------------------------------------------------------------------------|
+//! | `busy`   | nodes that all serve a namespace whose clients never stop asking; faults as drawn |
+//! | `band`   | seeds as the gate runs them: three nodes, from the start until all is quiet, twice |
+//! | `idle`   | a hundred nodes with the settings of production, asked a few times a day          |
+//! | `fork`   | a copy of a world of a thousand nodes                                             |
+//! | `crowd`  | ten thousand nodes, a hundred thousand namespaces                                 |
+
+use crate::choices::Choices;
+use crate::machine;
+use crate::stopwatch::Stopwatch;
+use crate::story::Story;
+use crate::swarm::{self, Band};
+use crate::world::{Pace, Run, Size, World};
+
+/// The figures, by name.
+pub const FIGURES: [(&str, fn() -> String); 5] =
+    [("busy", busy), ("band", band), ("idle", idle), ("fork", fork), ("crowd", crowd)];
+
+/// Measures what has this name, or everything, and prints it. False if there is no such figure.
+pub fn print(name: &str) -> bool {
+    let chosen = FIGURES.iter().filter(|(figure, _)| name == "all" || name == *figure);
+    let chosen: Vec<_> = chosen.collect();
+    println!("on one core of {}:", machine::processor());
+    for (figure, measure) in &chosen {
+        println!("{figure:>6}: {}", measure());
+    }
+    !chosen.is_empty()
+}
+
+/// A world of one seed.
+fn world(seed: u64, size: Size) -> World {
+    World::new(Choices::seeded(seed), size, Story::silent())
+}
+
+/// Seeds of busy worlds: each draws other faults and another mix.
+const BUSY_SEEDS: u64 = 24;
+
+/// Only the time in which clients ask is counted, not the one in which all gets quiet.
+fn busy() -> String {
+    let size = Size { spaces: 24, pace: Pace::Busy, ..swarm::size(24, 120) };
+    let watch = Stopwatch::start();
+    let (mut events, mut ops, mut worst) = (0, 0, 0.0_f64);
+    for seed in 0..BUSY_SEEDS {
+        let start = watch.seconds();
+        let mut world = world(seed, size);
+        if let Err(broken) = world.pass(size.busy) {
+            return format!("seed {seed}: {broken}");
+        }
+        let (happened, asked) = world.happened();
+        events += happened;
+        ops += asked;
+        worst = worst.max(watch.seconds() - start);
+    }
+    let seconds = watch.seconds();
+    let node_seconds = (size.nodes as u64 * size.busy / 1_000 * BUSY_SEEDS) as f64;
+    format!(
+        "{:.1} node-hours a second; each node was asked {:.0} times an hour; {:.0} events a second",
+        node_seconds / 3_600.0 / seconds,
+        ops as f64 / node_seconds * 3_600.0,
+        events as f64 / seconds,
+    )
+}
+
+fn band() -> String {
+    let watch = Stopwatch::start();
+    let band = swarm::all(0..400, swarm::size(3, 20), 1, |_: &Band| ());
+    let seconds = watch.seconds();
+    if let Some((seed, broken)) = band.broken.first() {
+        return format!("seed {seed}: {broken}");
+    }
+    format!(
+        "{:.1} seeds a second, each run twice; {:.1} node-hours a second",
+        band.seeds as f64 / seconds,
+        band.node_ms as f64 / 3_600_000.0 / seconds
+    )
+}
+
+/// How much of a year is measured.
+const PART_OF_YEAR: u64 = 12;
+
+fn idle() -> String {
+    let year = 365 * 86_400;
+    let size = Size { pace: Pace::Idle, ..swarm::size(100, year / PART_OF_YEAR) };
+    let watch = Stopwatch::start();
+    let mut world = world(1, size);
+    if let Err(broken) = world.pass(size.busy) {
+        return broken.to_string();
+    }
+    let (events, ops) = world.happened();
+    let seconds = watch.seconds() * PART_OF_YEAR as f64;
+    format!(
+        "{seconds:.0} s for a year of {} nodes ({} requests of clients and {} events in a year)",
+        size.nodes,
+        ops * PART_OF_YEAR,
+        events * PART_OF_YEAR
+    )
+}
+
+/// So many copies are made.
+const COPIES: u64 = 200;
+
+fn fork() -> String {
+    let size = swarm::size(1_000, 20);
+    let mut world = world(2, size);
+    if let Err(broken) = world.pass(10_000) {
+        return broken.to_string();
+    }
+    let watch = Stopwatch::start();
+    for seed in 0..COPIES {
+        std::hint::black_box(world.fork(seed));
+    }
+    format!("{:.0} µs for a copy of a thousand nodes", watch.seconds() * 1e6 / COPIES as f64)
+}
+
+fn crowd() -> String {
+    let size = Size { spaces: 100_000, ..swarm::size(10_000, 5) };
+    let watch = Stopwatch::start();
+    let Run { broken, events, ops, time, .. } = world(1, size).run(size);
+    if let Some(broken) = broken {
+        return broken.to_string();
+    }
+    let memory = machine::peak_memory().map_or_else(|| "?".into(), |mib| mib.to_string());
+    format!(
+        "{:.0} s for {} nodes with {} namespaces, {} s of theirs: {events} events, {ops} requests, {memory} MiB",
+        watch.seconds(),
+        size.nodes,
+        size.spaces,
+        time / 1_000
+    )
+}

@@ -1,0 +1,65 @@
+//! Nodes with roles, what they cost when nothing is to be done, and what is said of those that wait.
+
+use sana_engine::base::planted::{self, Bug};
+use sana_sim::oracles::Oracle;
+use sana_sim::swarm::{self, Band};
+use sana_sim::world::profile::Fault;
+use sana_sim::world::{CHECKPOINT_EVERY, Pace, Size};
+
+#[test]
+fn nodes_of_all_roles_get_quiet_also_if_only_a_core_of_them_is_left() {
+    let band = swarm::all(2_000..2_080, swarm::size(6, 20), 1, |_: &Band| ());
+    assert!(band.broken.is_empty(), "{:?}", band.broken);
+    let seen = [Fault::Watched, Fault::Rolled, Fault::StayedDead, Fault::CutOff];
+    for fault in seen.into_iter().chain([Fault::CrashOverReply, Fault::CrashAgain]) {
+        assert!(band.activations.of(fault) > 0, "{fault:?} never happened");
+    }
+}
+
+/// A collector that stops after its first run leaves trash. Whoever hears of it wants to know what
+/// lies where, and which node does what about it.
+#[test]
+fn a_world_that_does_not_get_quiet_says_who_waits_for_what() {
+    planted::choose(Some(Bug::CollectorRunsOnce));
+    let runs = (0..600).map(|seed| swarm::run(seed, swarm::size(3, 20)));
+    let broken = runs.filter_map(|run| run.broken).find(|broken| broken.oracle == Oracle::Live);
+    planted::choose(None);
+    let what = broken.expect("the bug is seen").what;
+    for part in ["ns0 has trash", "node 0 (", "knows step", "life"] {
+        assert!(what.contains(part), "{part}: {what}");
+    }
+}
+
+/// What nobody asks for costs nothing but a sweep in an hour.
+#[test]
+fn nodes_that_nobody_asks_do_next_to_nothing() {
+    let size = Size { pace: Pace::Idle, ..swarm::size(20, 7 * 86_400) };
+    let run = swarm::run(1, size);
+    assert_eq!(run.broken, None);
+    assert!(run.ops > 100, "{} requests of clients", run.ops);
+    let hours = size.nodes as u64 * run.time / 3_600_000;
+    // Each node has to do with one or two namespaces.
+    let events = run.events - 60 * run.ops;
+    assert!(events < 40 * hours, "{events} events unasked in {hours} hours of a node");
+}
+
+#[test]
+fn where_two_runs_part_is_seen_from_their_checkpoints() {
+    let of = |seed| swarm::run(seed, swarm::size(3, 20));
+    let (first, again, other) = (of(3), of(3), of(4));
+    assert_eq!(first.checkpoints, again.checkpoints);
+    assert_eq!(first.checkpoints.len() as u64, first.events / CHECKPOINT_EVERY);
+    assert_ne!(first.checkpoints.first(), other.checkpoints.first());
+}
+
+#[test]
+fn more_nodes_and_namespaces_cost_in_proportion() {
+    let events = |nodes: usize| {
+        let size = Size { spaces: 10 * nodes, ..swarm::size(nodes, 1) };
+        let run = swarm::run(1, size);
+        assert_eq!(run.broken, None);
+        run.events as f64 / size.spaces as f64
+    };
+    let (few, many) = (events(30), events(300));
+    assert!(many < 2.0 * few, "{few} events for each of few namespaces, {many} of many");
+}
