@@ -92,6 +92,9 @@ fn want(want: &Want) -> String {
                 Rank::Likest { attribute, to } => {
                     format!("{limit} likest by {attribute} to {}", raw(to))
                 }
+                Rank::Shuffled { attribute, seed } => {
+                    format!("{limit} of those with {attribute}, shuffled by {seed}")
+                }
             };
             let per = per.as_ref().map_or(String::new(), |per| {
                 format!(", {} per {}", per.limit, join(per.keys.iter().map(key), ", "))

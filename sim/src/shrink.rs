@@ -185,8 +185,10 @@ fn owner(scope: Scope) -> Scope {
         Scope::Thought(client, _) => Scope::Thought(client, 0),
         Scope::Write(node, space, _) => Scope::Write(node, space, 0),
         Scope::Read(node, space, _) => Scope::Read(node, space, 0),
+        Scope::Reply(node, space, _) => Scope::Reply(node, space, 0),
+        Scope::Watch(node, space, _) => Scope::Watch(node, space, 0),
         Scope::Weather(_) => Scope::Weather(0),
-        Scope::World | Scope::Space(_) | Scope::Node(_) => scope,
+        other => other,
     }
 }
 
