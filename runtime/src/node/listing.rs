@@ -40,7 +40,8 @@ pub(super) async fn list<S: ObjectStore, C: Clock>(
     // Whoever lists all from the beginning comes across them first.
     let finds_dots = prefix.is_empty() && after.is_none();
     let mut dots = if finds_dots { Vec::new() } else { dots(store, clock, prefix, after).await? };
-    let mut after = after.map(layout::head);
+    // Where it stands among the names, which of those of dots is not where their keys do.
+    let mut after = after.map(|after| layout::heads(after.as_str()));
     let mut names = Vec::new();
     loop {
         let (heads, more) =

@@ -9,7 +9,7 @@ use hyper::Request;
 use super::*;
 
 /// Begins a request and hangs up once its body was read.
-async fn hang_up(server: &Arc<Server>, path: &str, body: &'static str) {
+async fn hang_up(server: &Arc<Server>, path: &str, body: String) {
     let request = Request::post(path).body(Full::new(Bytes::from(body))).unwrap();
     tokio::select! {
         biased;
@@ -22,7 +22,7 @@ async fn hang_up(server: &Arc<Server>, path: &str, body: &'static str) {
 async fn who_hangs_up_leaves_the_memory_of_its_body_to_its_write() {
     let server = Arc::new(server(None, Patience::default(), 1 << 20));
     let all = server.budget.free();
-    hang_up(&server, "/v2/namespaces/a", WRITE).await;
+    hang_up(&server, "/v2/namespaces/a", WRITE.to_owned()).await;
     assert!(server.budget.free() < all, "the write is under way");
     for _ in 0..200 {
         if server.budget.free() == all {
@@ -40,14 +40,16 @@ async fn who_hangs_up_leaves_its_slots_to_its_query() {
     let write = Request::post("/v2/namespaces/a").body(Full::new(Bytes::from(WRITE))).unwrap();
     let Ok(response) = Arc::clone(&server).answer(write).await;
     assert_eq!(response.status().as_u16(), 200);
-    // The query begins, and waits for a thread.
+    // The query begins, and waits for a thread: it names so many ids that planning it is heavy.
+    let ids: Vec<u64> = (0..100).collect();
+    let query = format!(r#"{{"limit":1,"filters":["id","In",{ids:?}]}}"#);
     let threads_are_taken = Arc::new(Barrier::new(3));
     for _ in 0..2 {
         let (compute, barrier) = (server.node.foreground().clone(), Arc::clone(&threads_are_taken));
         tokio::spawn(async move { compute.run(move || barrier.wait()).await });
     }
     tokio::task::yield_now().await;
-    hang_up(&server, "/v2/namespaces/a/query", "{\"limit\":1}").await;
+    hang_up(&server, "/v2/namespaces/a/query", query).await;
     tokio::task::yield_now().await;
     assert_eq!(server.slots.taken(), 1, "the query is under way");
     threads_are_taken.wait();
