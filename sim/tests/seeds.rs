@@ -45,6 +45,7 @@ fn holds(band: &Band) {
 ///   a query that allowed a second of staleness was answered from it;
 /// - 473: a write by filter deleted what it had matched by an attribute that was dropped before it
 ///   committed;
+/// - 626: a namespace was deleted while a merge was planned, and asked about without a pause from then on;
 /// - 1098 and 1739: of two requests of one commit the first locked the namespace and the second unlocked
 ///   it, so nothing was committed and the first was acknowledged all the same;
 /// - 2115: a namespace was deleted while a merge of it was built, and a node asked for its head for ever.
@@ -53,7 +54,7 @@ fn holds(band: &Band) {
 /// again; the bugs have tests of their own, and these are kept because they cost nothing.
 #[test]
 fn seeds_that_broke_something_do_not_any_more() {
-    holds(&band([3, 12, 14, 19, 163, 2_115], 3, 30));
+    holds(&band([3, 12, 14, 19, 163, 626, 2_115], 3, 30));
     holds(&band([473, 1_098, 1_739], 3, 60));
     holds(&band([1_017, 2_581_622_586], 8, 60));
 }
@@ -93,8 +94,8 @@ fn red(store: Kind, seeds: u64) -> usize {
 fn under_a_weak_store_the_oracles_go_red() {
     for (name, store) in Kind::ALL.into_iter().filter(|(_, store)| store.is_weak()) {
         // What it does harms only who acts on it.
-        let red = red(store, 16);
-        assert!(red >= 3, "{name}: {red} of 16 seeds are red");
+        let red = red(store, 32);
+        assert!(red >= 4, "{name}: {red} of 32 seeds are red");
     }
 }
 
