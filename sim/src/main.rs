@@ -127,7 +127,7 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         seeds: u64,
         /// Begin nothing more for a bug after this many seconds.
-        #[arg(long, default_value_t = 60)]
+        #[arg(long, default_value_t = 300)]
         patience: u32,
         /// Bugs hunted at once: as many as there are processors, if it is not said.
         #[arg(long)]

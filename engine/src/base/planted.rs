@@ -47,8 +47,6 @@ pub enum Bug {
     SpillDropsOthers = 25,
     /// A spilled batch is looked for at the beginning of its object.
     OffsetIsForgotten = 26,
-    /// A log object that is not there is read as an empty batch.
-    MissingBatchIsEmpty = 27,
     /// In the overlay the first word on an id counts, not the last.
     FirstWordCounts = 28,
     /// A flush drops all entries, not only those it absorbed.
@@ -215,8 +213,6 @@ pub enum Bug {
     HeldIsMixed = 166,
     /// Writes by filter are committed together with others.
     FiltersJoinGroups = 167,
-    /// Q3: what a query learned about some segments is believed of as many others.
-    LearnedOfOtherSegments = 168,
     /// Q3: a query that did not look for replaced rows says that it did.
     LearnsWithoutLooking = 169,
     /// Q3: a new segment leaves the dead rows of those before it as they were.
@@ -253,7 +249,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 121] = [
+    pub const ALL: [Self; 119] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -274,7 +270,6 @@ impl Bug {
         Self::StagedWithoutNonce,
         Self::SpillDropsOthers,
         Self::OffsetIsForgotten,
-        Self::MissingBatchIsEmpty,
         Self::FirstWordCounts,
         Self::FlushDropsAllEntries,
         Self::FlushLooksAtRowsAlone,
@@ -358,7 +353,6 @@ impl Bug {
         Self::LoadedCountsAsNewest,
         Self::HeldIsMixed,
         Self::FiltersJoinGroups,
-        Self::LearnedOfOtherSegments,
         Self::LearnsWithoutLooking,
         Self::DeadOfFewerSegments,
         Self::GroupForgetsItsKeys,

@@ -226,12 +226,6 @@ impl Refresh {
         let place = self.place(&loading.head);
         assert_eq!(loading.wanted.len(), replies.len(), "R1: a reply for all that was asked");
         for (wanted, reply) in loading.wanted.clone().into_iter().zip(replies) {
-            if let (Wanted::Batch(at), Reply::Missing) = (wanted, &reply)
-                && planted::is(Bug::MissingBatchIsEmpty)
-            {
-                loading.batches[at] = Some(Arc::default());
-                continue;
-            }
             let body = match reply {
                 Reply::Found { body, .. } => body,
                 // What a head names is deleted only after a later head does not (H2).
