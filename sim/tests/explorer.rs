@@ -10,7 +10,7 @@ use sana_sim::guard;
 const WORLDS: usize = 120_000;
 
 fn small(name: &str) -> Setup {
-    setup::named(name, Reach::Small).unwrap()
+    setup::named(name, Reach::Small).expect("it is in the list of names")
 }
 
 fn explored(setup: Setup, leaves_out: LeavesOut) -> Exploration {

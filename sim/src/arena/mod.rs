@@ -163,7 +163,7 @@ impl Scene {
     }
 
     /// What happens, to whom it happens in this image.
-    fn is_moved<'a>(&'a self, what: Happening<'a>) -> Move<'a> {
+    fn image_of<'a>(&'a self, what: Happening<'a>) -> Move<'a> {
         match what {
             Happening::Begin => Move::Begin,
             Happening::Play(fates) => Move::Play(fates),
@@ -176,7 +176,7 @@ impl Scene {
 
     /// Adds all that a turn of actor `i` depends on.
     fn mix(&self, i: usize, what: Happening<'_>, mixer: &mut Mixer) {
-        let what = self.is_moved(what);
+        let what = self.image_of(what);
         what.hash(mixer);
         self.witness.hash(mixer);
         if what.touches_actor() {
@@ -334,7 +334,7 @@ impl Arena {
         let mut silent = Story::silent();
         let take = |(n, (scene, way)): (usize, (&Scene, &Places))| {
             let story = if n == 0 { &mut *story } else { &mut silent };
-            let (i, what) = (way[i], scene.is_moved(what));
+            let (i, what) = (way[i], scene.image_of(what));
             let Scene { actors, store, witness, .. } = scene;
             turn::take(self.setup(), i, &actors[i], store, witness, what, story)
         };
