@@ -186,7 +186,12 @@ fn owner(scope: Scope) -> Scope {
         Scope::Write(node, space, _) => Scope::Write(node, space, 0),
         Scope::Read(node, space, _) => Scope::Read(node, space, 0),
         Scope::Weather(_) => Scope::Weather(0),
-        Scope::World | Scope::Space(_) | Scope::Node(_) => scope,
+        Scope::Reply(node, space, _) => Scope::Reply(node, space, 0),
+        Scope::Watch(node, space, _) => Scope::Watch(node, space, 0),
+        Scope::Member(_) => Scope::Member(0),
+        Scope::Rolled(_) => Scope::Rolled(0),
+        Scope::Survivor(_) => Scope::Survivor(0),
+        Scope::World | Scope::Space(_) | Scope::Node(_) | Scope::Fleet => scope,
     }
 }
 

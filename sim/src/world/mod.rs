@@ -63,7 +63,7 @@ use crate::oracles::linearizability::OpId;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
 use crate::store::{Kind, Store};
-use crate::story::{Act, Lane, Scene, Story};
+use crate::story::{Act, Scene, Story};
 use agenda::Agenda;
 use clients::Client;
 use clock::{Clock, DRIFT_MOST, Skew};
