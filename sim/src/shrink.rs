@@ -188,7 +188,10 @@ fn owner(scope: Scope) -> Scope {
         Scope::Reply(node, space, _) => Scope::Reply(node, space, 0),
         Scope::Watch(node, space, _) => Scope::Watch(node, space, 0),
         Scope::Weather(_) => Scope::Weather(0),
-        other => other,
+        Scope::Member(_) => Scope::Member(0),
+        Scope::Rolled(_) => Scope::Rolled(0),
+        Scope::Survivor(_) => Scope::Survivor(0),
+        Scope::World | Scope::Space(_) | Scope::Node(_) | Scope::Fleet => scope,
     }
 }
 

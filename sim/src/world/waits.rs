@@ -98,6 +98,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
+    #[expect(dead_code, reason = "only its words are looked at")]
     enum Task {
         Sweep(Sweep),
     }
