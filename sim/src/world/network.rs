@@ -389,12 +389,13 @@ impl World {
         let (from, is_up) = (self.nodes[parcel.node].life, self.nodes[parcel.node].is_up);
         let is_late = !self.waits_for(parcel);
         let is_head = words::is_head(&parcel.request);
+        let is_done = matches!(reply, Reply::Stored { .. } | Reply::Deleted);
+        if is_done && parcel.life < from && is_up {
+            self.activations.count(Fault::LandedAfterRestart);
+        }
         match reply {
             Reply::Stored { .. } if is_head && (parcel.life < from || !is_up) => {
                 self.activations.count(Fault::LandedAfterCrash);
-                if parcel.life < from && is_up {
-                    self.activations.count(Fault::LandedAfterRestart);
-                }
             }
             Reply::Stored { .. } if is_head && is_late => {
                 self.activations.count(Fault::LandedLate);

@@ -214,7 +214,7 @@ pub enum Fault {
     Locked,
     /// A write met a locked namespace.
     ReadOnly,
-    /// And after its sender had started again.
+    /// A write happened after its sender had crashed and started again.
     LandedAfterRestart,
     /// A connection broke before a write was performed.
     BrokenBefore,
