@@ -15,8 +15,11 @@ use crate::story::Story;
 use crate::swarm::{self, Band};
 use crate::world::{Pace, Run, Size, World};
 
-/// The figures, by name.
-pub const FIGURES: [(&str, fn() -> String); 5] =
+/// A figure: its name, and what measures it.
+type Figure = (&'static str, fn() -> String);
+
+/// The figures.
+const FIGURES: [Figure; 5] =
     [("busy", busy), ("band", band), ("idle", idle), ("fork", fork), ("crowd", crowd)];
 
 /// Measures what has this name, or everything, and prints it. False if there is no such figure.

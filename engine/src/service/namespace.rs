@@ -259,7 +259,7 @@ impl NamespaceService {
         let upkeep = self
             .settings
             .indexes
-            .then(|| self.upkeep.wake_at(now, wall, &self.settings, &self.view));
+            .then(|| self.upkeep.wake_at(now, wall, &self.settings, &self.view, self.refreshes()));
         [commit, upkeep.flatten()].into_iter().flatten().min()
     }
 
@@ -332,6 +332,11 @@ impl NamespaceService {
         self.running.values().any(takes)
     }
 
+    /// Whether a head check runs.
+    fn refreshes(&self) -> bool {
+        self.running.values().any(|running| matches!(running, Running::Refresh { .. }))
+    }
+
     /// Begins the queries whose check is over, and those that are content with what is held.
     fn start_queries(&mut self, now: Timestamp, starts: &mut Vec<(TaskId, Start)>) {
         for ask in core::mem::take(&mut self.queue.asks) {
@@ -363,8 +368,10 @@ impl NamespaceService {
 
     /// Begins a head check, if somebody waits for one and none is under way.
     fn start_refresh(&mut self, now: Timestamp, starts: &mut Vec<(TaskId, Start)>) {
-        let refreshes = self.running.values().any(|r| matches!(r, Running::Refresh { .. }));
-        let wanted = !self.queue.asks.is_empty() || self.upkeep.wants_refresh(now, &self.view);
+        let refreshes = self.refreshes();
+        // Who does not index has nothing to load a version for, and nothing that notices when it is gone.
+        let works = self.settings.indexes && self.upkeep.wants_refresh(now, &self.view);
+        let wanted = !self.queue.asks.is_empty() || works;
         if refreshes && planted::is(Bug::EarlierCheckServes) {
             for running in self.running.values_mut() {
                 if let Running::Refresh { asks, .. } = running {

@@ -164,6 +164,7 @@ impl Upkeep {
         wall: WallTime,
         settings: &Settings,
         view: &View,
+        refreshes: bool,
     ) -> Option<Timestamp> {
         // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
         let flush = self.unindexed_since.map(|since| since + settings.flush_after);
@@ -180,7 +181,8 @@ impl Upkeep {
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = (!self.is_sweeping).then_some(self.swept.0 + settings.sweep_every);
         let met_damage = self.unread.0 > 0 && (self.is_asked || self.lacks(view));
-        let look = met_damage.then_some(self.unread.1);
+        // A look that is under way wakes the driver when it ends.
+        let look = (met_damage && !refreshes).then_some(self.unread.1);
         let next = [flush, merge, trash, sweep, look].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }
