@@ -10,20 +10,35 @@
 
 use crate::choices::Choices;
 use crate::machine;
-use crate::stopwatch::Stopwatch;
 use crate::story::Story;
 use crate::swarm::{self, Band};
 use crate::world::{Pace, Run, Size, World};
 
-/// The figures, by name.
-pub const FIGURES: [(&str, fn() -> String); 5] =
+/// Measures how long a processor was busy: other programs on the machine do not count.
+struct Watch(f64);
+
+impl Watch {
+    fn start() -> Self {
+        Self(machine::busy_seconds().unwrap_or_default())
+    }
+
+    fn seconds(&self) -> f64 {
+        (machine::busy_seconds().unwrap_or_default() - self.0).max(0.01)
+    }
+}
+
+/// A figure: its name, and what measures it.
+type Figure = (&'static str, fn() -> String);
+
+/// The figures.
+const FIGURES: [Figure; 5] =
     [("busy", busy), ("band", band), ("idle", idle), ("fork", fork), ("crowd", crowd)];
 
 /// Measures what has this name, or everything, and prints it. False if there is no such figure.
 pub fn print(name: &str) -> bool {
     let chosen = FIGURES.iter().filter(|(figure, _)| name == "all" || name == *figure);
     let chosen: Vec<_> = chosen.collect();
-    println!("on one core of {}:", machine::processor());
+    println!("in seconds of one core of {}:", machine::processor());
     for (figure, measure) in &chosen {
         println!("{figure:>6}: {}", measure());
     }
@@ -41,10 +56,9 @@ const BUSY_SEEDS: u64 = 24;
 /// Only the time in which clients ask is counted, not the one in which all gets quiet.
 fn busy() -> String {
     let size = Size { spaces: 24, pace: Pace::Busy, ..swarm::size(24, 120) };
-    let watch = Stopwatch::start();
-    let (mut events, mut ops, mut worst) = (0, 0, 0.0_f64);
+    let watch = Watch::start();
+    let (mut events, mut ops) = (0, 0);
     for seed in 0..BUSY_SEEDS {
-        let start = watch.seconds();
         let mut world = world(seed, size);
         if let Err(broken) = world.pass(size.busy) {
             return format!("seed {seed}: {broken}");
@@ -52,7 +66,6 @@ fn busy() -> String {
         let (happened, asked) = world.happened();
         events += happened;
         ops += asked;
-        worst = worst.max(watch.seconds() - start);
     }
     let seconds = watch.seconds();
     let node_seconds = (size.nodes as u64 * size.busy / 1_000 * BUSY_SEEDS) as f64;
@@ -65,7 +78,7 @@ fn busy() -> String {
 }
 
 fn band() -> String {
-    let watch = Stopwatch::start();
+    let watch = Watch::start();
     let band = swarm::all(0..400, swarm::size(3, 20), 1, |_: &Band| ());
     let seconds = watch.seconds();
     if let Some((seed, broken)) = band.broken.first() {
@@ -84,7 +97,7 @@ const PART_OF_YEAR: u64 = 12;
 fn idle() -> String {
     let year = 365 * 86_400;
     let size = Size { pace: Pace::Idle, ..swarm::size(100, year / PART_OF_YEAR) };
-    let watch = Stopwatch::start();
+    let watch = Watch::start();
     let mut world = world(1, size);
     if let Err(broken) = world.pass(size.busy) {
         return broken.to_string();
@@ -108,7 +121,7 @@ fn fork() -> String {
     if let Err(broken) = world.pass(10_000) {
         return broken.to_string();
     }
-    let watch = Stopwatch::start();
+    let watch = Watch::start();
     for seed in 0..COPIES {
         std::hint::black_box(world.fork(seed));
     }
@@ -117,7 +130,7 @@ fn fork() -> String {
 
 fn crowd() -> String {
     let size = Size { spaces: 100_000, ..swarm::size(10_000, 5) };
-    let watch = Stopwatch::start();
+    let watch = Watch::start();
     let Run { broken, events, ops, time, .. } = world(1, size).run(size);
     if let Some(broken) = broken {
         return broken.to_string();

@@ -15,6 +15,18 @@ pub fn peak_memory() -> Option<u64> {
     Some(kib / 1_024)
 }
 
+/// The ticks of the system's clock in a second.
+const TICKS: f64 = 100.0;
+
+/// How long the process has kept processors busy, in seconds, where the system tells it.
+pub fn busy_seconds() -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program stands in brackets and may hold spaces.
+    let (_, fields) = text.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    ticks.sum::<Result<f64, _>>().ok().map(|ticks| ticks / TICKS)
+}
+
 /// What stands behind a name and a colon in a file.
 fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;

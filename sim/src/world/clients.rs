@@ -88,13 +88,11 @@ impl World {
             }
             None => self.profile.mix.ask(&mut self.choices, unique),
         };
-        match ask {
-            Some(ask) => self.ask(c, node, ask),
-            None => {
-                self.after(SILENCE, Event::Client(c));
-                Ok(())
-            }
+        if let Some(ask) = ask {
+            return self.ask(c, node, ask);
         }
+        self.after(SILENCE, Event::Client(c));
+        Ok(())
     }
 
     /// A client asks a node that listens.

@@ -183,8 +183,8 @@ pub const CHECKPOINT_EVERY: u64 = 1_024;
 const STATE_EVERY: u64 = 64;
 /// Where there are more namespaces, nodes look for orphans as seldom as in production.
 const SPACES_SWEPT_OFTEN: usize = 2_000;
-/// How long a client of an idle fleet thinks, in milliseconds, at most: twelve hours.
-const IDLE_THINK: u64 = 43_200_000;
+/// How long a client of an idle fleet thinks, in milliseconds, at most: two days.
+const IDLE_THINK: u64 = 172_800_000;
 
 /// What a run came to.
 #[derive(Clone, Debug)]

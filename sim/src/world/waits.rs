@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::words;
 use crate::world::World;
+use crate::world::clients::Waiting;
 use crate::world::node::{Hosted, Node};
 use crate::world::quiet::Restless;
 
@@ -25,7 +26,7 @@ impl World {
                 Restless::Client(c) => {
                     let client = &self.clients[c];
                     let asked = client.waiting.as_ref();
-                    let asked = asked.map_or_else(String::new, |waiting| waiting.in_words());
+                    let asked = asked.map_or_else(String::new, Waiting::in_words);
                     lines.push(format!("client {c} of ns{} waits for {asked}", client.space));
                     client.space
                 }
@@ -70,8 +71,7 @@ impl World {
             None => "is not to be woken".into(),
         };
         let tasks = hosted.tasks.iter().map(|(id, running)| {
-            let asks: Vec<String> =
-                running.flight.unanswered().map(|request| words::request(request)).collect();
+            let asks: Vec<String> = running.flight.unanswered().map(words::request).collect();
             let left = running.flight.until().0.saturating_sub(local.0);
             let (state, round) = (state_of(&running.task), running.past.round);
             let asks = if asks.is_empty() { "nothing".into() } else { asks.join(", ") };
@@ -87,8 +87,7 @@ fn state_of(task: &impl Debug) -> String {
     let text = format!("{task:?}");
     let name =
         |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric()).collect() };
-    let state =
-        ["state: ", "stage: "].into_iter().filter_map(|field| text.split_once(field)).next();
+    let state = ["state: ", "stage: "].into_iter().find_map(|field| text.split_once(field));
     let state = state.map_or_else(String::new, |(_, state)| format!(" {}", name(state)));
     format!("{}{state}", name(&text))
 }

@@ -49,6 +49,34 @@ fn a_namespace_that_began_unseen_is_found_and_indexed() {
     assert!(live.log.entries.is_empty(), "indexed");
 }
 
+/// It had written something, so it took it that there was something to index, and nothing ever told it
+/// otherwise. A tombstone cannot be loaded: it asked for it again and again, as fast as it was answered.
+#[test]
+fn who_does_not_index_leaves_a_namespace_alone_that_is_gone() {
+    let mut bench = Bench::default();
+    let settings = Settings { indexes: false, ..Settings::default() };
+    let name = NamespaceName::parse("ns").unwrap();
+    let mut service = NamespaceService::new(Timestamp(0), name, settings);
+    bench.write(&mut service, upsert(1, 10));
+    service.delete(Ticket(9));
+    let mut rounds = 0;
+    loop {
+        bench.seeds += 1;
+        let now = Timestamp(bench.now);
+        let starts = service.due(now, WallTime(bench.now), bench.seeds);
+        if starts.is_empty() {
+            break;
+        }
+        for (id, start) in starts {
+            let output = run(&mut bench, start);
+            service.finished(now, id, output);
+        }
+        rounds += 1;
+        assert!(rounds < 5, "it does not come to rest");
+    }
+    assert!(service.head().is_some_and(|head| head.live().is_none()));
+}
+
 #[test]
 fn what_is_written_during_a_merge_is_flushed_before_the_merge_ends() {
     let (mut bench, mut service) = (Bench::default(), service());
