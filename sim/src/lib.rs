@@ -8,6 +8,7 @@
 //! | [`model`]    | What is a namespace to its users?                                        |
 //! | [`oracles`]  | What must hold?                                                          |
 //! | [`marks`]    | What must have been come across?                                         |
+//! | [`ledger`]   | Which writes had which fates?                                            |
 //! | [`explore`]  | Which worlds can there be?                                               |
 //! | [`arena`]    | A small world for the explorer: machines, every order, every fate        |
 //! | [`deed`]     | What does an actor of the small world do?                                |
@@ -34,6 +35,7 @@ pub mod deed;
 pub mod digest;
 pub mod explore;
 pub mod guard;
+pub mod ledger;
 pub mod marks;
 pub mod model;
 pub mod mutants;

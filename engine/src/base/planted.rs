@@ -141,11 +141,19 @@ pub enum Bug {
     OverlayIsNotGrouped = 144,
     /// What filters of a write matched stays, though an attribute they look at was dropped.
     DropsLeaveMatches = 145,
+    /// A node draws the same nonces whenever it begins something.
+    NoncesComeBack = 170,
+    /// Of several searches the later ones do not look at the overlay.
+    PartsOfTwoMoments = 171,
+    /// Batches ride in the head until it is flushed, however many and large.
+    NothingIsSpilled = 172,
+    /// A check of the head fetches it though it is unchanged.
+    ChecksFetchAll = 173,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 67] = [
+    pub const ALL: [Self; 71] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -213,6 +221,10 @@ impl Bug {
         Self::LockIsIgnored,
         Self::OverlayIsNotGrouped,
         Self::DropsLeaveMatches,
+        Self::NoncesComeBack,
+        Self::PartsOfTwoMoments,
+        Self::NothingIsSpilled,
+        Self::ChecksFetchAll,
     ];
 }
 

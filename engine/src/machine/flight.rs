@@ -116,6 +116,11 @@ impl Flight {
         self.slots.into_iter().map(reply).collect()
     }
 
+    /// How many requests were sent and not answered.
+    pub fn unanswered(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot, Slot::Sent { .. })).count()
+    }
+
     /// The writes that were sent and not answered: whoever drops the flight leaves them adrift.
     pub fn unheard_writes(&self) -> impl Iterator<Item = &Request> {
         let pairs = self.requests.iter().zip(&self.slots);

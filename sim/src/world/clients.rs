@@ -13,7 +13,7 @@ use crate::oracles::{Broken, Oracle};
 use crate::words;
 use crate::workload::Ask;
 use crate::world::profile::Fault;
-use crate::world::{Event, World};
+use crate::world::{Event, Space, World};
 
 /// One client of one namespace, who asks one thing at a time.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -31,8 +31,10 @@ pub struct Client {
 /// A question without an answer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Waiting {
-    op: OpId,
-    ask: Ask,
+    /// The number of the request.
+    pub op: OpId,
+    /// What it asked.
+    pub ask: Ask,
 }
 
 /// How long a client that asks nothing waits for its next turn, in milliseconds.
@@ -94,20 +96,25 @@ impl World {
         self.note(&ask);
         let local = self.nodes[node].clock.at(self.now);
         let earlier = self.earlier(space, &ask);
-        let monitor = &mut self.spaces[space].witness.monitor;
+        let Space { witness, history, .. } = &mut self.spaces[space];
+        let monitor = &mut witness.monitor;
         let hosted = self.nodes[node].hosted.get_mut(&space).expect("it is up");
         let ticket = Ticket(op.into());
         hosted.tickets.insert(ticket, c);
         match &ask {
             Ask::Write(request) => {
-                monitor.change(|monitor| monitor.begin(op, Change::Write(Arc::clone(request))));
+                let change = Change::Write(Arc::clone(request));
+                history.begin(op, change.clone());
+                monitor.change(|monitor| monitor.begin(op, change));
                 hosted.service.write(ticket, (**request).clone(), 100);
             }
             Ask::Remove => {
+                history.begin(op, Change::Remove);
                 monitor.change(|monitor| monitor.begin(op, Change::Remove));
                 hosted.service.delete(ticket);
             }
             Ask::Query(query) => {
+                history.begin_query(op, query);
                 monitor.change(|monitor| monitor.begin_stale_query(op, &earlier));
                 hosted.service.query(local, ticket, (**query).clone());
             }
@@ -156,12 +163,15 @@ impl World {
             let text: String = format!("{word:?}").chars().take(300).collect();
             format!("client {c} is told of request {op}: {text}")
         });
-        let witness = &mut self.spaces[space].witness;
+        self.saw_word(space, op, &ask, &word);
+        let Space { witness, history, .. } = &mut self.spaces[space];
         let mut unknown = false;
         let mut again = false;
         match (&ask, word) {
             (Ask::Write(request), Word::Written(outcome)) => {
-                unknown = words::told(witness, op, &outcome)?;
+                let said = words::said(&outcome);
+                history.hear(op, &said);
+                unknown = words::told(witness, op, &said)?;
                 let counted = match &outcome {
                     Ok(_) if !request.drops.is_empty() => Some(Fault::Dropped),
                     Ok(_) if request.read_only.is_some() => Some(Fault::Locked),
@@ -178,7 +188,9 @@ impl World {
                     Ok(was_there) => Ok(*was_there),
                     Err(error) => Err(error),
                 };
-                unknown = words::told_of_removal(witness, op, told)?;
+                let said = words::said_of_removal(told);
+                history.hear(op, &said);
+                unknown = words::told(witness, op, &said)?;
                 if outcome == Ok(true) {
                     self.activations.count(Fault::Removed);
                 }
@@ -212,6 +224,7 @@ impl World {
         query: &QueryRequest,
         outcome: &Result<Answer, QueryError>,
     ) -> Result<(), Broken> {
+        self.spaces[space].history.answer_query(op, outcome);
         let monitor = &mut self.spaces[space].witness.monitor;
         let told = match outcome {
             Ok(answer) => Some(Told::Found(&answer.found)),
@@ -250,6 +263,7 @@ impl World {
     pub(super) fn abandon(&mut self, c: usize, space: usize, by: (usize, u32)) {
         let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else { return };
         let change = !matches!(ask, Ask::Query(_));
+        self.spaces[space].history.unheard(op);
         self.spaces[space]
             .witness
             .monitor

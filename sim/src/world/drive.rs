@@ -7,15 +7,27 @@ use sana_engine::namespace::request::QueryError;
 use sana_engine::service::task::{Output, Task, TaskId};
 
 use crate::guard::guarded;
+use crate::ledger::Site;
 use crate::marks::Mark;
 use crate::oracles::Broken;
+use crate::oracles::cost::Bill;
+use crate::oracles::snapshots::Asked;
 use crate::world::network::{Answer, Parcel};
 use crate::world::node::Node;
 use crate::world::profile::Fault;
+use crate::world::watch::Passage;
 use crate::world::{Event, World};
 
 /// A service that is woken this often in a row and does nothing keeps its node busy for ever.
 const IDLE_WAKES_MAX: u32 = 2_000;
+
+/// What is known of a machine that was stepped.
+struct Known {
+    /// The first reply of its last round.
+    last: Option<Reply>,
+    bill: Bill,
+    asked: Option<Asked>,
+}
 
 impl World {
     /// A reply reaches a node.
@@ -72,34 +84,37 @@ impl World {
         let ids: Vec<TaskId> = ids.map(|(id, _)| *id).collect();
         let did = !starts.is_empty() || !ids.is_empty();
         for (id, start) in starts {
+            let (bill, asked) = (Bill::begin(&start), Asked::of(&start));
             let step = guarded(|| start.begin(local))?;
-            self.stepped(n, space, id, step, None)?;
+            self.stepped(n, space, id, step, Known { last: None, bill, asked })?;
         }
         for id in ids {
             let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(false) };
             let Some(running) = hosted.tasks.get(&id).cloned() else { continue };
             let replies = running.flight.end();
-            let first = replies.first().cloned();
+            let last = replies.first().cloned();
+            let (mut bill, asked) = (running.bill, running.asked);
+            bill.answered(&replies);
             let step = guarded(|| running.task.step(local, replies))?;
-            self.stepped(n, space, id, step, first)?;
+            self.stepped(n, space, id, step, Known { last, bill, asked })?;
         }
         Ok(did)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "a reply is heard once")]
     fn stepped(
         &mut self,
         n: usize,
         space: usize,
         id: TaskId,
         step: Step<Task>,
-        last: Option<Reply>,
+        Known { last, mut bill, asked }: Known,
     ) -> Result<(), Broken> {
         let local = self.nodes[n].clock.at(self.now);
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let output = match step {
             Step::Wait(task, round) => {
-                hosted.keep(id, task, Flight::start(local, round));
+                bill.ask(&round);
+                hosted.keep(id, task, Flight::start(local, round), bill, asked);
                 return Ok(());
             }
             Step::Done(output) => output,
@@ -112,6 +127,7 @@ impl World {
             self.activations.count(Fault::RefusedItself);
         }
         self.count(&output);
+        self.saw_end(space, asked.as_ref(), &bill, &output, marks)?;
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let words = guarded(|| hosted.service.finished(local, id, output))?;
         for (ticket, word) in words {
@@ -151,6 +167,7 @@ impl World {
                 let request: Request = running.flight.request(place).clone();
                 let (task, round, ops) = (*task, running.round, running.ops.clone());
                 let (node, answer) = (n, Answer::True);
+                let site = Site::of(running.bill.work, &request);
                 parcels.push(Parcel {
                     node,
                     life,
@@ -162,9 +179,12 @@ impl World {
                     request,
                     back: 0,
                     answer,
+                    passage: Passage { site, is_late: false },
                 });
             }
         }
+        self.weigh_load(n, space)?;
+        let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let did = did || !parcels.is_empty();
         hosted.idle_wakes = if did { 0 } else { hosted.idle_wakes + 1 };
         let is_busy = hosted.idle_wakes < IDLE_WAKES_MAX;

@@ -17,6 +17,7 @@
 //! | [`network`] | What becomes of a request?                            |
 //! | [`clients`] | What do clients ask, and what are they told?          |
 //! | [`quiet`]   | Did everything get quiet?                             |
+//! | [`watch`]   | What is everything watched for?                       |
 
 pub mod clients;
 pub mod clock;
@@ -25,11 +26,13 @@ pub mod network;
 pub mod node;
 pub mod profile;
 pub mod quiet;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
+use sana_engine::format::head::Head;
 use sana_engine::service::namespace::NamespaceService;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +40,9 @@ use crate::choices::{Choices, Scope, Site, Ways};
 use crate::digest::{Digest, Mixer};
 use crate::explore::Story;
 use crate::model::Contents;
+use crate::oracles::history::History;
 use crate::oracles::linearizability::OpId;
+use crate::oracles::snapshots::Versions;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
 use crate::store::{Kind, Store};
@@ -46,6 +51,7 @@ use clock::{Clock, Skew};
 use network::Parcel;
 use node::{Hosted, Node};
 use profile::{Activations, Fault, Profile};
+use watch::{Counts, Watch};
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -75,6 +81,7 @@ pub struct World {
     choices: Choices,
     mixer: Mixer,
     activations: Activations,
+    watch: Watch,
     story: Story,
 }
 
@@ -87,6 +94,12 @@ pub struct Space {
     witness: Witness,
     /// What could be recovered, since when.
     past: Vec<(u64, Contents)>,
+    /// What could be recovered at each step of its head.
+    versions: Versions,
+    /// What its clients asked and were told.
+    history: History,
+    /// Its newest head.
+    before: Option<Head>,
     /// The nodes that have to do with it.
     nodes: Vec<usize>,
     /// Requests nobody will hear of, with the node and its life that served them.
@@ -131,6 +144,8 @@ pub struct Run {
     pub digest: Digest,
     /// What happened, and how often.
     pub activations: Activations,
+    /// What else was counted.
+    pub counts: Counts,
     /// Events.
     pub events: u64,
     /// Requests of clients.
@@ -180,6 +195,7 @@ impl World {
             choices,
             mixer: Mixer::new(),
             activations: Activations::default(),
+            watch: Watch::default(),
             story,
         };
         for node in 0..size.nodes {
@@ -204,6 +220,7 @@ impl World {
         Run {
             digest: mixer.digest(),
             activations: self.activations,
+            counts: self.watch.counts,
             events: self.happened,
             ops: self.ops.into(),
             time: self.now,
@@ -217,7 +234,8 @@ impl World {
         while self.now < size.busy && self.happen()? {}
         self.calm_down();
         self.get_quiet()?;
-        self.have_last_words()
+        self.have_last_words()?;
+        self.look_for_orders()
     }
 
     /// Lets the next event happen. False if there is none.
@@ -339,6 +357,9 @@ impl Space {
             calm: [1, 1, 10, 100][choices.choose(Site::Profile, 4)],
             witness,
             past: vec![(0, None)],
+            versions: Versions::default(),
+            history: History::default(),
+            before: None,
             nodes: nodes.map(|k| (first + k) % size.nodes).collect(),
             orphaned: BTreeMap::new(),
         }
@@ -352,3 +373,6 @@ fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
     let calendar_off = [0, -3_000, 3_000, 3_600_000][choices.choose(Site::Node, 4)];
     Clock { ahead, rate, calendar_off }
 }
+
+#[cfg(test)]
+mod tests;

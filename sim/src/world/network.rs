@@ -6,10 +6,12 @@ use sana_engine::machine::request::{Reply, Request};
 use sana_engine::service::task::TaskId;
 
 use crate::choices::{Scope, Site};
+use crate::ledger;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
 use crate::words;
 use crate::world::profile::Fault;
+use crate::world::watch::Passage;
 use crate::world::{Event, World};
 
 /// A request on its way, or its reply.
@@ -35,6 +37,8 @@ pub struct Parcel {
     pub back: u64,
     /// Whether the sender hears of it, and how.
     pub answer: Answer,
+    /// What it is to the ledger.
+    pub passage: Passage,
 }
 
 /// What the sender of a request hears.
@@ -84,10 +88,12 @@ impl World {
         };
         if what == hap::CRASH_BEFORE {
             self.activations.count(Fault::CrashBefore);
+            self.watch.unsent(&parcel);
             self.crash(n);
             return false;
         }
         self.dispatch(&mut parcel);
+        self.watch.sent(what == hap::CRASH_AFTER);
         match what {
             hap::CRASH_AFTER => {
                 self.activations.count(Fault::CrashAfter);
@@ -127,11 +133,13 @@ impl World {
         match fate {
             fate::THROTTLED => {
                 self.activations.count(Fault::Throttled);
+                self.watch.doom(parcel, ledger::Fate::Throttled);
                 self.tell_exchange(parcel, "is turned away");
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
             fate::DROPPED => {
                 self.activations.count(if is_read { Fault::ReadLost } else { Fault::WriteDropped });
+                self.watch.doom(parcel, ledger::Fate::LostBefore);
                 self.tell_exchange(parcel, "never arrives");
                 if noticed(self) {
                     self.reply_after(delay, parcel, Reply::Lost);
@@ -140,6 +148,7 @@ impl World {
             }
             fate::CONFLICT if is_put => {
                 self.activations.count(Fault::Conflict);
+                self.watch.doom(parcel, ledger::Fate::Refused);
                 self.tell_exchange(parcel, "is refused for no reason");
                 return self.reply_after(delay, parcel, Reply::Refused);
             }
@@ -151,6 +160,7 @@ impl World {
             fate::LATE if !is_read => {
                 delay = self.choices.between(Site::Delay, most, LATE_MOST);
                 parcel.answer = Answer::None;
+                parcel.passage.is_late = true;
                 self.tell_exchange(parcel, "will arrive late");
                 if noticed(self) {
                     self.reply_after(parcel.back, parcel, Reply::Lost);
@@ -183,6 +193,7 @@ impl World {
         self.requests += 1;
         self.note(request);
         self.note(&reply);
+        self.saw_arrival(&parcel, &reply)?;
         let (from, again) = (self.nodes[node].life, self.nodes[node].is_up);
         if !request.is_read() {
             let exchange = || words::exchange(&parcel.request, &reply);
@@ -204,6 +215,9 @@ impl World {
         let lives = witness.chain().lives();
         witness.saw_from(&self.store, request, &reply, Some(&parcel.ops))?;
         let was_reborn = lives > 0 && lives < witness.chain().lives();
+        if words::is_head(request) && matches!(reply, Reply::Stored { .. }) {
+            self.saw_head(&parcel)?;
+        }
         if was_reborn {
             self.activations.count(Fault::Reborn);
         }

@@ -7,7 +7,9 @@ use sana_engine::machine::flight::Flight;
 use sana_engine::service::namespace::{NamespaceService, Ticket};
 use sana_engine::service::task::{Task, TaskId};
 
+use crate::oracles::cost::Bill;
 use crate::oracles::linearizability::OpId;
+use crate::oracles::snapshots::Asked;
 
 use crate::world::clock::Clock;
 
@@ -60,6 +62,10 @@ pub struct Running {
     pub has_lost: bool,
     /// Whether a conditional put of it was refused.
     pub was_refused: bool,
+    /// What it costs.
+    pub bill: Bill,
+    /// What it was asked, if it is a query.
+    pub asked: Option<Asked>,
 }
 
 impl Node {
@@ -92,13 +98,21 @@ impl Hosted {
     }
 
     /// Takes the machine to its next round.
-    pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight) {
+    pub fn keep(
+        &mut self,
+        id: TaskId,
+        task: Task,
+        flight: Flight,
+        bill: Bill,
+        asked: Option<Asked>,
+    ) {
         let running = if let Some(before) = self.tasks.remove(&id) {
-            Running { task, flight, round: before.round + 1, ..before }
+            Running { task, flight, round: before.round + 1, bill, asked, ..before }
         } else {
             let tickets = self.service.tickets(id).into_iter();
             let ops = tickets.map(|ticket| ticket.0 as OpId).collect();
-            Running { task, flight, round: 0, ops, has_lost: false, was_refused: false }
+            let (has_lost, was_refused) = (false, false);
+            Running { task, flight, round: 0, ops, has_lost, was_refused, bill, asked }
         };
         self.tasks.insert(id, running);
     }
