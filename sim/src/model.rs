@@ -186,7 +186,12 @@ impl Content {
 
 /// Whether a request is about more than whether the namespace is locked.
 fn changes_content(request: &WriteRequest) -> bool {
-    let only_locks = WriteRequest { read_only: request.read_only, ..WriteRequest::default() };
+    let WriteRequest { read_only, create, ref idempotency, wants_ids, ignores_backlog, .. } =
+        *request;
+    let idempotency = idempotency.clone();
+    let default = WriteRequest::default();
+    let only_locks =
+        WriteRequest { read_only, create, idempotency, wants_ids, ignores_backlog, ..default };
     *request != only_locks
 }
 

@@ -6,8 +6,8 @@ use sana_engine::base::limits;
 use sana_engine::base::name::{AttributeName, NamespaceName};
 use sana_engine::base::value::{IdType, Raw};
 use sana_engine::namespace::request::{
-    AttributeRequest, ByFilter, Consistency, Create, Idempotency, Include, Operator, Predicate, QueryRequest, Rank,
-    RawDocument, Want, WriteRequest,
+    AttributeRequest, ByFilter, Consistency, Create, Idempotency, Include, Operator, Predicate,
+    QueryRequest, Rank, RawDocument, Want, WriteRequest,
 };
 
 use crate::arena::{Arena, Mishaps, Setup};

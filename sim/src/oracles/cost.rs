@@ -65,8 +65,13 @@ pub struct Bill {
     pub troubles: u32,
     /// Rounds that create an object before a head can name it.
     pub staged: u32,
+    /// Rounds that put a head over another, and that put a first one.
+    puts: u32,
+    firsts: u32,
     /// Rounds that list.
     lists: u32,
+    /// Objects that were found and sent.
+    found: u32,
     /// Rounds of deletions.
     deletions: u32,
     /// Rounds it may take if nothing happens to it; those counted above come on top.
@@ -139,9 +144,20 @@ impl Bill {
     /// What an operation may cost that is begun.
     pub fn begin(start: &Start) -> Self {
         let (most, held) = budget(start);
-        let (rounds, requests, troubles, staged, lists, deletions) = (0, 0, 0, 0, 0, 0);
-        let work = Work::of(start);
-        Self { work, rounds, requests, troubles, staged, lists, deletions, most, held }
+        Self {
+            work: Work::of(start),
+            rounds: 0,
+            requests: 0,
+            troubles: 0,
+            staged: 0,
+            puts: 0,
+            firsts: 0,
+            lists: 0,
+            found: 0,
+            deletions: 0,
+            most,
+            held,
+        }
     }
 
     /// It waits for a round.
@@ -152,6 +168,8 @@ impl Bill {
         self.rounds += u32::from(!requests.is_empty());
         self.requests += requests.len() as u32;
         self.staged += creates & !any(Request::is_visible);
+        self.puts += any(Request::is_visible);
+        self.firsts += any(|request| matches!(request, Request::Put { when: When::Absent, .. }));
         self.lists += any(|request| matches!(request, Request::List { .. }));
         self.deletions += any(|request| matches!(request, Request::Delete { .. }));
     }
@@ -162,6 +180,8 @@ impl Bill {
             matches!(reply, Reply::Lost | Reply::Refused | Reply::Throttled | Reply::Missing)
         };
         self.troubles += u32::from(replies.iter().any(is_trouble));
+        let found = replies.iter().filter(|reply| matches!(reply, Reply::Found { .. }));
+        self.found += found.count() as u32;
     }
 
     /// It is over.
@@ -174,9 +194,12 @@ impl Bill {
             && held.version.as_ref().is_some_and(|(_, head)| head.step == step)
             && self.troubles == 0
         {
-            let costs = (self.rounds, self.requests);
-            self.demand(costs == (1, 1), "a look at what is unchanged is one request")?;
+            let costs = (self.rounds, self.requests, self.found);
+            self.demand(costs == (1, 1, 0), "a look at what is unchanged is one empty reply")?;
         }
+        // A first head may be empty, so that there is one that can name what is staged.
+        let is_commit = matches!(output, Output::Commit(_)) && self.troubles == 0;
+        self.demand(!is_commit || self.puts <= 1 + self.firsts, "a commit is one put of a head")?;
         let extra = match self.work {
             Work::Commit | Work::CommitLooking | Work::CommitMatching => self.staged,
             Work::Sweep => self.lists + self.deletions,
@@ -217,7 +240,7 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
             let refresh = if held.is_none() { 1 + reads } else { 2 * reads * u32::from(!is_whole) };
             // What a held head refuses is looked at once more, at the newest.
             let again = if held.is_none() { 0 } else { 1 + reads + looks };
-            (refresh + looks + again.max(1), version.map(|(_, head)| head.step))
+            (refresh + looks + again + 1, version.map(|(_, head)| head.step))
         }
         Start::Publication(..) => (1, None),
         Start::Delete { .. } | Start::Flush { .. } => (2, None),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sana_engine::machine::request::{Reply, Request};
-use sana_engine::namespace::request::{Rank, Want, WriteError, WriteRequest};
+use sana_engine::namespace::request::{QueryError, Rank, Want, WriteError, WriteRequest};
 use sana_engine::service::namespace::{Ticket, Word};
 use sana_engine::service::task::Output;
 
@@ -110,6 +110,11 @@ impl World {
                 _ => ledger::Fate::Stored,
             };
             let has_crashed = self.nodes[node].life != life || !self.nodes[node].is_up;
+            let landed = matches!(reply, Reply::Stored { .. }) && request.is_visible();
+            if landed && (has_crashed || !self.waits_for(parcel)) {
+                let late = Mark::LandedLate.bit() | bit(has_crashed, Mark::LandedAfterCrash);
+                self.watch.counts.marks.count(late);
+            }
             self.watch.counts.ledger.count(site, fate, has_crashed);
         }
         if *reply == Reply::NotModified && words::is_head(request) {
@@ -214,6 +219,9 @@ impl World {
                 WriteError::Invalid(_) | WriteError::Filter(_) => Mark::DroppedInFlight.bit(),
                 _ => 0,
             },
+            (Ask::Query(_), Word::Answered(Err(QueryError::Invalid(_)))) => {
+                Mark::DroppedInFlight.bit()
+            }
             (Ask::Query(query), Word::Answered(Ok(_))) => match &query.want {
                 Want::Rows { rank: Rank::Nearest { .. }, .. } => {
                     bit(query.filter.is_some(), Mark::FilteredNearest)
