@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn who_leaves_a_decision_out_means_the_same_with_the_others() {
-        let turns = |choices: &mut Choices| {
+        let turns = |choices: &mut Choices| -> [Vec<usize>; 2] {
             [0, 1].map(|turn| {
                 choices.enter(Scope::Turn(0, turn));
                 (0..choices.choose(Site::Event, 3)).map(|_| choices.choose(Site::Fate, 9)).collect()

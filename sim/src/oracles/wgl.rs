@@ -163,7 +163,7 @@ mod tests {
         use Deed::{Read, Write};
         let late = |reads: [u32; 3]| {
             let mut ops = vec![(0, None, Write(7)), (1, Some(2), Write(1))];
-            let read = |(n, value)| (3 + 2 * n, Some(4 + 2 * n), Read(value));
+            let read = |(n, value): (u64, u32)| (3 + 2 * n, Some(4 + 2 * n), Read(value));
             ops.extend((0..).zip(reads).map(read));
             matches!(verdict(ops), Verdict::Order(_))
         };
