@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use sana_engine::base::id::Stamp;
+use sana_engine::format::manifest::SegmentRef;
 use sana_engine::machine::Round;
 use sana_engine::machine::request::{Reply, Request, When};
 use sana_engine::namespace::head::Edit;
@@ -232,9 +233,9 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
             let version = held.and_then(|held| held.version.as_ref());
             let any = |is: fn(&WriteRequest) -> bool| u32::from(plan.requests.iter().any(is));
             let reads = any(|request| request.reads_documents() || request.idempotency.is_some());
-            let looks = 2 * any(|request| request.reads_documents())
+            let looks = 2 * any(WriteRequest::reads_documents)
                 + 2 * any(|request| request.idempotency.is_some())
-                + 6 * any(|request| request.is_by_filter());
+                + 6 * any(WriteRequest::is_by_filter);
             let is_whole =
                 held.is_some_and(|held| held.snapshot.is_some() || held.live().is_none());
             let refresh = if held.is_none() { 1 + reads } else { 2 * reads * u32::from(!is_whole) };
@@ -248,7 +249,7 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
         Start::Merge(plan) => {
             let live = plan.snapshot.live();
             let inputs = &live.manifest.segments[plan.segments.clone()];
-            let bytes: u64 = inputs.iter().map(|segment| segment.stored_bytes()).sum();
+            let bytes: u64 = inputs.iter().map(SegmentRef::stored_bytes).sum();
             (5 + 2 * (bytes / WINDOW_BYTES) as u32, None)
         }
         // The floor, and the names; what is deleted comes on top.

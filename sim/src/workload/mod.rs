@@ -92,6 +92,7 @@ pub struct Operation {
 
 /// What a kind of request draws; the rest is the same for all.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub enum Drawn {
     /// A write.
     Write(WriteRequest),

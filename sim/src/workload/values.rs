@@ -26,7 +26,8 @@ impl Mix {
                 // A long text may not be filtered by.
                 "body" => said.filterable = Some(false),
                 "text" => {
-                    (said.filterable, said.glob, said.regex) = (Some(true), Some(true), Some(true))
+                    said.filterable = Some(true);
+                    (said.glob, said.regex) = (Some(true), Some(true));
                 }
                 _ if matches!(said.value_type, Type::Vector(_)) => said.metric = Some(metric(n)),
                 _ => {}
@@ -94,7 +95,7 @@ pub(super) fn value(choices: &mut Choices, attribute: &str) -> Raw {
         "g" => Raw::Text(Uuid(n.cast_unsigned()).to_string().into()),
         "h" | "q" => vector(choices, 3),
         "ns" => Raw::List((0..n % 4).map(|k| Raw::Integer(n - 2 * k)).collect()),
-        "raw" => Raw::Text(["AAEC", "", "/w==", "AA==", "AAA=", "////"][n as usize].into()),
+        "raw" => Raw::Text(pick(choices, &["AAEC", "", "/w==", "AA==", "AAA="]).into()),
         "sp" => weights(choices),
         "t" => Raw::Text(format!("1970-01-{:02}", n + 1).into()),
         "u" | "n" => Raw::Integer(n),

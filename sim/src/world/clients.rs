@@ -79,13 +79,11 @@ impl World {
             }
             None => self.profile.mix.ask(&mut self.choices, unique),
         };
-        match ask {
-            Some(ask) => self.ask(c, node, ask),
-            None => {
-                self.after(SILENCE, Event::Client(c));
-                Ok(())
-            }
-        }
+        let Some(ask) = ask else {
+            self.after(SILENCE, Event::Client(c));
+            return Ok(());
+        };
+        self.ask(c, node, ask)
     }
 
     /// A client asks a node that listens.
