@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn who_leaves_a_decision_out_means_the_same_with_the_others() {
-        let turns = |choices: &mut Choices| {
+        let turns = |choices: &mut Choices| -> [Vec<usize>; 2] {
             [0, 1].map(|turn| {
                 choices.enter(Scope::Turn(0, turn));
                 let ways = choices.choose(Site::Event, 3);

@@ -11,6 +11,7 @@
 //! | [`shelf`]    | What do copies of a map share?                                           |
 //! | [`many`]     | What do copies of a world share?                                         |
 //! | [`marks`]    | What must have been come across?                                         |
+//! | [`ledger`]   | Which writes had which fates?                                            |
 //! | [`explore`]  | Which worlds can there be?                                               |
 //! | [`arena`]    | A small world for the explorer: machines, every order, every fate        |
 //! | [`deed`]     | What does an actor of the small world do?                                |
@@ -46,6 +47,7 @@ pub mod digest;
 pub mod explore;
 pub mod forks;
 pub mod guard;
+pub mod ledger;
 pub mod machine;
 pub mod many;
 pub mod marks;

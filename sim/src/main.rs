@@ -44,9 +44,12 @@ enum Command {
         /// Threads that run seeds: as many as there are processors, if it is not said.
         #[arg(long)]
         threads: Option<usize>,
-        /// Fail if something that can go wrong never did.
+        /// Fail if something that can go wrong never did, or a situation was never come across.
         #[arg(long)]
         everything: bool,
+        /// Print what became of which writes, and what operations cost.
+        #[arg(long)]
+        ledger: bool,
     },
     /// Run seeds, and try many ways to go on from where something rare happened in them.
     Fork {
@@ -217,8 +220,8 @@ const REPORT_EVERY: f64 = 10.0;
 fn main() -> ExitCode {
     guard::silence_panics();
     let is_fine = match Arguments::parse().command {
-        Command::Run { seeds, world, threads, everything } => {
-            run(seeds, world, threads, everything)
+        Command::Run { seeds, world, threads, everything, ledger } => {
+            run(seeds, world, threads, Demand { everything, ledger })
         }
         Command::Fork { seeds, each, world, planted } => said(report::plant(planted.as_deref()))
             .is_some_and(|()| Harvest::of(seeds, world.size(), each).print()),
@@ -279,7 +282,19 @@ fn kind(text: &str) -> Result<Kind, String> {
     found.map(|(_, kind)| kind).ok_or_else(|| format!("stores are {names}"))
 }
 
-fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>, everything: bool) -> bool {
+/// What is printed of a band, and demanded.
+#[derive(Clone, Copy)]
+struct Demand {
+    everything: bool,
+    ledger: bool,
+}
+
+fn run(
+    seeds: Range<u64>,
+    world: WorldArguments,
+    threads: Option<usize>,
+    Demand { everything, ledger }: Demand,
+) -> bool {
     let threads = threads.unwrap_or_else(self::threads).max(1);
     let (watch, count) = (Stopwatch::start(), seeds.end.saturating_sub(seeds.start));
     let (mut shown, mut told) = (0.0, 0);
@@ -304,13 +319,14 @@ fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>, everyth
     for fault in Fault::ALL {
         println!("{:>12} × {fault:?}", band.activations.of(fault));
     }
+    let is_whole = report::counts(&band, ledger) || !everything;
     print_band(&band, watch.seconds(), threads);
     let never = Fault::ALL.into_iter().filter(|fault| band.activations.of(*fault) == 0);
     let never: Vec<_> = never.filter(|_| everything).collect();
     if !never.is_empty() {
         println!("never happened, so nothing is proven about it: {never:?}");
     }
-    band.broken.is_empty() && never.is_empty()
+    band.broken.is_empty() && never.is_empty() && is_whole
 }
 
 /// The command that replays a seed.

@@ -9,9 +9,13 @@ use sana_engine::base::planted::{self, Bug};
 use crate::arena::setup::{self, Reach};
 use crate::arena::{LeavesOut, Mishaps, Setup};
 use crate::explore::{self, Bounds, Exploration, Failure};
+use crate::ledger::{Cell, Crash, Ledger};
 use crate::marks::Mark;
+use crate::oracles::cost::{Costs, Work};
 use crate::stopwatch::Stopwatch;
 use crate::story::{self, Scene, Time};
+use crate::swarm::Band;
+use crate::world::watch::Counts;
 
 /// How an exploration is looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +71,8 @@ impl Look {
 
 /// The worlds of each exploration.
 const ON_RECORD: &str = include_str!("arena/worlds.txt");
+/// A band of so many seeds must light every cell of the ledger.
+const BIG_BAND: u64 = 5_000;
 /// Of an exploration that is longer than this, in seconds, one hears in between.
 const PATIENCE: f64 = 5.0;
 
@@ -189,4 +195,61 @@ fn is_on_record(record: &str, look: &Look) -> bool {
     println!("    the record is: {}", before.unwrap_or("none"));
     println!("    if you know why it changed, say so and put the new line into arena/worlds.txt");
     false
+}
+
+/// Prints what a band came across, and if it is wanted what became of which writes and what operations
+/// cost. Whether it came across everything.
+pub fn counts(band: &Band, with_ledger: bool) -> bool {
+    let Counts { marks, ledger, costs, orders: (found, others) } = &band.counts;
+    for mark in Mark::ALL {
+        println!("{:>12} × {mark:?}", marks.of(mark));
+    }
+    println!(
+        "{found} histories have an order that clients alone tell, {others} are too long to look"
+    );
+    if with_ledger {
+        print_ledger(ledger);
+        print_costs(costs);
+    }
+    // What is rare needs many seeds: a small band says what is dark, and a big one fails by it.
+    let is_big = band.seeds >= BIG_BAND;
+    let dark = ledger.dark();
+    if !dark.is_empty() {
+        println!("{} cells of the ledger are dark without a reason", dark.len());
+    }
+    let rare = marks.below(1 + band.seeds / 1_000);
+    if !rare.is_empty() {
+        println!("come across in less than one of a thousand seeds: {rare:?}");
+    }
+    (dark.is_empty() || !is_big) && marks.below(1).is_empty()
+}
+
+fn print_ledger(ledger: &Ledger) {
+    println!("| write | fate | sender | times |");
+    println!("|-------|------|--------|------:|");
+    for cell in ledger.cells() {
+        let Cell { site, fate, crash, count } = cell;
+        let fate = fate.map_or("never sent".into(), |fate| format!("{fate:?}"));
+        let crash = match crash {
+            Crash::No => "",
+            Crash::Before => "crashes before",
+            Crash::After => "crashes after",
+        };
+        let dark = match cell.reason() {
+            Some(reason) => format!(" ({reason})"),
+            None if count == 0 => " **dark**".into(),
+            None => String::new(),
+        };
+        println!("| {site:?} | {fate} | {crash} | {count}{dark} |");
+    }
+}
+
+fn print_costs(costs: &Costs) {
+    println!("| operation | rounds, if nothing happened to it: times | requests, at most |");
+    println!("|-----------|------------------------------------------|------------------:|");
+    for work in Work::ALL {
+        let rounds = costs.rounds(work).into_iter();
+        let rounds: Vec<_> = rounds.map(|(rounds, times)| format!("{rounds}: {times}")).collect();
+        println!("| {work:?} | {} | {} |", rounds.join(", "), costs.requests_most(work));
+    }
 }
