@@ -52,14 +52,14 @@ impl Finding {
     /// run again, or fails otherwise.
     pub fn smallest(
         name: String,
-        trace: Trace,
+        trace: &Trace,
         broken: &Broken,
         effort: Effort,
         wanted: Wanted,
     ) -> Option<Self> {
         let watch = Stopwatch::start();
         let mut shown = 0.0;
-        let shrunk = smallest::like(trace, broken.oracle, effort, |best, runs| {
+        let shrunk = smallest::like(trace.clone(), broken.oracle, effort, |best, runs| {
             if watch.seconds() > shown + REPORT_EVERY {
                 shown = watch.seconds();
                 eprintln!("  {} decisions after {runs} runs", best.ways.len());
@@ -126,7 +126,7 @@ impl Finding {
         let mut file = format!("# {}\n", self.name);
         for (scene, line) in self.run.story.iter().zip(story::lines(&self.run.story)) {
             if let Some(line) = line {
-                file.push_str(&format!("# {} {line}\n", Time::Milliseconds.show(scene.at)));
+                file.extend(["# ", &Time::Milliseconds.show(scene.at), " ", &line, "\n"]);
             }
         }
         file + &format!("{}\n", self.trace)

@@ -76,7 +76,7 @@ impl<R: FnMut(&Trace, u64)> Shrinker<R> {
     }
 
     /// Takes a candidate over if it still fails.
-    fn keeps(&mut self, candidate: Trace) -> bool {
+    fn keeps(&mut self, mut candidate: Trace) -> bool {
         if self.left == 0 {
             return false;
         }
@@ -86,7 +86,8 @@ impl<R: FnMut(&Trace, u64)> Shrinker<R> {
         if broken.is_none_or(|broken| broken.oracle != self.oracle) {
             return false;
         }
-        self.best = Trace { ways, ..candidate };
+        candidate.ways = ways;
+        self.best = candidate;
         (self.report)(&self.best, self.runs);
         true
     }

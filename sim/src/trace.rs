@@ -49,7 +49,7 @@ pub fn decisions(ways: &Ways) -> Vec<(String, String)> {
     for (Place { scope, site, nth }, way) in ways {
         let (scope, one) = (name(*scope), format!("{site:?} {nth} → {way}"));
         match all.last_mut().filter(|(last, _)| *last == scope) {
-            Some((_, ways)) => ways.push_str(&format!(", {one}")),
+            Some((_, ways)) => ways.extend([", ", &one]),
             None => all.push((scope, one)),
         }
     }

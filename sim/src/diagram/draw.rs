@@ -246,15 +246,15 @@ impl Pen<'_> {
         let (from, machine) = (arrow.from, arrow.machine);
         let mut card = format!("{} {from}, {machine}\n{}", self.at(arrow.sent), arrow.text);
         if let Some((_, text)) = arrow.astray {
-            card.push_str(&format!("\n✕ {text}"));
+            put(&mut card, format_args!("\n✕ {text}"));
         }
         if let Some((at, reply, _)) = arrow.performed {
             let late = if arrow.is_late { ", when nobody waited for it" } else { "" };
-            card.push_str(&format!("\n{} → {reply}{late}", self.at(at)));
+            put(&mut card, format_args!("\n{} → {reply}{late}", self.at(at)));
         }
         if let Some((at, reply, is_awaited)) = arrow.heard {
             let vain = if is_awaited { "" } else { ", and nobody waits" };
-            card.push_str(&format!("\n{} heard: {reply}{vain}", self.at(at)));
+            put(&mut card, format_args!("\n{} heard: {reply}{vain}", self.at(at)));
         }
         card
     }

@@ -28,7 +28,7 @@ const SILENT: i64 = 5;
 /// From a lane to the next.
 const CLIENT_WIDE: i64 = 84;
 const NODE_WIDE: i64 = 120;
-const OBJECT_WIDE: i64 = 104;
+const OBJECT_WIDE: i64 = 126;
 const MARGIN: i64 = 50;
 /// Time between scenes beyond this is told, in the story's time.
 const GAP_LEAST: u64 = 2_000;

@@ -121,6 +121,10 @@ fn explore_small(name: &'static str, threads: usize) -> Option<(&'static str, Ex
 
 /// The smallest runs found in which planted bugs show: decisions before and after. Bugs that small
 /// worlds of seeds do not show have none.
+///
+/// # Panics
+///
+/// If the simulator itself does.
 pub fn shrink_all(bugs: &[Bug], effort: Effort, threads: usize) -> Vec<(Bug, usize, usize)> {
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Vec::new());

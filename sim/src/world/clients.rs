@@ -81,12 +81,11 @@ impl World {
             }
             None => self.profile.mix.ask(&mut self.choices, unique),
         };
-        match ask {
-            Some(ask) => self.ask(c, node, ask),
-            None => {
-                self.after(SILENCE, Event::Client(c));
-                Ok(())
-            }
+        if let Some(ask) = ask {
+            self.ask(c, node, ask)
+        } else {
+            self.after(SILENCE, Event::Client(c));
+            Ok(())
         }
     }
 
