@@ -51,7 +51,7 @@ impl Finding {
     /// The smallest run found that fails like one that did. `None` if that does not fail when it is
     /// run again, or fails otherwise.
     pub fn smallest(
-        name: String,
+        name: &str,
         trace: &Trace,
         broken: &Broken,
         effort: Effort,

@@ -419,7 +419,7 @@ fn run(
         let html = html_dir.map(|folder| folder.join(format!("seed-{seed}.html")));
         let wanted = Wanted { html, ..Wanted::default() };
         let trace = Trace::of(*seed, world.size()).0;
-        said(shorten(format!("Seed {seed}"), &trace, broken, Effort::SOME, wanted));
+        said(shorten(&format!("Seed {seed}"), &trace, broken, Effort::SOME, wanted));
     }
     band.broken.is_empty() && never.is_empty()
 }
@@ -492,13 +492,13 @@ fn shrink(what: &RunArguments, runs: u64) -> Result<bool, String> {
         println!("nothing breaks in this run, so there is nothing to shrink");
         return Ok(true);
     };
-    shorten(what.name(), &trace, &broken, Effort { runs, ..Effort::SOME }, what.wanted())?;
+    shorten(&what.name(), &trace, &broken, Effort { runs, ..Effort::SOME }, what.wanted())?;
     Ok(false)
 }
 
 /// Shrinks a run that broke something, and tells it.
 fn shorten(
-    name: String,
+    name: &str,
     trace: &Trace,
     broken: &Broken,
     effort: Effort,

@@ -167,7 +167,7 @@ mod tests {
                     assert!(kind.is_some_and(|(_, kind)| kind.is_weak()), "{store}");
                 }
                 Injected(_) | Reached(_) | LeftOut => {
-                    assert!(entry.count().is_some() != (entry.status == LeftOut))
+                    assert!(entry.count().is_some() != (entry.status == LeftOut));
                 }
             }
         }
