@@ -181,5 +181,5 @@ fn the_search_agrees_with_trying_every_order() {
 }
 
 fn told(history: &History) -> String {
-    history.entries.iter().map(|entry| format!("{entry}\n")).collect()
+    history.entries.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
