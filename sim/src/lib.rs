@@ -26,10 +26,15 @@
 //! | [`trace`]    | How is a run run again?                                                  |
 //! | [`shrink`]   | What is the shortest run that fails like this one?                       |
 //! | [`qualify`]  | Does what clients saw of a real store fit the model?                      |
+//! | [`finding`]  | What is shown of one run?                                                |
+//! | [`smallest`] | And the shortest of all that do?                                         |
+//! | [`twice`]    | Does another process come to the same?                                   |
+//! | [`proof`]    | What was tried, found and shown, on one page?                            |
 //! | [`report`]   | What do explorations and hunts print?                                    |
 //! | [`stopwatch`] | How long did it take?                                                   |
 //! | [`table`]    | What is known of a fingerprint?                                          |
 //! | [`story`]    | What happened, scene by scene?                                           |
+//! | [`diagram`]  | What does a story look like?                                             |
 //! | [`words`]    | How is what the store is asked told?                                     |
 //! | [`phrases`]  | How is what clients ask told?                                            |
 
@@ -43,8 +48,10 @@ pub mod bench;
 pub mod beside;
 pub mod choices;
 pub mod deed;
+pub mod diagram;
 pub mod digest;
 pub mod explore;
+pub mod finding;
 pub mod forks;
 pub mod guard;
 pub mod ledger;
@@ -55,16 +62,19 @@ pub mod model;
 pub mod mutants;
 pub mod oracles;
 pub mod phrases;
+pub mod proof;
 pub mod qualify;
 pub mod report;
 pub mod shelf;
 pub mod shrink;
+pub mod smallest;
 pub mod stopwatch;
 pub mod store;
 pub mod story;
 pub mod swarm;
 pub mod table;
 pub mod trace;
+pub mod twice;
 pub mod words;
 pub mod workload;
 pub mod world;

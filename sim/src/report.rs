@@ -4,14 +4,21 @@
 //! explores something else than it did: that fails, until somebody has said why and put the new
 //! number on record.
 
+use std::path::PathBuf;
+
 use sana_engine::base::planted::{self, Bug};
 
 use crate::arena::setup::{self, Reach};
 use crate::arena::{LeavesOut, Mishaps, Setup};
+use crate::diagram::{self, Picture};
 use crate::explore::{self, Bounds, Exploration, Failure};
+use crate::finding;
 use crate::ledger::{Cell, Crash, Ledger};
 use crate::marks::Mark;
+use crate::oracles::Broken;
 use crate::oracles::cost::{Costs, Work};
+use crate::proof::{self, measure};
+use crate::smallest;
 use crate::stopwatch::Stopwatch;
 use crate::story::{self, Scene, Time};
 use crate::swarm::Band;
@@ -32,6 +39,8 @@ pub struct Look {
     pub planted: Option<String>,
     /// With all that need not be tried.
     pub is_unreduced: bool,
+    /// The way that is told is drawn into this file.
+    pub html: Option<PathBuf>,
 }
 
 /// Mishaps of an exploration other than those on record.
@@ -100,9 +109,46 @@ pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
     if !has_planted(look) {
         return false;
     }
-    let (story, broken) = explore::replay(&setup.begin(), way);
+    let (story, broken) = explore::replay(&setup.clone().begin(), way);
     print_story(&story, Time::Events);
+    let again = again(name, look, way);
+    println!("{again}");
+    if let Some(file) = &look.html {
+        let picture = picture(&setup, &story, broken.as_ref(), way, again);
+        if let Err(wrong) = finding::save(file, &diagram::html(&picture)) {
+            println!("{wrong}");
+            return false;
+        }
+    }
     broken.is_none()
+}
+
+/// The command that tells a way.
+fn again(name: &str, look: &Look, way: &[u32]) -> String {
+    let flags = look.flags();
+    let bug = look.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
+    let way = way.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    format!("cargo run --release -p sana-sim -- explore {name}{flags}{bug} --way {way}")
+}
+
+/// What a way looks like.
+fn picture<'a>(
+    setup: &Setup,
+    scenes: &'a [Scene],
+    broken: Option<&Broken>,
+    way: &[u32],
+    command: String,
+) -> Picture<'a> {
+    let actors = setup.scripts.len();
+    Picture {
+        title: format!("Exploration {}", setup.name),
+        facts: vec![format!("{actors} actors"), format!("{} events", way.len())],
+        scenes,
+        time: Time::Events,
+        broken: broken.map(ToString::to_string),
+        decisions: Vec::new(),
+        command,
+    }
 }
 
 /// Prints what happened, a line for each scene that is worth one.
@@ -112,6 +158,31 @@ pub fn print_story(scenes: &[Scene], time: Time) {
             println!("{} {line}", time.show(scene.at));
         }
     }
+}
+
+/// So many decisions, in the median, may be left of a failing run.
+const DECISIONS_MOST: f64 = 25.0;
+
+/// Prints how short the smallest runs found are that show planted bugs whose names contain this.
+/// Whether they are short enough, in the median.
+pub fn shrink_bugs(name: &str, threads: usize) -> bool {
+    let watch = Stopwatch::start();
+    let bugs: Vec<Bug> =
+        Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(name)).collect();
+    let shrunk = measure::shrink_all(&bugs, smallest::Effort::SOME, threads);
+    println!("|   # | bug | decisions before | after |");
+    println!("|----:|-----|-----------------:|------:|");
+    for (bug, before, after) in &shrunk {
+        println!("| {:>3} | {bug:?} | {before} | {after} |", *bug as u8);
+    }
+    let median = proof::median(shrunk.iter().map(|(.., after)| *after as f64));
+    println!(
+        "{} of {} bugs show in small worlds of seeds; {median} decisions are left in the median, {:.0} s",
+        shrunk.len(),
+        bugs.len(),
+        watch.seconds()
+    );
+    !shrunk.is_empty() && median <= DECISIONS_MOST
 }
 
 /// Plants the bug of this name in this thread, if there is to be one.
@@ -159,9 +230,6 @@ fn explore_one(name: &str, look: &Look) -> bool {
     println!("{record}, {:.1} s", watch.seconds());
     if let Some(Failure { way, .. }) = &exploration.failure {
         tell(name, look, way);
-        let way = way.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let bug = look.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
-        println!("cargo run --release -p sana-sim -- explore {name}{flags}{bug} --way {way}");
         return false;
     }
     has_seen_enough(&setup, &exploration) && is_on_record(&record, look)

@@ -59,6 +59,22 @@ pub fn reply(request: &Request, reply: &Reply) -> String {
     }
 }
 
+/// What an object is once a write of it is performed, in a word.
+pub fn brief(request: &Request) -> Option<String> {
+    match request {
+        Request::Put { body, .. } => {
+            let head = Head::decode(request.key(), body).ok();
+            head.map(|head| match head.live() {
+                Some(_) => format!("step {}", head.step.0),
+                None => format!("step {}: gone", head.step.0),
+            })
+            .or_else(|| Some("put".into()))
+        }
+        Request::Delete { .. } => Some("deleted".into()),
+        Request::Get { .. } | Request::List { .. } => None,
+    }
+}
+
 /// Whether the store did as it was asked.
 pub const fn is_good(reply: &Reply) -> bool {
     !matches!(reply, Reply::Refused | Reply::Throttled | Reply::Unreadable | Reply::Lost)

@@ -90,11 +90,12 @@ impl World {
             }
             None => self.profile.mix.ask(&mut self.choices, unique),
         };
-        let Some(ask) = ask else {
+        if let Some(ask) = ask {
+            self.ask(c, node, ask)
+        } else {
             self.after(SILENCE, Event::Client(c));
-            return Ok(());
-        };
-        self.ask(c, node, ask)
+            Ok(())
+        }
     }
 
     /// A client asks a node that listens.

@@ -339,6 +339,7 @@ impl World {
             to: words::lane(request),
             machine,
             text: words::request(request),
+            brief: words::brief(request),
             is_read: request.is_read(),
         });
     }
