@@ -12,7 +12,7 @@ use sana_engine::format::manifest::SegmentRef;
 use sana_engine::machine::Round;
 use sana_engine::machine::request::{Reply, Request, When};
 use sana_engine::namespace::head::Edit;
-use sana_engine::namespace::request::{Aggregate, Want, WriteRequest};
+use sana_engine::namespace::request::{Want, WriteRequest};
 use sana_engine::ops::collect;
 use sana_engine::service::task::{Output, Start};
 
@@ -83,6 +83,9 @@ pub struct Bill {
 
 /// A window of a merge, in bytes: a fourth of that of a query.
 const WINDOW_BYTES: u64 = 8 << 20;
+/// Rounds of a query after its snapshot: of the four that the design allows from nothing, the first is
+/// the snapshot. Whatever the workload keeps fits into one window.
+const QUERY_ROUNDS_MAX: u32 = 3;
 
 impl Work {
     /// Every kind of work.
@@ -245,7 +248,7 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
         }
         Start::Publication(..) => (1, None),
         Start::Delete { .. } | Start::Flush { .. } => (2, None),
-        Start::Query { request, .. } => (rounds_of(&request.want), None),
+        Start::Query { .. } => (QUERY_ROUNDS_MAX, None),
         Start::Merge(plan) => {
             let live = plan.snapshot.live();
             let inputs = &live.manifest.segments[plan.segments.clone()];
@@ -259,22 +262,6 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
             (2 + names.div_ceil(collect::BATCH) as u32, None)
         }
         Start::Sweep(_) => (2, None),
-    }
-}
-
-/// Rounds of a query after its snapshot, as `ops::query` has them. Whatever the workload keeps fits into
-/// one window.
-fn rounds_of(want: &Want) -> u32 {
-    match want {
-        Want::Aggregates(all) => {
-            let sums = all.iter().any(|(_, figure)| matches!(figure, Aggregate::Sum(_)));
-            1 + u32::from(sums)
-        }
-        Want::Groups { .. } => 2,
-        Want::Rows { .. } => 3,
-        Want::Several { searches, .. } => {
-            searches.iter().map(|search| rounds_of(&search.want)).max().unwrap_or_default()
-        }
     }
 }
 
