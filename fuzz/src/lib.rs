@@ -10,10 +10,12 @@
 //! | [`segment`] | pages, blocks and directories of segments                                   |
 //! | [`wire`]    | bodies of writes and queries, and what the engine makes of them             |
 //! | [`filters`] | nobody: it lets a fuzzer choose documents and filters, and a model answers |
+//! | [`worlds`]  | nobody: it lets a fuzzer decide what happens in a world of the simulator     |
 
 pub mod filters;
 pub mod segment;
 pub mod wire;
+pub mod worlds;
 
 use sana_engine::base::blob::Blob;
 use sana_engine::base::name::Key;

@@ -22,6 +22,10 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{self, Digest, Mixer};
+use crate::twice;
+
+/// Of a run in which a mistake is planted that makes it unsteady, so many nonces are steady.
+const STEADY_NONCES: u64 = 200;
 
 /// Decisions that are not the calm ones, by their places.
 pub type Ways = BTreeMap<Place, u32>;
@@ -190,10 +194,9 @@ impl Choices {
             Source::Seeded(rng) => of(rng.next_u32()),
             Source::Told(told) => told.get(&place).map_or(0, |way| *way % ways),
             Source::Bytes { bytes, at } => {
-                let drawn =
-                    bytes.get(*at..*at + 2).map_or(0, |b| u32::from_be_bytes([b[0], b[1], 0, 0]));
+                let drawn = bytes.get(*at..*at + 2);
                 *at += 2;
-                of(drawn)
+                drawn.map_or(0, |b| of(u32::from_be_bytes([b[0], b[1], 0, 0])))
             }
             Source::Enumerating { path, at } => {
                 *at += 1;
@@ -228,7 +231,8 @@ impl Choices {
     /// A number of 128 bits that was not given before. It decides nothing, so it is no decision.
     pub fn nonce(&mut self) -> u128 {
         self.nonces += 1;
-        digest::of(&(self.salt, self.nonces))
+        let unsteady = if self.nonces > STEADY_NONCES { twice::unsteady() } else { 0 };
+        digest::of(&(self.salt ^ unsteady, self.nonces))
     }
 
     /// Makes an enumeration begin its next sequence of decisions. False if there was none left.
@@ -427,7 +431,7 @@ mod tests {
 
     #[test]
     fn who_leaves_a_decision_out_means_the_same_with_the_others() {
-        let turns = |choices: &mut Choices| {
+        let turns = |choices: &mut Choices| -> [Vec<usize>; 2] {
             [0, 1].map(|turn| {
                 choices.enter(Scope::Turn(0, turn));
                 let ways = choices.choose(Site::Event, 3);
@@ -447,6 +451,7 @@ mod tests {
         let mut choices = Choices::bytes(&[255, 255, 0, 0, 128, 0]);
         let ways = [0; 5].map(|_| choices.choose(Site::Event, 4));
         assert_eq!(ways, [3, 0, 2, 0, 0]);
+        assert_eq!(choices.weigh(Site::Workload, &[0, 1]), 0, "calm, whatever it weighs");
     }
 
     #[test]

@@ -313,7 +313,7 @@ impl Stage {
 fn committed_to(committed: Committed, witness: &mut Witness, ops: &[OpId]) -> Result<Next, Broken> {
     let mut unknown = false;
     for (op, outcome) in ops.iter().zip(&committed.outcomes) {
-        unknown |= words::told(witness, *op, outcome)?;
+        unknown |= words::told(witness, *op, &words::said(outcome))?;
     }
     if unknown {
         return Ok(Next::Unknown);
@@ -327,7 +327,7 @@ fn removed(
     ops: &[OpId],
 ) -> Result<Next, Broken> {
     let told = outcome.as_ref().map(|deleted| matches!(deleted, Deleted::Landed(_)));
-    if words::told_of_removal(witness, ops[0], told)? {
+    if words::told(witness, ops[0], &words::said_of_removal(told))? {
         return Ok(Next::Unknown);
     }
     let held = outcome.ok().map(|(Deleted::Landed(held) | Deleted::Absent(held))| held);

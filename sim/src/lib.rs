@@ -11,6 +11,7 @@
 //! | [`shelf`]    | What do copies of a map share?                                           |
 //! | [`many`]     | What do copies of a world share?                                         |
 //! | [`marks`]    | What must have been come across?                                         |
+//! | [`ledger`]   | Which writes had which fates?                                            |
 //! | [`explore`]  | Which worlds can there be?                                               |
 //! | [`arena`]    | A small world for the explorer: machines, every order, every fate        |
 //! | [`deed`]     | What does an actor of the small world do?                                |
@@ -25,10 +26,15 @@
 //! | [`trace`]    | How is a run run again?                                                  |
 //! | [`shrink`]   | What is the shortest run that fails like this one?                       |
 //! | [`qualify`]  | Does what clients saw of a real store fit the model?                      |
+//! | [`finding`]  | What is shown of one run?                                                |
+//! | [`smallest`] | And the shortest of all that do?                                         |
+//! | [`twice`]    | Does another process come to the same?                                   |
+//! | [`proof`]    | What was tried, found and shown, on one page?                            |
 //! | [`report`]   | What do explorations and hunts print?                                    |
 //! | [`stopwatch`] | How long did it take?                                                   |
 //! | [`table`]    | What is known of a fingerprint?                                          |
 //! | [`story`]    | What happened, scene by scene?                                           |
+//! | [`diagram`]  | What does a story look like?                                             |
 //! | [`words`]    | How is what the store is asked told?                                     |
 //! | [`phrases`]  | How is what clients ask told?                                            |
 
@@ -42,10 +48,13 @@ pub mod bench;
 pub mod beside;
 pub mod choices;
 pub mod deed;
+pub mod diagram;
 pub mod digest;
 pub mod explore;
+pub mod finding;
 pub mod forks;
 pub mod guard;
+pub mod ledger;
 pub mod machine;
 pub mod many;
 pub mod marks;
@@ -53,16 +62,19 @@ pub mod model;
 pub mod mutants;
 pub mod oracles;
 pub mod phrases;
+pub mod proof;
 pub mod qualify;
 pub mod report;
 pub mod shelf;
 pub mod shrink;
+pub mod smallest;
 pub mod stopwatch;
 pub mod store;
 pub mod story;
 pub mod swarm;
 pub mod table;
 pub mod trace;
+pub mod twice;
 pub mod words;
 pub mod workload;
 pub mod world;

@@ -2,24 +2,30 @@
 
 use std::ffi::OsString;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use sana_sim::arena::setup::Reach;
 use sana_sim::bench;
 use sana_sim::beside;
+use sana_sim::finding::{self, Finding, Wanted};
 use sana_sim::forks::Harvest;
 use sana_sim::guard;
 use sana_sim::machine;
-use sana_sim::mutants::Effort;
+use sana_sim::mutants;
 use sana_sim::mutants::table::{self, Order};
+use sana_sim::oracles::Broken;
+use sana_sim::proof;
+use sana_sim::proof::measure::{self, Plan};
 use sana_sim::report::{self, Look, Others};
-use sana_sim::shrink::{self, Shrunk};
+use sana_sim::smallest::Effort;
 use sana_sim::stopwatch::Stopwatch;
 use sana_sim::store::Kind;
 use sana_sim::story::{Story, Time};
 use sana_sim::swarm::{self, Band};
 use sana_sim::trace::Trace;
+use sana_sim::twice::{self, Process, Question};
 use sana_sim::world::faults;
 use sana_sim::world::profile::Fault;
 use sana_sim::world::{Pace, Size};
@@ -44,9 +50,15 @@ enum Command {
         /// Threads that run seeds: as many as there are processors, if it is not said.
         #[arg(long)]
         threads: Option<usize>,
-        /// Fail if something that can go wrong never did.
+        /// Fail if something that can go wrong never did, or a situation was never come across.
         #[arg(long)]
         everything: bool,
+        /// Print what became of which writes, and what operations cost.
+        #[arg(long)]
+        ledger: bool,
+        /// Draw the first broken seed, made short, into this folder.
+        #[arg(long)]
+        html_dir: Option<PathBuf>,
     },
     /// Run seeds, and try many ways to go on from where something rare happened in them.
     Fork {
@@ -68,12 +80,42 @@ enum Command {
         #[arg(default_value = "all")]
         name: String,
     },
+    /// Run seeds in two processes, which must come to the same.
+    Twice {
+        /// The seeds, as `first..end`.
+        #[arg(long, value_parser = seeds, default_value = "0..100")]
+        seeds: Range<u64>,
+        #[command(flatten)]
+        world: WorldArguments,
+        /// The program of the second process, say one that was optimised otherwise: this one, if it
+        /// is not said.
+        #[arg(long)]
+        other: Option<PathBuf>,
+        /// Plant a mistake that must be noticed: an address decides.
+        #[arg(long)]
+        unsteady: bool,
+    },
+    /// Print the fingerprint of each seed.
+    Fingerprints {
+        /// The seeds, as `first..end`.
+        #[arg(long, value_parser = seeds, default_value = "0..100")]
+        seeds: Range<u64>,
+        #[command(flatten)]
+        world: WorldArguments,
+        #[command(flatten)]
+        process: ProcessArguments,
+    },
     /// List all that can go wrong with a store and its users, and what becomes of each here.
     Faults,
     /// Run a seed or a trace and tell what happens.
     Replay {
         #[command(flatten)]
         what: RunArguments,
+        /// Tell also what everybody expects.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        process: ProcessArguments,
     },
     /// Make a failing run as short as it gets, and tell what happens in it.
     Shrink {
@@ -102,12 +144,27 @@ enum Command {
         /// Tell this one way, as a failure printed it.
         #[arg(long, value_delimiter = ',')]
         way: Vec<u32>,
+        /// Draw the way that is told, into this file.
+        #[arg(long)]
+        html: Option<PathBuf>,
         /// With this known bug planted.
         #[arg(long)]
         planted: Option<String>,
         /// Try also what need not be tried: to see that leaving it out loses nothing.
         #[arg(long)]
         unreduced: bool,
+    },
+    /// Measure, and write the page of figures: `proof.html` and `proof.md`.
+    Report {
+        /// The seeds, as `first..end`.
+        #[arg(long, value_parser = seeds)]
+        seeds: Option<Range<u64>>,
+        /// Measure less, to see what the page looks like.
+        #[arg(long)]
+        quick: bool,
+        /// The folder of the documentation: bugs are read from there, and the page goes there.
+        #[arg(long, default_value = "docs")]
+        docs: PathBuf,
     },
     /// Plant known bugs, one after the other, and look for each.
     Mutants {
@@ -120,6 +177,9 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// Say instead how short the smallest run found is that shows each.
+        #[arg(long)]
+        shrink: bool,
         /// Worlds of each exploration, at most.
         #[arg(long, default_value_t = 400_000)]
         worlds: usize,
@@ -143,6 +203,29 @@ enum Command {
     },
 }
 
+/// What a process has of its own, which must not count.
+#[derive(Clone, Copy, Debug, Args)]
+struct ProcessArguments {
+    /// Its threads.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// By how much its memory is moved.
+    #[arg(long, default_value_t = 0)]
+    moved: usize,
+    /// With a mistake planted that must be noticed: an address decides.
+    #[arg(long)]
+    unsteady: bool,
+}
+
+impl ProcessArguments {
+    fn take(self) {
+        twice::move_memory(self.moved);
+        if self.unsteady {
+            twice::plant();
+        }
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug, Args)]
 struct RunArguments {
@@ -153,9 +236,29 @@ struct RunArguments {
     /// With this known bug planted.
     #[arg(long)]
     planted: Option<String>,
+    /// Draw what happens, into this file.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Keep the run as a regression test, in this file of `sim/tests/traces`.
+    #[arg(long)]
+    test: Option<PathBuf>,
 }
 
 impl RunArguments {
+    fn wanted(&self) -> Wanted {
+        let Self { planted, html, test, .. } = self.clone();
+        Wanted { planted, html, test }
+    }
+
+    /// What the run is called: a trace is its own name, and too long for one.
+    fn name(&self) -> String {
+        if self.run.parse::<u64>().is_ok() {
+            format!("Seed {}", self.run)
+        } else {
+            "A trace".into()
+        }
+    }
+
     /// The trace of this run, with its bug planted in this thread.
     fn trace(&self) -> Result<Trace, String> {
         report::plant(self.planted.as_deref())?;
@@ -203,6 +306,11 @@ struct WorldArguments {
 }
 
 impl WorldArguments {
+    fn store_name(self) -> &'static str {
+        let named = Kind::ALL.into_iter().find(|(_, kind)| *kind == self.store);
+        named.map_or("sound", |(name, _)| name)
+    }
+
     fn size(self) -> Size {
         let size = swarm::size(self.nodes as usize, self.seconds);
         let spaces = self.namespaces.map_or(size.spaces, |spaces| spaces as usize);
@@ -217,8 +325,8 @@ const REPORT_EVERY: f64 = 10.0;
 fn main() -> ExitCode {
     guard::silence_panics();
     let is_fine = match Arguments::parse().command {
-        Command::Run { seeds, world, threads, everything } => {
-            run(seeds, world, threads, everything)
+        Command::Run { seeds, world, threads, everything, ledger, html_dir } => {
+            run(seeds, world, threads, &Demand { everything, ledger, html_dir })
         }
         Command::Fork { seeds, each, world, planted } => said(report::plant(planted.as_deref()))
             .is_some_and(|()| Harvest::of(seeds, world.size(), each).print()),
@@ -227,11 +335,34 @@ fn main() -> ExitCode {
             faults::TABLE.iter().for_each(|entry| println!("{entry}"));
             true
         }
-        Command::Replay { what } => said(what.trace()).is_some_and(|trace| replay(&trace)),
-        Command::Shrink { what, effort } => {
-            said(what.trace()).is_some_and(|trace| shrink(trace, &what, effort))
+        Command::Twice { seeds, world, other, unsteady } => {
+            said(run_twice(seeds, world, other, unsteady)) == Some(true)
         }
-        Command::Explore { name, small, nightly, others, worlds, way, planted, unreduced } => {
+        Command::Fingerprints { seeds, world, process } => {
+            process.take();
+            for (seed, (digest, events)) in
+                twice::fingerprints(seeds, world.size(), process.threads)
+            {
+                println!("{seed} {digest:032x} {events}");
+            }
+            true
+        }
+        Command::Replay { what, all, process } => {
+            process.take();
+            said(replay(&what, all)) == Some(true)
+        }
+        Command::Shrink { what, effort } => said(shrink(&what, effort)) == Some(true),
+        Command::Explore {
+            name,
+            small,
+            nightly,
+            others,
+            worlds,
+            way,
+            html,
+            planted,
+            unreduced,
+        } => {
             let reach = match (small, nightly) {
                 (true, _) => Reach::Small,
                 (_, true) => Reach::Nightly,
@@ -240,17 +371,23 @@ fn main() -> ExitCode {
             let OtherMishaps { losses, throttles, crashes } = others;
             let others = Others { losses, throttles, crashes };
             let (is_unreduced, threads) = (unreduced, threads());
-            let look = Look { reach, others, worlds, threads, planted, is_unreduced };
+            let look = Look { reach, others, worlds, threads, planted, is_unreduced, html };
             if way.is_empty() {
                 report::explore(&name, &look)
             } else {
                 report::tell(&name, &look, &way)
             }
         }
-        Command::Mutants { name, both, json, worlds, seeds, patience, threads } => {
+        Command::Mutants { name, shrink: true, threads, .. } => {
+            report::shrink_bugs(&name, threads.unwrap_or_else(self::threads))
+        }
+        Command::Mutants { name, both, json, worlds, seeds, patience, threads, .. } => {
             let threads = threads.unwrap_or_else(self::threads).max(1);
-            let effort = Effort { worlds, seeds, seconds: patience.into(), threads };
+            let effort = mutants::Effort { worlds, seeds, seconds: patience.into(), threads };
             table::hunt(&Order { name, both, json }, effort)
+        }
+        Command::Report { seeds, quick, docs } => {
+            said(write_page(measure::plan(seeds, quick, threads()), &docs)) == Some(true)
         }
         Command::Qualify { arguments } => return qualify(&arguments),
     };
@@ -279,7 +416,19 @@ fn kind(text: &str) -> Result<Kind, String> {
     found.map(|(_, kind)| kind).ok_or_else(|| format!("stores are {names}"))
 }
 
-fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>, everything: bool) -> bool {
+/// What is printed of a band, and demanded.
+struct Demand {
+    everything: bool,
+    ledger: bool,
+    html_dir: Option<PathBuf>,
+}
+
+fn run(
+    seeds: Range<u64>,
+    world: WorldArguments,
+    threads: Option<usize>,
+    Demand { everything, ledger, html_dir }: &Demand,
+) -> bool {
     let threads = threads.unwrap_or_else(self::threads).max(1);
     let (watch, count) = (Stopwatch::start(), seeds.end.saturating_sub(seeds.start));
     let (mut shown, mut told) = (0.0, 0);
@@ -304,13 +453,20 @@ fn run(seeds: Range<u64>, world: WorldArguments, threads: Option<usize>, everyth
     for fault in Fault::ALL {
         println!("{:>12} × {fault:?}", band.activations.of(fault));
     }
+    let is_whole = report::counts(&band, *ledger) || !everything;
     print_band(&band, watch.seconds(), threads);
     let never = Fault::ALL.into_iter().filter(|fault| band.activations.of(*fault) == 0);
-    let never: Vec<_> = never.filter(|_| everything).collect();
+    let never: Vec<_> = never.filter(|_| *everything).collect();
     if !never.is_empty() {
         println!("never happened, so nothing is proven about it: {never:?}");
     }
-    band.broken.is_empty() && never.is_empty()
+    if let Some((seed, broken)) = band.broken.first() {
+        let html = html_dir.as_ref().map(|folder| folder.join(format!("seed-{seed}.html")));
+        let wanted = Wanted { html, ..Wanted::default() };
+        let trace = Trace::of(*seed, world.size()).0;
+        said(shorten(&format!("Seed {seed}"), &trace, broken, Effort::SOME, wanted));
+    }
+    band.broken.is_empty() && never.is_empty() && is_whole
 }
 
 /// The command that replays a seed.
@@ -344,41 +500,82 @@ fn print_band(band: &Band, seconds: f64, threads: usize) {
     }
 }
 
-fn replay(trace: &Trace) -> bool {
-    let run = trace.run(Story::told());
-    report::print_story(&run.story, Time::Milliseconds);
-    println!(
-        "{} decisions, {} events, fingerprint {:032x}",
-        trace.ways.len(),
-        run.events,
-        run.digest
-    );
-    run.broken.is_none()
+/// Asks two processes about seeds. Whether they agree.
+fn run_twice(
+    seeds: Range<u64>,
+    world: WorldArguments,
+    other: Option<PathBuf>,
+    is_unsteady: bool,
+) -> Result<bool, String> {
+    let own = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    let other = other.unwrap_or_else(|| own.clone());
+    let WorldArguments { nodes, seconds, .. } = world;
+    let store = world.store_name();
+    let said = format!("--nodes {nodes} --seconds {seconds} --store {store}");
+    let world = said.split(' ').map(ToOwned::to_owned).collect();
+    let (count, watch) = (seeds.end.saturating_sub(seeds.start), Stopwatch::start());
+    let first = Process { program: &own, threads: 1, moved: 0 };
+    let second = Process { program: &other, threads: threads() + 1, moved: 7_919 };
+    let wrong = Question { seeds, world, is_unsteady }.ask([&first, &second])?;
+    match &wrong {
+        Some(wrong) => println!("{wrong}"),
+        None => println!("{count} seeds, the same in two processes, {:.1} s", watch.seconds()),
+    }
+    Ok(wrong.is_none())
 }
 
-fn shrink(trace: Trace, what: &RunArguments, effort: u64) -> bool {
+/// Tells a run. Whether nothing breaks in it.
+fn replay(what: &RunArguments, all: bool) -> Result<bool, String> {
+    let finding = Finding::of(what.name(), what.trace()?, what.wanted());
+    if all {
+        let acts = finding.run.story.iter();
+        acts.for_each(|scene| println!("{} {:?}", Time::Milliseconds.show(scene.at), scene.act));
+    }
+    finding.show()?;
+    Ok(finding.run.broken.is_none())
+}
+
+/// Shrinks a run and tells it. Whether nothing breaks in it.
+fn shrink(what: &RunArguments, runs: u64) -> Result<bool, String> {
+    let trace = what.trace()?;
     let Some(broken) = trace.run(Story::silent()).broken else {
         println!("nothing breaks in this run, so there is nothing to shrink");
-        return true;
+        return Ok(true);
     };
+    shorten(&what.name(), &trace, &broken, Effort { runs, ..Effort::SOME }, what.wanted())?;
+    Ok(false)
+}
+
+/// Shrinks a run that broke something, and tells it.
+fn shorten(
+    name: &str,
+    trace: &Trace,
+    broken: &Broken,
+    effort: Effort,
+    wanted: Wanted,
+) -> Result<(), String> {
+    let Some(finding) = Finding::smallest(name, trace, broken, effort, wanted) else {
+        let wrong =
+            "it breaks otherwise when it is run again: some decision has no place of its own";
+        return Err(wrong.into());
+    };
+    finding.show()?;
+    println!("{}", finding.command());
+    Ok(())
+}
+
+/// Measures, and writes the page. Whether all is well.
+fn write_page(plan: Plan, docs: &Path) -> Result<bool, String> {
     let watch = Stopwatch::start();
-    let mut shown = 0.0;
-    let shrunk = shrink::shrink(trace, broken.oracle, effort, |best, runs| {
-        if watch.seconds() > shown + 2.0 {
-            shown = watch.seconds();
-            eprintln!("  {} decisions after {runs} runs", best.ways.len());
-        }
+    let measured = measure::measure(plan, docs, |what| {
+        eprintln!("  {:>4.0} s: {what}", watch.seconds());
     });
-    let Some(Shrunk { trace, before, runs }) = shrunk else {
-        println!("it breaks otherwise when it is run again: some decision has no place of its own");
-        return false;
-    };
-    replay(&trace);
-    let (after, seconds) = (trace.ways.len(), watch.seconds());
-    println!("{before} decisions became {after}, in {runs} runs and {seconds:.1} s");
-    let planted = what.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
-    println!("cargo run --release -p sana-sim -- replay {trace}{planted}");
-    false
+    let page = proof::page(&measured);
+    finding::save(&docs.join("proof.html"), &page.html())?;
+    finding::save(&docs.join("proof.md"), &page.markdown())?;
+    println!("{}", page.verdict.1);
+    page.sections.iter().flat_map(|section| &section.wrong).for_each(|wrong| println!("  {wrong}"));
+    Ok(page.verdict.0)
 }
 
 /// Prints what is wrong, if anything is.

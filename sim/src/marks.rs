@@ -2,7 +2,7 @@
 
 use sana_engine::format::log::Payload;
 use sana_engine::machine::request::Reply;
-use sana_engine::namespace::request::WriteError;
+use sana_engine::namespace::request::{QueryError, WriteError};
 use sana_engine::ops::publication::Publicized;
 use sana_engine::service::task::Output;
 
@@ -52,11 +52,41 @@ pub enum Mark {
     Merged,
     /// A sweeper deleted an orphan.
     Swept,
+    /// A query began again, for an object had vanished.
+    QueryAgain,
+    /// A repeated key was found in the log.
+    KeyInLog,
+    /// A repeated key was found in a segment.
+    KeyInSegment,
+    /// A key stood for another request.
+    KeyReused,
+    /// A write was turned away because too much waits to be indexed.
+    TurnedBack,
+    /// A write met a namespace that is read-only.
+    LockMet,
+    /// A write by filter lost a race and was decided again.
+    MatchedAgain,
+    /// A condition of a write did not hold for all of its documents.
+    ConditionFailed,
+    /// A write was told which ids it had changed.
+    IdsTold,
+    /// Several requests became one commit.
+    SeveralInGroup,
+    /// A batch was staged before a head named it.
+    StagedBatch,
+    /// A check of the head found it unchanged.
+    UnchangedHead,
+    /// Rows were found by distance under a filter.
+    FilteredNearest,
+    /// Several lists became one.
+    Fused,
+    /// A query or a write named an attribute that was dropped.
+    DroppedInFlight,
 }
 
 impl Mark {
     /// Every mark.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 35] = [
         Self::SurvivedLoss,
         Self::FoundItself,
         Self::DecidedAgain,
@@ -77,6 +107,21 @@ impl Mark {
         Self::Collected,
         Self::Merged,
         Self::Swept,
+        Self::QueryAgain,
+        Self::KeyInLog,
+        Self::KeyInSegment,
+        Self::KeyReused,
+        Self::TurnedBack,
+        Self::LockMet,
+        Self::MatchedAgain,
+        Self::ConditionFailed,
+        Self::IdsTold,
+        Self::SeveralInGroup,
+        Self::StagedBatch,
+        Self::UnchangedHead,
+        Self::FilteredNearest,
+        Self::Fused,
+        Self::DroppedInFlight,
     ];
 
     /// Its bit.
@@ -117,7 +162,8 @@ impl Mark {
                     .outcomes
                     .iter()
                     .any(|outcome| matches!(outcome, Err(WriteError::Unknown { .. })));
-                when(done && lost, Self::SurvivedLoss)
+                when(committed.outcomes.len() > 1, Self::SeveralInGroup)
+                    | when(done && lost, Self::SurvivedLoss)
                     | when(done && !stored && (refused || lost), Self::FoundItself)
                     | when(done && stored && refused, Self::DecidedAgain)
                     | when(unknown, Self::Unknown)
@@ -130,7 +176,46 @@ impl Mark {
             }
             Output::Collect(collected) => when(collected.deleted > 0, Self::Collected),
             Output::Sweep(swept) => when(swept.deleted > 0, Self::Swept),
+            Output::Query(Err(QueryError::Vanished(_))) => Self::QueryAgain.bit(),
             _ => 0,
         }
+    }
+}
+
+/// How often each situation was come across.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tally([u64; Mark::ALL.len()]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([0; Mark::ALL.len()])
+    }
+}
+
+impl Tally {
+    /// Each of these was come across once more.
+    pub fn count(&mut self, bits: u64) {
+        if bits == 0 {
+            return;
+        }
+        for mark in Mark::of(bits) {
+            self.0[mark as usize] += 1;
+        }
+    }
+
+    /// How often it was.
+    pub const fn of(&self, mark: Mark) -> u64 {
+        self.0[mark as usize]
+    }
+
+    /// Adds those of another world.
+    pub fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(all, more)| *all += more);
+    }
+
+    /// What was come across less often than this.
+    pub fn below(&self, least: u64) -> Vec<(Mark, u64)> {
+        let counts = Mark::ALL.into_iter().map(|mark| (mark, self.of(mark)));
+        counts.filter(|(_, count)| *count < least).collect()
     }
 }

@@ -3,16 +3,28 @@
 //!
 //! Nothing here is shared with the engine but the words of requests and values. So where the engine
 //! and the model agree, two programs do.
+//!
+//! | module       | what it answers                                  |
+//! |--------------|--------------------------------------------------|
+//! | [`values`]   | What does a client's value mean?                 |
+//! | [`filter`]   | Does a document meet a condition?                |
+//! | [`patterns`] | Does a pattern match?                            |
+//! | [`rank`]     | Which row is first, and how far is it?           |
+//! | [`search`]   | What does a query find?                          |
 
+pub mod filter;
 pub mod keys;
+pub mod patterns;
+pub mod rank;
 pub mod search;
+pub mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sana_engine::base::limits;
 use sana_engine::base::name::AttributeName;
-use sana_engine::base::value::{Float, Id, Raw, Scalar, Value, Vector};
+use sana_engine::base::value::{Id, Raw, Value};
 use sana_engine::namespace::request::{ByFilter, Create, Predicate, WriteRequest};
 
 use crate::digest::Shared;
@@ -67,6 +79,8 @@ pub enum Effect {
     ReadOnly,
     /// It names an attribute that does not exist.
     NoAttribute,
+    /// Documents were written, and the client wanted to know which were put, changed and removed.
+    Named(Option<u64>, Option<u64>, Option<u64>, [BTreeSet<Id>; 3]),
 }
 
 /// A namespace and the requests it remembers by key.
@@ -174,26 +188,36 @@ impl Content {
 
 /// Whether a request is about more than whether the namespace is locked.
 fn changes_content(request: &WriteRequest) -> bool {
-    let only_locks = WriteRequest { read_only: request.read_only, ..WriteRequest::default() };
+    let WriteRequest { read_only, create, ref idempotency, wants_ids, ignores_backlog, .. } =
+        *request;
+    let idempotency = idempotency.clone();
+    let default = WriteRequest::default();
+    let only_locks =
+        WriteRequest { read_only, create, idempotency, wants_ids, ignores_backlog, ..default };
     *request != only_locks
 }
 
 /// Does what a request says to documents, and counts.
 fn written(documents: &mut Documents, request: &WriteRequest) -> Effect {
     let (mut upserted, mut patched, mut deleted) = (0, 0, 0);
+    let [mut put, mut changed_ids, mut removed] = [const { BTreeSet::new() }; 3];
     let before = documents.clone();
     let matching = |by: &ByFilter| -> Vec<Id> {
         let all = before.iter().filter(|(id, there)| search::holds(&by.filter, id, there));
         all.map(|(id, _)| id.clone()).collect()
     };
     if let Some(by) = &request.delete_by_filter {
-        deleted += matching(by).iter().filter(|id| documents.remove(*id).is_some()).count();
+        for id in matching(by) {
+            deleted += usize::from(documents.remove(&id).is_some());
+            removed.insert(id);
+        }
     }
     if let Some((by, changes)) = &request.patch_by_filter {
         for id in matching(by) {
             if let Some(there) = documents.get_mut(&id) {
                 *there = Arc::new(changed(there, changes));
                 patched += 1;
+                changed_ids.insert(id);
             }
         }
     }
@@ -201,25 +225,27 @@ fn written(documents: &mut Documents, request: &WriteRequest) -> Effect {
         condition.as_ref().is_none_or(|condition| search::satisfies(condition, id, there, new))
     };
     for raw in request.upserts.iter().flatten() {
-        let id = id(&raw.id);
+        let id = values::id(&raw.id);
         let there = documents.get(&id);
         if there.is_none_or(|there| may(&request.upsert_condition, &id, there, Some(raw))) {
+            put.insert(id.clone());
             documents.insert(id, Arc::new(changed(&Attributes::new(), &raw.attributes)));
             upserted += 1;
         }
     }
     for raw in request.patches.iter().flatten() {
-        let id = id(&raw.id);
+        let id = values::id(&raw.id);
         if let Some(there) = documents.get_mut(&id)
             && may(&request.patch_condition, &id, there, Some(raw))
         {
             *there = Arc::new(changed(there, &raw.attributes));
             patched += 1;
+            changed_ids.insert(id);
         }
     }
     for raw in request.deletes.iter().flatten() {
         // Without a condition nobody looks whether there is a document.
-        let id = id(raw);
+        let id = values::id(raw);
         let goes = match (&request.delete_condition, documents.get(&id)) {
             (None, _) => true,
             (Some(_), None) => false,
@@ -228,82 +254,29 @@ fn written(documents: &mut Documents, request: &WriteRequest) -> Effect {
         if goes {
             documents.remove(&id);
             deleted += 1;
+            removed.insert(id);
         }
     }
-    Effect::Written(
-        request.upserts.as_ref().map(|_| upserted),
-        (request.patches.is_some() || request.patch_by_filter.is_some()).then_some(patched),
-        (request.deletes.is_some() || request.delete_by_filter.is_some()).then_some(deleted as u64),
-    )
+    let patches = request.patches.is_some() || request.patch_by_filter.is_some();
+    let deletes = request.deletes.is_some() || request.delete_by_filter.is_some();
+    let upserted = request.upserts.as_ref().map(|_| upserted);
+    let (patched, deleted) = (patches.then_some(patched), deletes.then_some(deleted as u64));
+    if request.wants_ids {
+        Effect::Named(upserted, patched, deleted, [put, changed_ids, removed])
+    } else {
+        Effect::Written(upserted, patched, deleted)
+    }
 }
 
 fn changed(before: &Attributes, changes: &[(AttributeName, Raw)]) -> Attributes {
     let mut attributes = before.clone();
     for (name, raw) in changes {
-        match value(raw) {
+        match values::value(name.as_str(), raw) {
             Some(value) => attributes.insert(name.clone(), value),
             None => attributes.remove(name),
         };
     }
     attributes
-}
-
-/// The id that a client's value means. Clients of the model use unsigned numbers.
-///
-/// # Panics
-///
-/// If it is anything else.
-pub fn id(raw: &Raw) -> Id {
-    match raw {
-        Raw::Integer(n) => Id::Uint(u64::try_from(*n).expect("the model's ids are unsigned")),
-        other => panic!("{other:?} is no id of the model"),
-    }
-}
-
-/// The value that a client's value means; `None` for null. Clients of the model use integers, texts,
-/// lists of texts, and vectors written as lists of floats.
-///
-/// # Panics
-///
-/// If it is anything else.
-pub fn value(raw: &Raw) -> Option<Value> {
-    let component = |raw: &Raw| match raw {
-        Raw::Number(n) => n.number() as f32,
-        other => panic!("{other:?} is no component of the model's vectors"),
-    };
-    match raw {
-        Raw::Null => None,
-        Raw::List(all) if matches!(all.first(), Some(Raw::Number(_))) => {
-            let components: Vec<f32> = all.iter().map(component).collect();
-            Some(Value::Vector(Vector::new(components).expect("the model's vectors are finite")))
-        }
-        Raw::List(all) => Some(Value::Array(all.iter().map(scalar).collect())),
-        other => Some(Value::Scalar(scalar(other))),
-    }
-}
-
-/// The scalar that a client's value means.
-///
-/// # Panics
-///
-/// If it is none of the model's.
-pub fn scalar(raw: &Raw) -> Scalar {
-    match raw {
-        Raw::Integer(n) => Scalar::Int(i64::try_from(*n).expect("the model's integers are small")),
-        Raw::Text(text) => Scalar::String(Arc::clone(text)),
-        Raw::Bool(truth) => Scalar::Bool(*truth),
-        Raw::Number(number) => Scalar::Float(*number),
-        other => panic!("{other:?} is no scalar of the model"),
-    }
-}
-
-/// A component of a client's vector.
-///
-/// # Panics
-///
-/// If it is not finite.
-pub fn component(number: f32) -> Raw {
-    Raw::Number(Float::new(number.into()).expect("the model's vectors are finite"))
 }
 
 #[cfg(test)]

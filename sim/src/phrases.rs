@@ -331,7 +331,7 @@ fn join(texts: impl Iterator<Item = String>, between: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::name;
+    use crate::workload::values::name;
 
     #[test]
     fn a_write_reads_like_a_sentence() {

@@ -4,14 +4,25 @@
 //! explores something else than it did: that fails, until somebody has said why and put the new
 //! number on record.
 
+use std::path::PathBuf;
+
 use sana_engine::base::planted::{self, Bug};
 
 use crate::arena::setup::{self, Reach};
 use crate::arena::{LeavesOut, Mishaps, Setup};
+use crate::diagram::{self, Picture};
 use crate::explore::{self, Bounds, Exploration, Failure};
+use crate::finding;
+use crate::ledger::{Cell, Crash, Ledger};
 use crate::marks::Mark;
+use crate::oracles::Broken;
+use crate::oracles::cost::{Costs, Work};
+use crate::proof::{self, measure};
+use crate::smallest;
 use crate::stopwatch::Stopwatch;
 use crate::story::{self, Scene, Time};
+use crate::swarm::Band;
+use crate::world::watch::Counts;
 
 /// How an exploration is looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +39,8 @@ pub struct Look {
     pub planted: Option<String>,
     /// With all that need not be tried.
     pub is_unreduced: bool,
+    /// The way that is told is drawn into this file.
+    pub html: Option<PathBuf>,
 }
 
 /// Mishaps of an exploration other than those on record.
@@ -67,6 +80,8 @@ impl Look {
 
 /// The worlds of each exploration.
 const ON_RECORD: &str = include_str!("arena/worlds.txt");
+/// A band of so many seeds must light every cell of the ledger.
+const BIG_BAND: u64 = 5_000;
 /// Of an exploration that is longer than this, in seconds, one hears in between.
 const PATIENCE: f64 = 5.0;
 
@@ -94,9 +109,46 @@ pub fn tell(name: &str, look: &Look, way: &[u32]) -> bool {
     if !has_planted(look) {
         return false;
     }
-    let (story, broken) = explore::replay(&setup.begin(), way);
+    let (story, broken) = explore::replay(&setup.clone().begin(), way);
     print_story(&story, Time::Events);
+    let again = again(name, look, way);
+    println!("{again}");
+    if let Some(file) = &look.html {
+        let picture = picture(&setup, &story, broken.as_ref(), way, again);
+        if let Err(wrong) = finding::save(file, &diagram::html(&picture)) {
+            println!("{wrong}");
+            return false;
+        }
+    }
     broken.is_none()
+}
+
+/// The command that tells a way.
+fn again(name: &str, look: &Look, way: &[u32]) -> String {
+    let flags = look.flags();
+    let bug = look.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
+    let way = way.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    format!("cargo run --release -p sana-sim -- explore {name}{flags}{bug} --way {way}")
+}
+
+/// What a way looks like.
+fn picture<'a>(
+    setup: &Setup,
+    scenes: &'a [Scene],
+    broken: Option<&Broken>,
+    way: &[u32],
+    command: String,
+) -> Picture<'a> {
+    let actors = setup.scripts.len();
+    Picture {
+        title: format!("Exploration {}", setup.name),
+        facts: vec![format!("{actors} actors"), format!("{} events", way.len())],
+        scenes,
+        time: Time::Events,
+        broken: broken.map(ToString::to_string),
+        decisions: Vec::new(),
+        command,
+    }
 }
 
 /// Prints what happened, a line for each scene that is worth one.
@@ -106,6 +158,31 @@ pub fn print_story(scenes: &[Scene], time: Time) {
             println!("{} {line}", time.show(scene.at));
         }
     }
+}
+
+/// So many decisions, in the median, may be left of a failing run.
+const DECISIONS_MOST: f64 = 25.0;
+
+/// Prints how short the smallest runs found are that show planted bugs whose names contain this.
+/// Whether they are short enough, in the median.
+pub fn shrink_bugs(name: &str, threads: usize) -> bool {
+    let watch = Stopwatch::start();
+    let bugs: Vec<Bug> =
+        Bug::ALL.into_iter().filter(|bug| format!("{bug:?}").contains(name)).collect();
+    let shrunk = measure::shrink_all(&bugs, smallest::Effort::SOME, threads);
+    println!("|   # | bug | decisions before | after |");
+    println!("|----:|-----|-----------------:|------:|");
+    for (bug, before, after) in &shrunk {
+        println!("| {:>3} | {bug:?} | {before} | {after} |", *bug as u8);
+    }
+    let median = proof::median(shrunk.iter().map(|(.., after)| *after as f64));
+    println!(
+        "{} of {} bugs show in small worlds of seeds; {median} decisions are left in the median, {:.0} s",
+        shrunk.len(),
+        bugs.len(),
+        watch.seconds()
+    );
+    !shrunk.is_empty() && median <= DECISIONS_MOST
 }
 
 /// Plants the bug of this name in this thread, if there is to be one.
@@ -153,9 +230,6 @@ fn explore_one(name: &str, look: &Look) -> bool {
     println!("{record}, {:.1} s", watch.seconds());
     if let Some(Failure { way, .. }) = &exploration.failure {
         tell(name, look, way);
-        let way = way.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let bug = look.planted.as_ref().map_or(String::new(), |bug| format!(" --planted {bug}"));
-        println!("cargo run --release -p sana-sim -- explore {name}{flags}{bug} --way {way}");
         return false;
     }
     has_seen_enough(&setup, &exploration) && is_on_record(&record, look)
@@ -189,4 +263,61 @@ fn is_on_record(record: &str, look: &Look) -> bool {
     println!("    the record is: {}", before.unwrap_or("none"));
     println!("    if you know why it changed, say so and put the new line into arena/worlds.txt");
     false
+}
+
+/// Prints what a band came across, and if it is wanted what became of which writes and what operations
+/// cost. Whether it came across everything.
+pub fn counts(band: &Band, with_ledger: bool) -> bool {
+    let Counts { marks, ledger, costs, orders: (found, others) } = &band.counts;
+    for mark in Mark::ALL {
+        println!("{:>12} × {mark:?}", marks.of(mark));
+    }
+    println!(
+        "{found} histories have an order that clients alone tell, {others} are too long to look"
+    );
+    if with_ledger {
+        print_ledger(ledger);
+        print_costs(costs);
+    }
+    // What is rare needs many seeds: a small band says what is dark, and a big one fails by it.
+    let is_big = band.seeds >= BIG_BAND;
+    let dark = ledger.dark();
+    if !dark.is_empty() {
+        println!("{} cells of the ledger are dark without a reason", dark.len());
+    }
+    let rare = marks.below(1 + band.seeds / 1_000);
+    if !rare.is_empty() {
+        println!("come across in less than one of a thousand seeds: {rare:?}");
+    }
+    (dark.is_empty() || !is_big) && marks.below(1).is_empty()
+}
+
+fn print_ledger(ledger: &Ledger) {
+    println!("| write | fate | sender | times |");
+    println!("|-------|------|--------|------:|");
+    for cell in ledger.cells() {
+        let Cell { site, fate, crash, count } = cell;
+        let fate = fate.map_or("never sent".into(), |fate| format!("{fate:?}"));
+        let crash = match crash {
+            Crash::No => "",
+            Crash::Before => "crashes before",
+            Crash::After => "crashes after",
+        };
+        let dark = match cell.reason() {
+            Some(reason) => format!(" ({reason})"),
+            None if count == 0 => " **dark**".into(),
+            None => String::new(),
+        };
+        println!("| {site:?} | {fate} | {crash} | {count}{dark} |");
+    }
+}
+
+fn print_costs(costs: &Costs) {
+    println!("| operation | rounds, if nothing happened to it: times | requests, at most |");
+    println!("|-----------|------------------------------------------|------------------:|");
+    for work in Work::ALL {
+        let rounds = costs.rounds(work).into_iter();
+        let rounds: Vec<_> = rounds.map(|(rounds, times)| format!("{rounds}: {times}")).collect();
+        println!("| {work:?} | {} | {} |", rounds.join(", "), costs.requests_most(work));
+    }
 }

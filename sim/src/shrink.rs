@@ -9,7 +9,11 @@
 //! 1. *World*: one namespace, fewer nodes and clients, and no more time than it takes.
 //! 2. *Whole kinds*: all decisions of a client, of a node, of a site; then chunks, halves first, single
 //!    ones last.
-//! 3. *Weaker*: each decision goes a way nearer to the calm one.
+//! 3. *Closer*: turns in which a client says nothing are taken out, and what becomes of a node's nth
+//!    request becomes of an earlier one. A turn less means fewer requests, so that both often go
+//!    together: without it a fate would hit another request than it did.
+//! 4. *Weaker*: each decision goes a way nearer to the calm one.
+//! 5. *Pairs*: once there are few, any two are left out together.
 //!
 //! Again from the beginning until a whole pass finds nothing, or the effort is spent.
 
@@ -64,7 +68,10 @@ impl<R: FnMut(&Trace, u64)> Shrinker<R> {
         self.smaller_world();
         self.whole_kinds();
         self.chunks();
+        self.fewer_turns();
+        self.earlier();
         self.weaker();
+        self.pairs();
         (weight(&self.best), self.best.size) != before && self.left > 0
     }
 
@@ -152,6 +159,64 @@ impl<R: FnMut(&Trace, u64)> Shrinker<R> {
         }
     }
 
+    /// Takes turns of clients out, so that later ones come sooner. What nodes send becomes less with
+    /// them, so each is tried with the fates of requests moved as well.
+    fn fewer_turns(&mut self) {
+        let turns: BTreeSet<(u32, u32)> =
+            self.best.ways.keys().filter_map(|place| turn(place.scope)).collect();
+        let clients: BTreeSet<u32> = turns.iter().map(|(client, _)| *client).collect();
+        for client in clients {
+            self.keeps_moved(|scope| Some(compacted(scope, client, &turns)));
+        }
+        let mut turns: Vec<(u32, u32)> =
+            self.best.ways.keys().filter_map(|place| turn(place.scope)).collect();
+        turns.dedup();
+        for (client, gone) in turns.into_iter().rev() {
+            for shift in 0..=SHIFT_MOST {
+                let moved = |scope| without_turn(scope, client, gone).map(|s| earlier(s, shift));
+                if self.keeps_moved(moved) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// What becomes of a node's nth request becomes of an earlier one.
+    fn earlier(&mut self) {
+        let scopes: BTreeSet<Scope> = self.best.ways.keys().map(|place| place.scope).collect();
+        for scope in scopes.into_iter().filter(|scope| earlier(*scope, 1) != *scope) {
+            for shift in [1_000_000, 8, 4, 2, 1] {
+                let to = earlier(scope, shift);
+                if self.keeps_moved(|one| Some(if one == scope { to } else { one })) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn keeps_moved(&mut self, to: impl Fn(Scope) -> Option<Scope>) -> bool {
+        let moved = |(place, way): (&Place, &u32)| {
+            Some((Place { scope: to(place.scope)?, ..*place }, *way))
+        };
+        let ways: Ways = self.best.ways.iter().filter_map(moved).collect();
+        ways != self.best.ways && self.keeps(Trace { ways, ..self.best.clone() })
+    }
+
+    /// Leaves out any two.
+    fn pairs(&mut self) {
+        let mut first = 0;
+        while first < self.best.ways.len() && self.best.ways.len() <= PAIRS_MOST {
+            let mut second = first + 1;
+            while second < self.best.ways.len() {
+                let gone = [first, second].map(|n| self.best.ways.keys().nth(n).copied());
+                if !self.keeps_without(|place| gone.contains(&Some(*place))) {
+                    second += 1;
+                }
+            }
+            first += 1;
+        }
+    }
+
     fn weaker(&mut self) {
         let places: Vec<Place> = self.best.ways.keys().copied().collect();
         for place in places {
@@ -174,9 +239,64 @@ impl<R: FnMut(&Trace, u64)> Shrinker<R> {
 /// Where there are more scopes than this, chunks come first.
 const SCOPES_MAX: usize = 300;
 
-/// How heavy a trace is: its decisions, and how far they are from calm.
-fn weight(trace: &Trace) -> (usize, u64) {
-    (trace.ways.len(), trace.ways.values().map(|way| u64::from(*way)).sum())
+/// Of more decisions than this, no pairs are tried.
+const PAIRS_MOST: usize = 60;
+/// So many requests less a turn less may mean.
+const SHIFT_MOST: u32 = 3;
+
+/// How heavy a trace is: its decisions, how far they are from calm, and how late they are.
+pub fn weight(trace: &Trace) -> (usize, u64, u64) {
+    let ways = trace.ways.values().map(|way| u64::from(*way)).sum();
+    let late = trace.ways.keys().map(|place| u64::from(number(place.scope))).sum();
+    (trace.ways.len(), ways, late)
+}
+
+/// Which of its kind a scope is.
+const fn number(scope: Scope) -> u32 {
+    match scope {
+        Scope::Turn(_, n) | Scope::Thought(_, n) => n,
+        Scope::Write(.., n) | Scope::Read(.., n) => n,
+        _ => 0,
+    }
+}
+
+/// The client's turn that a scope is.
+const fn turn(scope: Scope) -> Option<(u32, u32)> {
+    match scope {
+        Scope::Turn(client, n) => Some((client, n)),
+        _ => None,
+    }
+}
+
+/// The scope, once this client has no turns but these.
+fn compacted(scope: Scope, client: u32, turns: &BTreeSet<(u32, u32)>) -> Scope {
+    let before = |n: u32| turns.range((client, 0)..(client, n)).count() as u32;
+    match scope {
+        Scope::Turn(one, n) if one == client => Scope::Turn(one, before(n) + 1),
+        Scope::Thought(one, n) if one == client => Scope::Thought(one, before(n + 1)),
+        scope => scope,
+    }
+}
+
+/// The scope, once this turn of a client is gone.
+const fn without_turn(scope: Scope, client: u32, gone: u32) -> Option<Scope> {
+    match scope {
+        Scope::Turn(one, n) if one == client && n == gone => None,
+        Scope::Thought(one, n) if one == client && n == gone => None,
+        Scope::Turn(one, n) if one == client && n > gone => Some(Scope::Turn(one, n - 1)),
+        Scope::Thought(one, n) if one == client && n > gone => Some(Scope::Thought(one, n - 1)),
+        scope => Some(scope),
+    }
+}
+
+/// The scope of a request that the same node sent so many before, but not before its first.
+fn earlier(scope: Scope, shift: u32) -> Scope {
+    let back = |n: u32| n.saturating_sub(shift).max(1);
+    match scope {
+        Scope::Write(node, space, n) => Scope::Write(node, space, back(n)),
+        Scope::Read(node, space, n) => Scope::Read(node, space, back(n)),
+        scope => scope,
+    }
 }
 
 /// Whose decisions these are: all those of a client, or what a node sends about a namespace.

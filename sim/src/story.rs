@@ -82,6 +82,8 @@ pub enum Act {
         machine: &'static str,
         /// What is asked.
         text: String,
+        /// What the object is from then on, in a word, if it is performed.
+        brief: Option<String>,
         /// Whether it changes nothing.
         is_read: bool,
     },
@@ -255,7 +257,15 @@ mod tests {
         let (from, to) = (Lane::Node(1), Lane::Head("ns0".into()));
         for (letter, is_read) in [(1, true), (2, false)] {
             let (from, to, text) = (from.clone(), to.clone(), "put head".into());
-            story.tell(|| Act::Sent { letter, from, to, machine: "commit", text, is_read });
+            story.tell(|| Act::Sent {
+                letter,
+                from,
+                to,
+                machine: "commit",
+                text,
+                brief: None,
+                is_read,
+            });
             let (reply, is_good, is_late) = ("stored".into(), true, !is_read);
             story.tell(|| Act::Performed { letter, reply, is_good, is_late });
         }

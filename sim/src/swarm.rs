@@ -13,6 +13,7 @@ use crate::store::Kind;
 use crate::story::Story;
 use crate::trace::Trace;
 use crate::world::profile::Activations;
+use crate::world::watch::Counts;
 use crate::world::{Pace, Run, Size, World};
 
 /// How large the worlds of a band of seeds are. Every second node has a namespace more.
@@ -35,6 +36,8 @@ pub struct Band {
     pub seeds: u64,
     /// What happened, and how often.
     pub activations: Activations,
+    /// What else was counted.
+    pub counts: Counts,
     /// Events, second runs left out.
     pub events: u64,
     /// Requests of clients.
@@ -117,6 +120,7 @@ impl Band {
         Self {
             seeds: 1,
             activations: first.activations,
+            counts: first.counts,
             events: first.events,
             ops: first.ops,
             node_ms: runs * first.time * size.nodes as u64,
@@ -129,6 +133,7 @@ impl Band {
     pub fn add(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.activations.add(&other.activations);
+        self.counts.add(&other.counts);
         self.events += other.events;
         self.ops += other.ops;
         self.node_ms += other.node_ms;

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::choices::{Choices, Ways};
+use crate::choices::{Choices, Place, Scope, Ways};
 use crate::story::Story;
 use crate::swarm;
 use crate::world::{Run, Size, World};
@@ -40,6 +40,38 @@ impl Trace {
     pub fn run(&self, story: Story) -> Run {
         let choices = Choices::told(self.ways.clone(), self.seed).recording();
         World::new(choices, self.size, story).run(self.size)
+    }
+}
+
+/// Decisions that were not the calm ones, by what they belong to, for people.
+pub fn decisions(ways: &Ways) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for (Place { scope, site, nth }, way) in ways {
+        let (scope, one) = (name(*scope), format!("{site:?} {nth} → {way}"));
+        match all.last_mut().filter(|(last, _)| *last == scope) {
+            Some((_, ways)) => ways.extend([", ", &one]),
+            None => all.push((scope, one)),
+        }
+    }
+    all
+}
+
+fn name(scope: Scope) -> String {
+    match scope {
+        Scope::World => "the world".into(),
+        Scope::Weather(n) => format!("weather {n}"),
+        Scope::Space(n) => format!("ns{n}"),
+        Scope::Node(n) => format!("node {n}"),
+        Scope::Turn(client, n) => format!("client {client}, turn {n}"),
+        Scope::Thought(client, n) => format!("client {client} thinks after turn {n}"),
+        Scope::Write(node, space, n) => format!("node {node}, write {n} about ns{space}"),
+        Scope::Read(node, space, n) => format!("node {node}, read {n} about ns{space}"),
+        Scope::Fleet => "the fleet".into(),
+        Scope::Member(node) => format!("node {node} in the fleet"),
+        Scope::Rolled(node) => format!("node {node} is restarted in its turn"),
+        Scope::Survivor(node) => format!("node {node} once the faults stop"),
+        Scope::Reply(node, space, n) => format!("node {node}, reply {n} about ns{space}"),
+        Scope::Watch(node, space, n) => format!("node {node}, look {n} at ns{space}"),
     }
 }
 

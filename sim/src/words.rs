@@ -59,6 +59,22 @@ pub fn reply(request: &Request, reply: &Reply) -> String {
     }
 }
 
+/// What an object is once a write of it is performed, in a word.
+pub fn brief(request: &Request) -> Option<String> {
+    match request {
+        Request::Put { body, .. } => {
+            let head = Head::decode(request.key(), body).ok();
+            head.map(|head| match head.live() {
+                Some(_) => format!("step {}", head.step.0),
+                None => format!("step {}: gone", head.step.0),
+            })
+            .or_else(|| Some("put".into()))
+        }
+        Request::Delete { .. } => Some("deleted".into()),
+        Request::Get { .. } | Request::List { .. } => None,
+    }
+}
+
 /// Whether the store did as it was asked.
 pub const fn is_good(reply: &Reply) -> bool {
     !matches!(reply, Reply::Refused | Reply::Throttled | Reply::Unreadable | Reply::Lost)
@@ -156,56 +172,71 @@ pub fn output(output: &Output) -> String {
 }
 
 /// What an outcome says, in the model's words.
-pub const fn effect(outcome: &WriteOutcome) -> Effect {
-    Effect::Written(outcome.upserted, outcome.patched, outcome.deleted)
+pub fn effect(outcome: &WriteOutcome) -> Effect {
+    let WriteOutcome { upserted, patched, deleted, affected, .. } = outcome;
+    let Some(affected) = affected else { return Effect::Written(*upserted, *patched, *deleted) };
+    let lists = [&affected.upserted, &affected.patched, &affected.deleted];
+    let ids = lists.map(|ids| ids.iter().cloned().collect());
+    Effect::Named(*upserted, *patched, *deleted, ids)
 }
 
-/// A client is told what became of its write. True if that is unknown.
-///
-/// # Errors
-///
-/// [`Broken`] if it is not so.
-pub fn told(
-    witness: &mut Witness,
-    op: OpId,
-    outcome: &Result<WriteOutcome, WriteError>,
-) -> Result<bool, Broken> {
-    witness.monitor.change(|monitor| match outcome {
-        Ok(outcome) => monitor.answer(op, &effect(outcome)).map(|()| false),
-        Err(WriteError::Unknown { .. }) => Ok(true),
-        Err(WriteError::NoNamespace) => monitor.answer(op, &Effect::NoNamespace).map(|()| false),
-        Err(WriteError::KeyReused) => monitor.answer(op, &Effect::KeyReused).map(|()| false),
-        Err(WriteError::ReadOnly) => monitor.answer(op, &Effect::ReadOnly).map(|()| false),
+/// What a client is told of a change, in the model's words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// It came to this.
+    Effect(Effect),
+    /// It did not and will not happen.
+    Refused,
+    /// Nobody knows.
+    Unknown,
+    /// What no client may be told.
+    Wrong(String),
+}
+
+/// What a client is told of its write.
+pub fn said(outcome: &Result<WriteOutcome, WriteError>) -> Said {
+    match outcome {
+        Ok(outcome) => Said::Effect(effect(outcome)),
+        Err(WriteError::Unknown { .. }) => Said::Unknown,
+        Err(WriteError::NoNamespace) => Said::Effect(Effect::NoNamespace),
+        Err(WriteError::KeyReused) => Said::Effect(Effect::KeyReused),
+        Err(WriteError::ReadOnly) => Said::Effect(Effect::ReadOnly),
         Err(
             WriteError::Invalid(InvalidWrite::UnknownDrop(_))
             | WriteError::Filter(InvalidQuery::UnknownFilterAttribute(_)),
-        ) => monitor.answer(op, &Effect::NoAttribute).map(|()| false),
+        ) => Said::Effect(Effect::NoAttribute),
         Err(
             WriteError::Behind { .. }
             | WriteError::Full { .. }
             | WriteError::Unavailable
             | WriteError::TooMuch,
-        ) => monitor.refuse(op).map(|()| false),
-        Err(error) => Oracle::Linearizable.broken(format!("a write failed: {error}")),
-    })
+        ) => Said::Refused,
+        Err(error) => Said::Wrong(format!("a write failed: {error}")),
+    }
 }
 
-/// A client is told what became of its deletion: whether there was anything. True if it is unknown.
+/// What a client is told of its deletion: whether there was anything.
+pub fn said_of_removal(outcome: Result<bool, &DeleteError>) -> Said {
+    match outcome {
+        Ok(true) => Said::Effect(Effect::Removed),
+        Ok(false) => Said::Effect(Effect::NoNamespace),
+        Err(DeleteError::Unknown) => Said::Unknown,
+        Err(DeleteError::Unavailable) => Said::Refused,
+        Err(error) => Said::Wrong(format!("a deletion failed: {error}")),
+    }
+}
+
+/// A client is told what became of its change. True if that is unknown.
 ///
 /// # Errors
 ///
 /// [`Broken`] if it is not so.
-pub fn told_of_removal(
-    witness: &mut Witness,
-    op: OpId,
-    outcome: Result<bool, &DeleteError>,
-) -> Result<bool, Broken> {
-    witness.monitor.change(|monitor| match outcome {
-        Ok(true) => monitor.answer(op, &Effect::Removed).map(|()| false),
-        Ok(false) => monitor.answer(op, &Effect::NoNamespace).map(|()| false),
-        Err(DeleteError::Unknown) => Ok(true),
-        Err(DeleteError::Unavailable) => monitor.refuse(op).map(|()| false),
-        Err(error) => Oracle::Linearizable.broken(format!("a deletion failed: {error}")),
+pub fn told(witness: &mut Witness, op: OpId, said: &Said) -> Result<bool, Broken> {
+    witness.monitor.change(|monitor| match said {
+        Said::Effect(effect) => monitor.answer(op, effect).map(|()| false),
+        Said::Refused => monitor.refuse(op).map(|()| false),
+        Said::Unknown => Ok(true),
+        Said::Wrong(what) => Oracle::Linearizable.broken(what.clone()),
     })
 }
 

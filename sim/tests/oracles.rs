@@ -7,8 +7,8 @@ use sana_sim::oracles::Oracle;
 use sana_sim::swarm;
 
 /// A bug, the oracle that sees it, and seeds among which one does.
-const BUGS: [(Bug, Oracle); 10] = [
-    (Bug::DeadRowsAnswer, Oracle::Linearizable),
+const BUGS: [(Bug, Oracle); 16] = [
+    (Bug::StaleForEver, Oracle::Linearizable),
     (Bug::EarlierCheckServes, Oracle::Linearizable),
     (Bug::LostIsSuccess, Oracle::Recoverable),
     (Bug::UnknownIsFailure, Oracle::Refused),
@@ -16,6 +16,12 @@ const BUGS: [(Bug, Oracle); 10] = [
     (Bug::RebaseKeepsItsHead, Oracle::Chain),
     (Bug::LimitIsIgnored, Oracle::Conserved),
     (Bug::TrashWithoutFloor, Oracle::Reachable),
+    (Bug::NoncesComeBack, Oracle::Unique),
+    (Bug::PartsOfTwoMoments, Oracle::Snapshot),
+    (Bug::DeadRowsAnswer, Oracle::Search),
+    (Bug::OverlayIsNotGrouped, Oracle::Search),
+    (Bug::ChecksFetchAll, Oracle::Cost),
+    (Bug::NothingIsSpilled, Oracle::Bounded),
     (Bug::SmallLogsAreLeft, Oracle::Live),
     (Bug::CollectorRunsOnce, Oracle::Live),
 ];

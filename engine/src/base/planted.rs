@@ -245,11 +245,19 @@ pub enum Bug {
     DeletedStillMatches = 183,
     /// A tombstone is to be loaded for what was planned while the namespace lived.
     PlanOutlivesItsLife = 184,
+    /// A node draws the same nonces whenever it begins something.
+    NoncesComeBack = 190,
+    /// Of several searches the later ones do not look at the overlay.
+    PartsOfTwoMoments = 191,
+    /// Batches ride in the head until it is flushed, however many and large.
+    NothingIsSpilled = 192,
+    /// A check of the head fetches it though it is unchanged.
+    ChecksFetchAll = 193,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 119] = [
+    pub const ALL: [Self; 123] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -369,6 +377,10 @@ impl Bug {
         Self::PatchRevivesDeleted,
         Self::DeletedStillMatches,
         Self::PlanOutlivesItsLife,
+        Self::NoncesComeBack,
+        Self::PartsOfTwoMoments,
+        Self::NothingIsSpilled,
+        Self::ChecksFetchAll,
     ];
 }
 

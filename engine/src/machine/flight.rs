@@ -135,6 +135,11 @@ impl Flight {
         pairs.filter(|(_, slot)| !matches!(slot, Slot::Answered(_))).map(|(request, _)| request)
     }
 
+    /// How many requests were sent and not answered.
+    pub fn flying(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot, Slot::Sent { .. })).count()
+    }
+
     /// The writes that were sent and not answered: whoever drops the flight leaves them adrift.
     pub fn unheard_writes(&self) -> impl Iterator<Item = &Request> {
         let pairs = self.requests.iter().zip(&self.slots);

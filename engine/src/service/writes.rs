@@ -39,6 +39,10 @@ impl Writes {
         self.waiting.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// A client writes. `bytes` is about how large the request is.
     pub(super) fn push(&mut self, ticket: Ticket, request: WriteRequest, bytes: usize) {
         self.waiting.push_back(Waiting { ticket, request, bytes, is_retried: false });

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use sana_engine::base::limits;
-use sana_engine::base::name::NamespaceName;
+use sana_engine::base::name::{AttributeName, NamespaceName};
 use sana_engine::base::value::{IdType, Raw};
 use sana_engine::namespace::request::{
-    ByFilter, Consistency, Create, Idempotency, Include, Operator, Predicate, QueryRequest, Rank,
-    RawDocument, Want, WriteRequest,
+    AttributeRequest, ByFilter, Consistency, Create, Idempotency, Include, Operator, Predicate,
+    QueryRequest, Rank, RawDocument, Want, WriteRequest,
 };
 
 use crate::arena::{Arena, LeavesOut, Mishaps, Setup};
 use crate::deed::Deed;
 use crate::marks::Mark;
+use crate::model::values;
 use crate::store::{Store, Tags};
-use crate::workload::{name, schema};
 
 /// The names of all explorations.
 pub const NAMES: [&str; 14] = [
@@ -413,4 +413,19 @@ fn look() -> Deed {
     let want = Want::rows(Rank::By(Vec::new()), 10, Include::All);
     let consistency = Consistency::Strong;
     Deed::Query(Arc::new(QueryRequest { filter: None, want, consistency }))
+}
+
+/// Every attribute of the scripts, said with every write: so each life of a namespace has them all.
+fn schema() -> Vec<(AttributeName, AttributeRequest)> {
+    let attribute = |n| {
+        // A long text may not be filtered by.
+        let filterable = (n == "body").then_some(false);
+        let value_type = values::type_of(n).expect("it is known");
+        (name(n), AttributeRequest { filterable, ..AttributeRequest::of(value_type) })
+    };
+    ["body", "n", "tags", "text", "v"].into_iter().map(attribute).collect()
+}
+
+fn name(name: &str) -> AttributeName {
+    AttributeName::parse(name).expect("the names of the scripts are good")
 }

@@ -250,6 +250,7 @@ impl Turn<'_> {
             to: words::lane(request),
             machine,
             text: words::request(request),
+            brief: words::brief(request),
             is_read: request.is_read(),
         });
     }

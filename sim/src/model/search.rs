@@ -1,49 +1,55 @@
 //! Queries, answered by looking at every document.
 //!
-//! Null, as the wire contract has it: `Eq` with null asks whether the attribute is missing; whatever
-//! compares smaller is true of a missing one; complements are complements.
+//! Of the engine this has the words of questions, answers and values, and no more: no filter, order,
+//! index or kernel. What a filter means is in [`filter`](crate::model::filter), what a distance is in
+//! [`rank`](crate::model::rank).
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sana_engine::base::name::AttributeName;
-use sana_engine::base::value::{Id, Raw, Scalar, Value};
+use sana_engine::base::value::{Float, Id, Scalar, Value};
 use sana_engine::namespace::request::{
-    Aggregate, AnswerRow, Compute, Computed, Direction, Figure, Found, Group, GroupKey, Include,
-    Operator, OrderKey, Predicate, QueryRequest, Rank, RawDocument, Search, Want,
+    Aggregate, AnswerRow, Compute, Computed, Distance, Figure, Found, Fuse, Group, GroupKey,
+    Include, OrderKey, Predicate, QueryRequest, Rank, Search, Want,
 };
 
-use crate::model::{self, Attributes, Content};
+pub use crate::model::filter::{attributes_of, holds, satisfies};
+use crate::model::rank::{self, Ranked, key_of, ranked};
+use crate::model::{Attributes, Content};
 
-/// What a query finds in a namespace; `None` if it names an attribute that does not exist. Distances are
-/// left out: the model says only which rows there are and in which order.
+/// What a query finds in a namespace; `None` if it names an attribute that does not exist.
 ///
 /// # Panics
 ///
 /// If the query asks for what no workload asks for.
 pub fn find(content: &Content, query: &QueryRequest) -> Option<Found> {
-    found(content, query.filter.as_ref(), &query.want)
+    let filter = query.filter.as_ref();
+    let Want::Several { searches, fuse } = &query.want else {
+        return found(content, [filter, None], &query.want);
+    };
+    let one = |search: &Search| found(content, [filter, search.filter.as_ref()], &search.want);
+    let all = searches.iter().map(one).collect::<Option<Vec<Found>>>()?;
+    Some(Found::Several(match fuse {
+        None => all,
+        Some(fuse) => vec![fused(fuse, &all)],
+    }))
 }
 
-fn found(content: &Content, filter: Option<&Predicate>, want: &Want) -> Option<Found> {
-    let named = filter.map(attributes_of).unwrap_or_default();
-    if !named.into_iter().chain(attributes_of_want(want)).all(|name| content.has(name)) {
+fn found(content: &Content, filters: [Option<&Predicate>; 2], want: &Want) -> Option<Found> {
+    let filters = || filters.into_iter().flatten();
+    let named = filters().flat_map(attributes_of).chain(attributes_of_want(want));
+    if !named.into_iter().all(|name| content.has(name)) {
         return None;
     }
-    let counts = |id: &Id, attributes: &Attributes| {
-        filter.is_none_or(|filter| holds(filter, id, attributes))
-    };
+    let counts = |id: &Id, attributes: &Attributes| filters().all(|f| holds(f, id, attributes));
     let all = content.documents.iter().filter(|(id, attributes)| counts(id, attributes));
+    let all = all.map(|(id, attributes)| (id, &**attributes));
     Some(match want {
         Want::Rows { rank, limit, per, include, compute } => {
-            let mut rows: Vec<(&Id, &Attributes)> = all.map(|(id, a)| (id, &**a)).collect();
-            rows.sort_by(|a, b| compare(rank, *a, *b).then(a.0.cmp(b.0)));
-            if let Rank::Nearest { attribute, .. } = rank {
-                rows.retain(|(_, attributes)| attributes.contains_key(attribute));
-            }
+            let mut rows = ranked(rank, all);
             if let Some(per) = per {
                 let mut alike = BTreeMap::<Vec<Option<Scalar>>, usize>::new();
-                rows.retain(|(id, attributes)| {
+                rows.retain(|(id, attributes, _)| {
                     let kind = per.keys.iter().map(|key| key_of(key, id, attributes)).collect();
                     let count = alike.entry(kind).or_default();
                     *count += 1;
@@ -51,10 +57,10 @@ fn found(content: &Content, filter: Option<&Predicate>, want: &Want) -> Option<F
                 });
             }
             rows.truncate(*limit);
-            Found::Rows(rows.into_iter().map(|(id, a)| row(id, a, include, compute)).collect())
+            Found::Rows(rows.into_iter().map(|ranked| row(ranked, include, compute)).collect())
         }
         Want::Aggregates(wanted) => {
-            let all: Vec<&Attributes> = all.map(|(_, attributes)| &**attributes).collect();
+            let all: Vec<&Attributes> = all.map(|(_, attributes)| attributes).collect();
             let figure = |(label, wanted): &_| (String::clone(label), figure(wanted, &all));
             Found::Aggregates(wanted.iter().map(figure).collect())
         }
@@ -75,18 +81,26 @@ fn found(content: &Content, filter: Option<&Predicate>, want: &Want) -> Option<F
                 groups: groups.into_iter().take(*limit).map(group).collect(),
             }
         }
-        Want::Several { searches, fuse } => {
-            assert!(fuse.is_none(), "the workload fuses nothing");
-            let one = |search: &Search| found(content, search.filter.as_ref(), &search.want);
-            Found::Several(searches.iter().map(one).collect::<Option<_>>()?)
-        }
+        Want::Several { .. } => panic!("nobody asks several things in one of several"),
     })
 }
 
 fn figure(wanted: &Aggregate, all: &[&Attributes]) -> Figure {
-    match wanted {
-        Aggregate::Count => Figure::Count(all.len() as u64),
-        Aggregate::Sum(name) => Figure::Integer(all.iter().map(|a| int(a, name)).sum()),
+    let Aggregate::Sum(name) = wanted else { return Figure::Count(all.len() as u64) };
+    let (mut integer, mut number) = (0, 0.0);
+    for attributes in all {
+        match attributes.get(name) {
+            Some(Value::Scalar(Scalar::Int(n))) => integer += i128::from(*n),
+            Some(Value::Scalar(Scalar::Uint(n))) => integer += i128::from(*n),
+            // The workload's floats are halves, so their sums are exact.
+            Some(Value::Scalar(Scalar::Float(n))) => number += n.number(),
+            _ => {}
+        }
+    }
+    if name.as_str() == "f" {
+        Figure::Number(Float::new(number).expect("the sum of few is finite"))
+    } else {
+        Figure::Integer(integer)
     }
 }
 
@@ -111,26 +125,28 @@ fn keys_of(keys: &[GroupKey], id: &Id, attributes: &Attributes) -> BTreeSet<Vec<
     all
 }
 
-fn key_of(key: &OrderKey, id: &Id, attributes: &Attributes) -> Option<Scalar> {
-    match (key, id) {
-        (OrderKey::Attribute(name), _) => scalar(attributes, name).cloned(),
-        (OrderKey::Id, Id::Uint(id)) => Some(Scalar::Uint(*id)),
-        (OrderKey::Id, other) => panic!("{other} is no id of the workload"),
-    }
-}
-
-/// The attributes that a filter names.
-pub fn attributes_of(filter: &Predicate) -> Vec<&str> {
-    match filter {
-        Predicate::And(all) | Predicate::Or(all) => all.iter().flat_map(attributes_of).collect(),
-        Predicate::Not(one) => attributes_of(one),
-        Predicate::Compare { attribute, .. } | Predicate::CompareNew { attribute, .. } => {
-            vec![attribute]
+/// The lists as one: a row's score is the sum, over the lists it stands in, of weight ÷ (constant +
+/// place).
+fn fused(fuse: &Fuse, lists: &[Found]) -> Found {
+    let mut scored = BTreeMap::<&Id, (f64, &AnswerRow)>::new();
+    for (list, found) in lists.iter().enumerate() {
+        let Found::Rows(rows) = found else { panic!("only rows are fused") };
+        let weight = fuse.weights.as_ref().map_or(1.0, |weights| weights[list].number());
+        for (row, place) in rows.iter().zip(1_u32..) {
+            let share = weight / (fuse.rank_constant.number() + f64::from(place));
+            scored.entry(&row.id).or_insert((0.0, row)).0 += share;
         }
     }
+    let mut scored: Vec<(f64, &AnswerRow)> = scored.into_values().collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
+    let row = |(score, row): (f64, &AnswerRow)| AnswerRow {
+        distance: Some(Distance(score as f32)),
+        ..row.clone()
+    };
+    Found::Rows(scored.into_iter().skip(fuse.offset).take(fuse.limit).map(row).collect())
 }
 
-/// The attributes that have to exist for this to be found; those of several searches aside.
+/// The attributes that have to exist for this to be found.
 fn attributes_of_want(want: &Want) -> Vec<&str> {
     fn of_key(key: &OrderKey) -> Option<&str> {
         match key {
@@ -177,35 +193,8 @@ fn attributes_of_want(want: &Want) -> Vec<&str> {
     }
 }
 
-/// Whether an answer is what the model found, distances aside.
-pub fn agrees(answer: &Found, expected: &Found) -> bool {
-    match (answer, expected) {
-        (Found::Rows(answer), Found::Rows(expected)) => {
-            let plain = |row: &AnswerRow| {
-                let is_truth = |(_, computed): &&_| matches!(computed, Computed::Bool(_));
-                let truths: Vec<_> = row.computed.iter().filter(is_truth).cloned().collect();
-                (row.id.clone(), row.attributes.clone(), truths)
-            };
-            answer.iter().map(plain).eq(expected.iter().map(plain))
-        }
-        (Found::Several(answer), Found::Several(expected)) => {
-            answer.len() == expected.len()
-                && answer.iter().zip(expected).all(|(answer, expected)| agrees(answer, expected))
-        }
-        _ => answer == expected,
-    }
-}
-
-fn int(attributes: &Attributes, name: &AttributeName) -> i128 {
-    match attributes.get(name) {
-        Some(Value::Scalar(Scalar::Int(n))) => i128::from(*n),
-        _ => 0,
-    }
-}
-
 fn row(
-    id: &Id,
-    attributes: &Attributes,
+    (id, attributes, distance): Ranked<'_>,
     include: &Include,
     compute: &[(String, Compute)],
 ) -> AnswerRow {
@@ -215,147 +204,105 @@ fn row(
         Include::These(names) => names.contains(name),
         Include::AllBut(names) => !names.contains(name),
     };
-    let computed = compute.iter().filter_map(|(label, compute)| match compute {
-        Compute::Matches(filter) => {
-            Some((label.clone(), Computed::Bool(holds(filter, id, attributes))))
-        }
-        _ => None,
+    let number = |number: f64| Computed::Number(Distance(number as f32));
+    let computed = compute.iter().filter_map(|(label, compute)| {
+        let computed = match compute {
+            Compute::Matches(filter) => Computed::Bool(holds(filter, id, attributes)),
+            Compute::Distance { attribute, to } => {
+                number(rank::distance(attributes, attribute, to)?)
+            }
+            Compute::Score { attribute, to } => number(rank::score(attributes, attribute, to)?),
+        };
+        Some((label.clone(), computed))
     });
     let computed = computed.collect();
     let attributes = attributes.iter().filter(|(name, _)| shown(name));
     let attributes = attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
-    AnswerRow { id: id.clone(), distance: None, attributes, computed }
+    let distance = distance.map(|far| Distance(far as f32));
+    AnswerRow { id: id.clone(), distance, attributes, computed }
 }
 
-fn compare(rank: &Rank, a: (&Id, &Attributes), b: (&Id, &Attributes)) -> Ordering {
-    match rank {
-        Rank::By(keys) => {
-            let one = |(key, direction): &(OrderKey, Direction)| {
-                let ascending = match key {
-                    OrderKey::Id => a.0.cmp(b.0),
-                    OrderKey::Attribute(name) => scalar(a.1, name).cmp(&scalar(b.1, name)),
-                };
-                match direction {
-                    Direction::Ascending => ascending,
-                    Direction::Descending => ascending.reverse(),
-                }
-            };
-            keys.iter().map(one).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        }
-        Rank::Nearest { attribute, to, .. } => {
-            let far = |attributes: &Attributes| squared(attributes.get(attribute), to);
-            far(a.1).total_cmp(&far(b.1))
-        }
-        other @ (Rank::Likest { .. } | Rank::Shuffled { .. }) => {
-            panic!("the workload has no order like {other:?}")
-        }
-    }
-}
-
-fn scalar<'a>(attributes: &'a Attributes, name: &AttributeName) -> Option<&'a Scalar> {
-    match attributes.get(name) {
-        Some(Value::Scalar(scalar)) => Some(scalar),
-        _ => None,
-    }
-}
-
-/// The squared Euclidean distance. The components of the workload are small integers, so it is exact
-/// in whatever order it is added up.
-fn squared(value: Option<&Value>, to: &Raw) -> f32 {
-    match (value, model::value(to)) {
-        (Some(Value::Vector(a)), Some(Value::Vector(b))) => {
-            a.components().iter().zip(b.components()).map(|(a, b)| (a - b) * (a - b)).sum()
-        }
-        _ => f32::INFINITY,
-    }
-}
-
-/// Whether a document satisfies a filter that mentions no new values.
-///
-/// # Panics
-///
-/// If it mentions some, or anything that the workload does not ask.
-pub fn holds(filter: &Predicate, id: &Id, attributes: &Attributes) -> bool {
-    satisfies(filter, id, attributes, None)
-}
-
-/// Whether a document satisfies the condition of a write of these new values.
-///
-/// # Panics
-///
-/// If it mentions new values and there are none, or anything that the workload does not ask.
-pub fn satisfies(
-    filter: &Predicate,
-    id: &Id,
-    attributes: &Attributes,
-    new: Option<&RawDocument>,
-) -> bool {
-    match filter {
-        Predicate::And(all) => all.iter().all(|one| satisfies(one, id, attributes, new)),
-        Predicate::Or(all) => all.iter().any(|one| satisfies(one, id, attributes, new)),
-        Predicate::Not(one) => !satisfies(one, id, attributes, new),
-        Predicate::CompareNew { attribute, operator, new: name } => {
-            let new = new.expect("only writes of documents have new values");
-            let value = new.attributes.iter().find(|(attribute, _)| attribute.as_str() == name);
-            let operand = value.map_or(&Raw::Null, |(_, raw)| raw);
-            let orders =
-                matches!(operator, Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte);
-            let name = AttributeName::parse(attribute).expect("the workload's names are good");
-            let can_hold = !orders || *operand != Raw::Null;
-            can_hold && compares(attributes.get(&name), *operator, operand)
-        }
-        Predicate::Compare { attribute, operator, operand } if attribute == "id" => {
-            let among = |operand: &Raw| match operand {
-                Raw::List(all) => all.iter().any(|raw| model::id(raw) == *id),
-                raw => model::id(raw) == *id,
-            };
-            match operator {
-                Operator::Eq | Operator::In => among(operand),
-                Operator::NotEq | Operator::NotIn => !among(operand),
-                other => panic!("the workload does not ask {other:?} of ids"),
+/// Whether an answer is what was to be found, but for the last digits of distances. Rows whose angles
+/// are the same but for these digits may change places.
+pub fn agrees(content: &Content, query: &QueryRequest, answer: &Found, expected: &Found) -> bool {
+    match (answer, expected, &query.want) {
+        (Found::Rows(rows), Found::Rows(expected), Want::Rows { rank, .. }) => {
+            if rank::is_exact(rank) {
+                rows.len() == expected.len() && rows.iter().zip(expected).all(|(a, b)| same(a, b))
+            } else {
+                agrees_nearly(content, query, rows, expected)
             }
         }
-        Predicate::Compare { attribute, operator, operand } => {
-            let name = AttributeName::parse(attribute).expect("the workload's names are good");
-            compares(attributes.get(&name), *operator, operand)
+        (Found::Several(all), Found::Several(expected), Want::Several { searches, fuse: None }) => {
+            let alone = |search: &Search| {
+                let filters = [&query.filter, &search.filter].into_iter().flatten();
+                let filter = Some(Predicate::And(filters.cloned().collect()));
+                let (want, consistency) = (search.want.clone(), query.consistency);
+                QueryRequest { filter, want, consistency }
+            };
+            let mut parts = searches.iter().zip(all.iter().zip(expected));
+            all.len() == searches.len()
+                && parts.all(|(search, (a, b))| agrees(content, &alone(search), a, b))
         }
+        (Found::Several(one), Found::Several(expected), _) => match (&**one, &**expected) {
+            ([Found::Rows(rows)], [Found::Rows(expected)]) => {
+                rows.len() == expected.len() && rows.iter().zip(expected).all(|(a, b)| same(a, b))
+            }
+            _ => false,
+        },
+        _ => answer == expected,
     }
 }
 
-fn compares(value: Option<&Value>, operator: Operator, operand: &Raw) -> bool {
-    let elements = || match value {
-        Some(Value::Array(elements)) => elements.to_vec(),
-        Some(Value::Scalar(scalar)) => vec![scalar.clone()],
-        _ => vec![],
-    };
-    let operands = || match operand {
-        Raw::List(all) => all.iter().map(model::scalar).collect(),
-        one => vec![model::scalar(one)],
-    };
-    let shares = || elements().iter().any(|element| operands().contains(element));
-    let order = || match value {
-        Some(Value::Scalar(scalar)) => scalar.cmp(&model::scalar(operand)),
-        _ => Ordering::Less,
-    };
-    match operator {
-        Operator::Eq if *operand == Raw::Null => value.is_none(),
-        Operator::NotEq if *operand == Raw::Null => value.is_some(),
-        Operator::Eq | Operator::In | Operator::Contains | Operator::ContainsAny => shares(),
-        Operator::NotEq | Operator::NotIn => !shares(),
-        Operator::NotContains | Operator::NotContainsAny => !shares(),
-        Operator::Lt => order().is_lt(),
-        Operator::Lte => order().is_le(),
-        Operator::Gt => order().is_gt(),
-        Operator::Gte => order().is_ge(),
-        other => panic!("the workload does not ask {other:?}"),
+/// The same, where rows may change places that are as near but for the last digits.
+fn agrees_nearly(
+    content: &Content,
+    query: &QueryRequest,
+    rows: &[AnswerRow],
+    expected: &[AnswerRow],
+) -> bool {
+    let mut all = query.clone();
+    if let Want::Rows { limit, .. } = &mut all.want {
+        *limit = usize::MAX;
     }
+    let Some(Found::Rows(all)) = find(content, &all) else { return false };
+    let close = |a: &AnswerRow, b: &AnswerRow| match (a.distance, b.distance) {
+        (Some(a), Some(b)) => rank::is_close(a, b),
+        _ => false,
+    };
+    let is_one = |row: &AnswerRow| all.iter().any(|other| same(row, other));
+    rows.len() == expected.len()
+        && rows.is_sorted_by(|a, b| (a.distance, &a.id) < (b.distance, &b.id))
+        && rows.iter().zip(expected).all(|(row, other)| close(row, other) && is_one(row))
+}
+
+/// Whether two rows are the same, but for the last digits of their numbers.
+fn same(a: &AnswerRow, b: &AnswerRow) -> bool {
+    let near = match (a.distance, b.distance) {
+        (Some(a), Some(b)) => rank::is_close(a, b),
+        (a, b) => a == b,
+    };
+    let computed = |((label, a), (other, b)): (&(String, Computed), &(String, Computed))| {
+        label == other
+            && match (a, b) {
+                (Computed::Number(a), Computed::Number(b)) => rank::is_close(*a, *b),
+                (a, b) => a == b,
+            }
+    };
+    near && (&a.id, &a.attributes) == (&b.id, &b.attributes)
+        && a.computed.len() == b.computed.len()
+        && a.computed.iter().zip(&b.computed).all(computed)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use sana_engine::base::value::Raw;
+    use sana_engine::namespace::request::{Consistency, Operator};
+
     use super::*;
+    use crate::model::values;
 
     fn asked(operator: Operator, operand: Raw, n: Option<i64>) -> bool {
         let name = AttributeName::parse("n").unwrap();
@@ -377,22 +324,22 @@ mod tests {
     #[test]
     fn the_nearest_come_first_and_ties_by_id() {
         let name = AttributeName::parse("v").unwrap();
-        let raw = |x: f32| Raw::List(vec![model::component(x)]);
-        let document =
-            |x: f32| Arc::new(Attributes::from([(name.clone(), model::value(&raw(x)).unwrap())]));
+        let raw = |x: f64| Raw::List(vec![Raw::Number(Float::new(x).unwrap())]);
+        let value = |x| values::value("v", &raw(x)).unwrap();
+        let document = |x: f64| Arc::new(Attributes::from([(name.clone(), value(x))]));
         let documents = [(1, 5.0), (2, 1.0), (3, -1.0), (4, 9.0)];
         let documents = documents.map(|(id, x)| (Id::Uint(id), document(x))).into();
         let attributes = BTreeSet::from([name.clone()]);
         let content = Content { documents, attributes, read_only: false };
         let rank = Rank::nearest(name.clone(), raw(0.0));
         let want = Want::rows(rank, 3, Include::Nothing);
-        let query = QueryRequest {
-            filter: None,
-            want,
-            consistency: sana_engine::namespace::request::Consistency::default(),
-        };
+        let query = QueryRequest { filter: None, want, consistency: Consistency::Strong };
         let Some(Found::Rows(rows)) = find(&content, &query) else { panic!("asked for rows") };
-        let ids: Vec<_> = rows.into_iter().map(|row| row.id).collect();
-        assert_eq!(ids, [2, 3, 1].map(Id::Uint));
+        let ids: Vec<_> = rows.into_iter().map(|row| (row.id, row.distance)).collect();
+        let far = |x: f32| Some(Distance(x));
+        assert_eq!(
+            ids,
+            [(2, far(1.0)), (3, far(1.0)), (1, far(25.0))].map(|(n, d)| (Id::Uint(n), d))
+        );
     }
 }

@@ -19,7 +19,7 @@
 //! *guided*: the monitor is told with each change whose requests it carries. These must then have
 //! taken effect in their order, and nobody else's; there is one reading, however much is open.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -27,9 +27,8 @@ use sana_engine::namespace::request::{Found, QueryRequest};
 
 use crate::digest::Shared;
 use crate::model::keys::Keys;
-use crate::model::search;
 use crate::model::{Change, Contents, Effect, State};
-use crate::oracles::{Broken, Oracle};
+use crate::oracles::{Broken, Oracle, search};
 
 /// The number of a request in a history.
 pub type OpId = u32;
@@ -56,6 +55,8 @@ pub struct Monitor {
     truth: Contents,
     /// What became of the requests that are over. Says which oracle is broken, and nothing else.
     over: Arc<Vec<(OpId, Change, Ending)>>,
+    /// What could be recovered before, as far as it is remembered. Says the same, and nothing else.
+    past: Arc<VecDeque<Contents>>,
     /// Whether it is told whose requests each change of the store carries.
     is_guided: bool,
 }
@@ -99,6 +100,8 @@ pub const fn creation_of(op: OpId) -> OpId {
     op | 1 << 30
 }
 
+/// States of the past that are remembered.
+const PAST_MAX: usize = 32;
 /// More readings than this are not followed.
 const READINGS_MAX: usize = 4_000;
 
@@ -113,6 +116,7 @@ impl Monitor {
             readings: BTreeSet::from([reading]),
             truth: None,
             over: Arc::default(),
+            past: Arc::default(),
             is_guided: false,
         }
     }
@@ -167,7 +171,7 @@ impl Monitor {
     /// Says which property an answer breaks.
     fn contradicted(&self, op: OpId, effect: &Effect) -> Result<(), Broken> {
         let elsewhere = self.readings.iter().any(|reading| reading.done.contains_key(&op));
-        let happened = matches!(effect, Effect::Written(..) | Effect::Removed);
+        let happened = matches!(effect, Effect::Written(..) | Effect::Named(..) | Effect::Removed);
         let oracle =
             if happened && !elsewhere { Oracle::Recoverable } else { Oracle::Linearizable };
         oracle.broken(format!(
@@ -243,18 +247,15 @@ impl Monitor {
         query: &QueryRequest,
         answer: Told<'_>,
     ) -> Result<(), Broken> {
-        let agrees = |contents: &Contents| match (contents, answer) {
-            (Some(content), Told::Found(answer)) => search::find(content, query)
-                .is_some_and(|expected| search::agrees(answer, &expected)),
-            (Some(content), Told::NoAttribute) => search::find(content, query).is_none(),
-            (contents, Told::NoNamespace) => contents.is_none(),
-            (None, _) => false,
-        };
+        let agrees = |contents: &Contents| search::agrees(contents, query, answer);
         let fits = |reading: &Reading| reading.seen[&op].iter().any(agrees);
         let readings = std::mem::take(&mut self.readings);
         let (fit, unfit): (BTreeSet<_>, BTreeSet<_>) = readings.into_iter().partition(fits);
         if fit.is_empty() {
             let seen: BTreeSet<&Contents> = unfit.iter().flat_map(|r| &r.seen[&op]).collect();
+            if !self.past.iter().chain(seen.iter().copied()).any(agrees) {
+                return search::broken(query, answer, &self.truth);
+            }
             return Oracle::Linearizable.broken(format!(
                 "query {op}, {query:?}, was answered {answer:?}, and what it may have seen is one of {seen:?}"
             ));
@@ -285,7 +286,7 @@ impl Monitor {
             return self.unexplained(truth);
         }
         self.readings = readings;
-        self.truth.clone_from(truth);
+        self.remember(truth);
         Ok(())
     }
 
@@ -313,7 +314,7 @@ impl Monitor {
         if let Carried::Requests(ops) = carried {
             self.first_time(reading, ops)?;
         }
-        self.truth.clone_from(truth);
+        self.remember(truth);
         if !steps.is_empty() {
             self.edit(|reading| {
                 for (done, state) in &steps {
@@ -339,9 +340,28 @@ impl Monitor {
         oracle.broken(format!("request {op} takes effect and {what} before"))
     }
 
+    /// This can be recovered from now on.
+    fn remember(&mut self, truth: &Contents) {
+        if self.truth == *truth {
+            return;
+        }
+        let past = Arc::make_mut(&mut self.past);
+        if past.len() == PAST_MAX {
+            past.pop_front();
+        }
+        past.push_back(std::mem::replace(&mut self.truth, truth.clone()));
+    }
+
     /// What can be recovered from the store, as last observed.
     pub const fn truth(&self) -> &Contents {
         &self.truth
+    }
+
+    /// Whether one of these writes may be done however much waits to be indexed.
+    pub fn ignores_backlog(&self, ops: &[OpId]) -> bool {
+        let ignores =
+            |change: &Change| matches!(change, Change::Write(write) if write.ignores_backlog);
+        ops.iter().filter_map(|op| self.open.get(op)).any(ignores)
     }
 
     fn edit(&mut self, edit: impl Fn(&mut Reading)) {
@@ -502,6 +522,7 @@ impl Hash for Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::search::find;
     use sana_engine::base::name::AttributeName;
     use sana_engine::base::value::Raw;
     use sana_engine::namespace::request::{
@@ -587,15 +608,22 @@ mod tests {
         monitor.begin_query(9);
         monitor.observe(&after(&[&b])).unwrap();
         monitor.answer(1, &WRITTEN).unwrap();
-        let found = |change| search::find(after(&[change]).as_deref().unwrap(), &query()).unwrap();
+        let found = |change| find(after(&[change]).as_deref().unwrap(), &query()).unwrap();
         for seen in [&a, &b] {
             monitor.clone().answer_query(9, &query(), Told::Found(&found(seen))).unwrap();
         }
-        for wrong in [Told::NoNamespace, Told::NoAttribute] {
-            let wrong = monitor.clone().answer_query(9, &query(), wrong);
-            assert_eq!(oracle(wrong), Some(Oracle::Linearizable));
-        }
-        let never = monitor.answer_query(9, &query(), Told::Found(&found(&c)));
-        assert_eq!(oracle(never), Some(Oracle::Linearizable));
+        // There was no namespace once. There always was the attribute that the query names: none.
+        let too_old = monitor.clone().answer_query(9, &query(), Told::NoNamespace);
+        assert_eq!(oracle(too_old), Some(Oracle::Linearizable));
+        let of_no_state = monitor.clone().answer_query(9, &query(), Told::NoAttribute);
+        assert_eq!(oracle(of_no_state), Some(Oracle::Search));
+        let never = monitor.clone().answer_query(9, &query(), Told::Found(&found(&c)));
+        assert_eq!(oracle(never), Some(Oracle::Search));
+        monitor.begin(2, c.clone());
+        monitor.begin_query(10);
+        monitor.observe(&after(&[&c])).unwrap();
+        monitor.begin_query(11);
+        let late = monitor.answer_query(11, &query(), Told::Found(&found(&a)));
+        assert_eq!(oracle(late), Some(Oracle::Linearizable));
     }
 }

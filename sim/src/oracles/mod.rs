@@ -3,12 +3,30 @@
 //! | module              | oracle                                                              |
 //! |---------------------|---------------------------------------------------------------------|
 //! | [`linearizability`] | O1 answers fit one order of requests · O2 what is acknowledged can be recovered · O3 what is refused is never seen · O4 a key has one effect |
+//! | [`history`]         | O1 once more, from what clients saw alone, by [`wgl`]                |
 //! | [`recovery`]        | what O2 recovers: the documents that an object store holds, without the engine |
+//! | [`register`]        | O5 heads form one chain · O6 what is counted is there                |
+//! | [`reachability`]    | O7 what a head names exists                                         |
+//! | [`reuse`]           | O8 no name, id, nonce or row is given out twice                     |
+//! | [`snapshots`]       | O9 a query is answered as of the head it began at                   |
+//! | [`search`]          | O10 what is found is what brute force finds                         |
+//! | [`cost`]            | O13 rounds and requests are within their budgets                    |
+//! | [`bounds`]          | O14 nothing grows without end                                       |
+//! | [`witness`]         | who sees every change of a namespace and asks the others            |
+//!
+//! O11 (caches) and O12 (queues) have no machine to look at: see `docs/testing.md`.
 
+pub mod bounds;
+pub mod cost;
+pub mod history;
 pub mod linearizability;
 pub mod reachability;
 pub mod recovery;
 pub mod register;
+pub mod reuse;
+pub mod search;
+pub mod snapshots;
+pub mod wgl;
 pub mod witness;
 
 use std::fmt;
@@ -39,6 +57,16 @@ pub enum Oracle {
     Conserved,
     /// What a head names exists; what was deleted is not named again.
     Reachable,
+    /// Names, ids, nonces and row numbers are never given out twice.
+    Unique,
+    /// A query is answered as of the head it began at.
+    Snapshot,
+    /// What is found is what brute force finds.
+    Search,
+    /// Rounds and requests are within their budgets.
+    Cost,
+    /// Nothing grows without end.
+    Bounded,
     /// Once the faults stop, everything gets quiet.
     Live,
     /// The engine's own assertions hold.
@@ -56,6 +84,11 @@ impl Oracle {
             Self::Chain => "O5",
             Self::Conserved => "O6",
             Self::Reachable => "O7",
+            Self::Unique => "O8",
+            Self::Snapshot => "O9",
+            Self::Search => "O10",
+            Self::Cost => "O13",
+            Self::Bounded => "O14",
             Self::Live => "L",
             Self::Sound => "A",
         }

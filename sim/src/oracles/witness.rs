@@ -98,7 +98,8 @@ impl Witness {
                 self.deleted.check(&self.namespace, self.chain.head(), &head, store)?;
                 let contents = self.memory.contents(store, &self.namespace, &head)?;
                 let carried = ops.map(|ops| carried(self.chain.head(), &head, ops));
-                self.chain.change(|chain| chain.push(head))?;
+                let excused = ops.is_some_and(|ops| self.monitor.ignores_backlog(ops));
+                self.chain.change(|chain| chain.push(head, excused))?;
                 self.monitor.change(|monitor| match carried {
                     Some(carried) => monitor.observe_carried(&contents, carried),
                     None => monitor.observe(&contents),

@@ -16,7 +16,7 @@ use crate::words;
 use crate::workload::Ask;
 use crate::world::damage::Damaged;
 use crate::world::profile::Fault;
-use crate::world::{Event, World};
+use crate::world::{Event, Space, World};
 
 /// One client of one namespace, who asks one thing at a time.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -35,8 +35,10 @@ pub struct Client {
 /// A question without an answer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Waiting {
-    op: OpId,
-    ask: Ask,
+    /// The number of the request.
+    pub op: OpId,
+    /// What it asked.
+    pub ask: Ask,
 }
 
 impl Waiting {
@@ -89,10 +91,11 @@ impl World {
             None => self.profile.mix.ask(&mut self.choices, unique),
         };
         if let Some(ask) = ask {
-            return self.ask(c, node, ask);
+            self.ask(c, node, ask)
+        } else {
+            self.after(SILENCE, Event::Client(c));
+            Ok(())
         }
-        self.after(SILENCE, Event::Client(c));
-        Ok(())
     }
 
     /// A client asks a node that listens.
@@ -103,20 +106,25 @@ impl World {
         self.note(&ask);
         let local = self.nodes[node].clock.at(self.now);
         let earlier = self.earlier(space, node, &ask);
-        let monitor = &mut self.spaces[space].witness.monitor;
+        let Space { witness, history, .. } = &mut self.spaces[space];
+        let monitor = &mut witness.monitor;
         let hosted = self.nodes[node].hosted.get_mut(&space).expect("it is up");
         let ticket = Ticket(op.into());
         hosted.tickets.insert(ticket, c);
         match &ask {
             Ask::Write(request) => {
-                monitor.change(|monitor| monitor.begin(op, Change::Write(Arc::clone(request))));
+                let change = Change::Write(Arc::clone(request));
+                history.begin(op, change.clone());
+                monitor.change(|monitor| monitor.begin(op, change));
                 hosted.service.write(ticket, (**request).clone(), 100);
             }
             Ask::Remove => {
+                history.begin(op, Change::Remove);
                 monitor.change(|monitor| monitor.begin(op, Change::Remove));
                 hosted.service.delete(ticket);
             }
             Ask::Query(query) => {
+                history.begin_query(op, query);
                 monitor.change(|monitor| monitor.begin_stale_query(op, &earlier));
                 hosted.service.query(local, ticket, (**query).clone());
             }
@@ -163,8 +171,9 @@ impl World {
             let (text, is_good) = (phrases::word(&word), phrases::is_good(&word));
             Act::Told { client, node, op, text, is_good }
         });
+        self.saw_word(space, op, &ask, &word);
         let damaged = self.told_of_damage(space, op, &word)?;
-        let witness = &mut self.spaces[space].witness;
+        let Space { witness, history, .. } = &mut self.spaces[space];
         let mut unknown = damaged == Some(Damaged::Unknown);
         let mut again = false;
         match (&ask, word) {
@@ -173,7 +182,9 @@ impl World {
                     unknown && matches!(&ask, Ask::Write(request) if request.idempotency.is_some());
             }
             (Ask::Write(request), Word::Written(outcome)) => {
-                unknown = words::told(witness, op, &outcome)?;
+                let said = words::said(&outcome);
+                history.hear(op, &said);
+                unknown = words::told(witness, op, &said)?;
                 let counted = match &outcome {
                     Ok(_) if !request.drops.is_empty() => Some(Fault::Dropped),
                     Ok(_) if request.read_only.is_some() => Some(Fault::Locked),
@@ -190,7 +201,9 @@ impl World {
                     Ok(was_there) => Ok(*was_there),
                     Err(error) => Err(error),
                 };
-                unknown = words::told_of_removal(witness, op, told)?;
+                let said = words::said_of_removal(told);
+                history.hear(op, &said);
+                unknown = words::told(witness, op, &said)?;
                 if outcome == Ok(true) {
                     self.activations.count(Fault::Removed);
                 }
@@ -224,6 +237,7 @@ impl World {
         query: &QueryRequest,
         outcome: &Result<Answer, QueryError>,
     ) -> Result<(), Broken> {
+        self.spaces[space].history.answer_query(op, outcome);
         let monitor = &mut self.spaces[space].witness.monitor;
         let told = match outcome {
             Ok(answer) => Some(Told::Found(&answer.found)),
@@ -264,6 +278,7 @@ impl World {
         let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else { return };
         self.misled.remove(&op);
         let change = !matches!(ask, Ask::Query(_));
+        self.spaces[space].history.unheard(op);
         self.spaces[space]
             .witness
             .monitor

@@ -9,14 +9,17 @@ use sana_engine::service::task::{Output, Task, TaskId};
 use crate::choices::{Scope, Site};
 use crate::digest;
 use crate::guard::guarded;
+use crate::ledger;
 use crate::marks::Mark;
 use crate::oracles::Broken;
+use crate::oracles::linearizability::OpId;
 use crate::store::Kind;
 use crate::story::Act;
 use crate::words;
 use crate::world::network::{Answer, Parcel};
 use crate::world::node::{Past, Running};
 use crate::world::profile::Fault;
+use crate::world::watch::Passage;
 use crate::world::{Event, World};
 
 /// A service that is woken this often in a row and does nothing keeps its node busy for ever.
@@ -139,17 +142,22 @@ impl World {
         let ids: Vec<TaskId> = ids.map(|(id, _)| *id).collect();
         let did = !starts.is_empty() || !ids.is_empty();
         for (id, start) in starts {
+            let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(false) };
+            let tickets = hosted.service.tickets(id).into_iter();
+            let past = Past::begin(&start, tickets.map(|ticket| ticket.0 as OpId).collect());
             let step = guarded(|| start.begin(local))?;
-            self.stepped(n, space, id, step, None)?;
+            self.stepped(n, space, id, step, (past, None))?;
         }
         for id in ids {
             let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
             let Some(running) = hosted.tasks.remove(&id) else { continue };
-            let Running { task, flight, past } = running;
+            let Running { task, flight, mut past } = running;
             let replies = flight.end();
             let first = replies.first().cloned();
+            past.bill.answered(&replies);
+            past.round += 1;
             let step = guarded(|| task.step(local, replies))?;
-            self.stepped(n, space, id, step, Some((past, first)))?;
+            self.stepped(n, space, id, step, (past, first))?;
         }
         Ok(did)
     }
@@ -164,33 +172,32 @@ impl World {
         digest::of(&self.nodes[n].drawn)
     }
 
-    /// A machine was stepped. `last` is what it has been through, and the first reply of its last round.
+    /// A machine was stepped that has been through this, with the first reply of its last round.
     fn stepped(
         &mut self,
         n: usize,
         space: usize,
         id: TaskId,
         step: Step<Task>,
-        last: Option<(Past, Option<Reply>)>,
+        (mut past, last): (Past, Option<Reply>),
     ) -> Result<(), Broken> {
         let local = self.nodes[n].clock.at(self.now);
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let output = match step {
             Step::Wait(task, round) => {
-                hosted.keep(id, task, Flight::start(local, round), last.map(|(past, _)| past));
+                past.bill.ask(&round);
+                hosted.keep(id, task, Flight::start(local, round), past);
                 return Ok(());
             }
             Step::Done(output) => output,
         };
-        let (past, last) = last.unzip();
-        let refused = past.as_ref().is_some_and(|past| past.was_refused);
-        let lost = past.as_ref().is_some_and(|past| past.has_lost);
-        let last = last.flatten();
-        let marks = Mark::of_output(&output, refused, lost, last.as_ref());
+        let Past { was_refused, has_lost, bill, asked, .. } = past;
+        let marks = Mark::of_output(&output, was_refused, has_lost, last.as_ref());
         if marks & Mark::FoundItself.bit() != 0 {
             self.activations.count(Fault::RefusedItself);
         }
         self.count(&output);
+        self.saw_end(space, asked.as_ref(), &bill, &output, marks)?;
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let words = guarded(|| hosted.service.finished(local, id, output))?;
         for (ticket, word) in words {
@@ -230,6 +237,7 @@ impl World {
                 let request: Request = running.flight.request(place).clone();
                 let (task, round, ops) = (*task, running.past.round, running.past.ops.clone());
                 let (node, answer) = (n, Answer::True);
+                let site = ledger::Site::of(running.past.bill.work, &request);
                 parcels.push(Parcel {
                     node,
                     life,
@@ -243,9 +251,12 @@ impl World {
                     answer,
                     number: 0,
                     is_spoiled: false,
+                    passage: Passage { site, is_late: false },
                 });
             }
         }
+        self.weigh_load(n, space)?;
+        let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let did = did || !parcels.is_empty();
         hosted.idle_wakes = if did { 0 } else { hosted.idle_wakes + 1 };
         let is_busy = hosted.idle_wakes < IDLE_WAKES_MAX;

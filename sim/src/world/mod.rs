@@ -24,6 +24,7 @@
 //! | [`quiet`]   | Did everything get quiet?                             |
 //! | [`waits`]   | Who waits for what?                                   |
 //! | [`fork`]    | What does a copy of a world cost, and what is it for? |
+//! | [`watch`]   | What is everything watched for?                       |
 //!
 //! # A value
 //!
@@ -45,6 +46,7 @@ pub mod node;
 pub mod profile;
 pub mod quiet;
 pub mod waits;
+pub mod watch;
 pub mod weather;
 
 use core::time::Duration;
@@ -52,6 +54,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
+use sana_engine::format::head::Head;
 use sana_engine::service::namespace::Settings;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +62,9 @@ use crate::choices::{Choices, Scope, Site, Ways};
 use crate::digest::{self, Digest, Mixer};
 use crate::many::Many;
 use crate::model::Contents;
+use crate::oracles::history::History;
 use crate::oracles::linearizability::OpId;
+use crate::oracles::snapshots::Versions;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
 use crate::store::{Kind, Store};
@@ -71,6 +76,7 @@ use fleet::Fleet;
 use network::Parcel;
 use node::Node;
 use profile::{Activations, Fault, Profile};
+use watch::{Counts, Watch};
 use weather::{Climate, Weather};
 
 /// Everything.
@@ -108,6 +114,7 @@ pub struct World {
     /// The fingerprint of the run after every so many events.
     checkpoints: Vec<Digest>,
     activations: Activations,
+    watch: Watch,
     story: Story,
 }
 
@@ -120,6 +127,12 @@ pub struct Space {
     witness: Witness,
     /// What could be recovered, since when.
     past: Vec<(u64, Contents)>,
+    /// What could be recovered at each step of its head.
+    versions: Versions,
+    /// What its clients asked and were told.
+    history: History,
+    /// Its newest head.
+    before: Option<Head>,
     /// The nodes that have to do with it.
     nodes: Vec<usize>,
     /// Requests nobody will hear of, with the node and its life that served them.
@@ -195,6 +208,8 @@ pub struct Run {
     pub checkpoints: Vec<Digest>,
     /// What happened, and how often.
     pub activations: Activations,
+    /// What else was counted.
+    pub counts: Counts,
     /// Events.
     pub events: u64,
     /// Requests of clients.
@@ -257,6 +272,7 @@ impl World {
             mixer: Mixer::new(),
             checkpoints: Vec::new(),
             activations: Activations::default(),
+            watch: Watch::default(),
             story,
         };
         for node in 0..size.nodes {
@@ -292,6 +308,7 @@ impl World {
             digest: mixer.digest(),
             checkpoints: self.checkpoints,
             activations: self.activations,
+            counts: self.watch.counts,
             events: self.happened,
             ops: self.ops.into(),
             time: self.now,
@@ -311,7 +328,8 @@ impl World {
     fn end(&mut self) -> Result<(), Broken> {
         self.calm_down();
         self.get_quiet()?;
-        self.have_last_words()
+        self.have_last_words()?;
+        self.look_for_orders()
     }
 
     /// Lets the next event happen. False if there is none.
@@ -420,6 +438,9 @@ impl Space {
             calm,
             witness,
             past: vec![(0, None)],
+            versions: Versions::default(),
+            history: History::default(),
+            before: None,
             nodes: nodes.map(|k| (first + k) % size.nodes).collect(),
             orphaned: BTreeMap::new(),
         }
@@ -447,3 +468,6 @@ fn pace(profile: &mut Profile, size: Size) {
         profile.think = IDLE_THINK;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,14 @@ use sana_engine::service::task::TaskId;
 
 use crate::choices::{Scope, Site};
 use crate::digest;
+use crate::ledger;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
 use crate::story::{Act, Lane, Letter};
 use crate::words;
 use crate::world::damage::{PARTS, Spoil};
 use crate::world::profile::Fault;
+use crate::world::watch::Passage;
 use crate::world::weather::Breach;
 use crate::world::{Event, World};
 
@@ -44,6 +46,8 @@ pub struct Parcel {
     pub number: u32,
     /// Whether what it says is not what the store holds.
     pub is_spoiled: bool,
+    /// What it is to the ledger.
+    pub passage: Passage,
 }
 
 /// What the sender of a request hears.
@@ -141,10 +145,12 @@ impl World {
         };
         if what == hap::CRASH_BEFORE {
             self.activations.count(Fault::CrashBefore);
+            self.watch.unsent(&parcel);
             self.crash(n);
             return false;
         }
         self.dispatch(&mut parcel);
+        self.watch.sent(what == hap::CRASH_AFTER);
         match what {
             hap::CRASH_AFTER => {
                 self.activations.count(Fault::CrashAfter);
@@ -216,8 +222,11 @@ impl World {
             self.activations.count(fault);
             self.tell_exchange(parcel, &format!("meets {fault:?}, {breach:?}"));
             match breach {
-                Breach::TurnedAway => return self.reply_after(delay, parcel, Reply::Throttled),
-                Breach::Silent => return,
+                Breach::TurnedAway => {
+                    self.watch.doom(parcel, ledger::Fate::Throttled);
+                    return self.reply_after(delay, parcel, Reply::Throttled);
+                }
+                Breach::Silent => return self.watch.doom(parcel, ledger::Fate::LostBefore),
                 Breach::Mute => parcel.answer = Answer::None,
                 Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
             }
@@ -227,11 +236,13 @@ impl World {
             Fate::Answered => {}
             Fate::TurnedAway => {
                 self.activations.count(Fault::Throttled);
+                self.watch.doom(parcel, ledger::Fate::Throttled);
                 self.tell_exchange(parcel, "is turned away");
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
             Fate::Dropped => {
                 self.activations.count(if is_read { Fault::ReadLost } else { Fault::WriteDropped });
+                self.watch.doom(parcel, ledger::Fate::LostBefore);
                 self.tell_exchange(parcel, "never arrives");
                 if self.is_noticed() {
                     let broken = if is_read { Fault::ReadLost } else { Fault::BrokenBefore };
@@ -242,6 +253,7 @@ impl World {
             }
             Fate::Conflict => {
                 if self.refuses(parcel) {
+                    self.watch.doom(parcel, ledger::Fate::Refused);
                     return self.reply_after(delay, parcel, Reply::Refused);
                 }
             }
@@ -253,6 +265,7 @@ impl World {
             Fate::Late => {
                 delay = self.choices.between(Site::Delay, most, LATE_MOST);
                 parcel.answer = Answer::None;
+                parcel.passage.is_late = true;
                 self.tell_exchange(parcel, "will arrive late");
                 if self.is_noticed() {
                     self.reply_after(parcel.back, parcel, Reply::Lost);
@@ -326,6 +339,7 @@ impl World {
             to: words::lane(request),
             machine,
             text: words::request(request),
+            brief: words::brief(request),
             is_read: request.is_read(),
         });
     }
@@ -338,6 +352,7 @@ impl World {
         self.requests += 1;
         self.note(request);
         self.note(&reply);
+        self.saw_arrival(&parcel, &reply)?;
         let is_late = !self.waits_for(&parcel);
         self.tell(|| Act::Performed {
             letter: parcel.letter(),
@@ -357,6 +372,7 @@ impl World {
         let was_reborn = lives > 0 && lives < witness.chain().lives();
         if words::is_head(&parcel.request) && matches!(reply, Reply::Stored { .. }) {
             self.watch_space(space);
+            self.saw_head(&parcel)?;
         }
         if was_reborn {
             self.activations.count(Fault::Reborn);

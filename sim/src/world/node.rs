@@ -6,9 +6,11 @@ use std::sync::Arc;
 use sana_engine::base::id::Cursor;
 use sana_engine::machine::flight::Flight;
 use sana_engine::service::namespace::{NamespaceService, Ticket};
-use sana_engine::service::task::{Task, TaskId};
+use sana_engine::service::task::{Start, Task, TaskId};
 
+use crate::oracles::cost::Bill;
 use crate::oracles::linearizability::OpId;
+use crate::oracles::snapshots::Asked;
 
 use crate::world::clock::Clock;
 use crate::world::fleet::Role;
@@ -85,6 +87,10 @@ pub struct Past {
     pub has_lost: bool,
     /// Whether a conditional put of it was refused.
     pub was_refused: bool,
+    /// What it costs.
+    pub bill: Bill,
+    /// What it was asked, if it is a query.
+    pub asked: Option<Asked>,
 }
 
 impl Node {
@@ -150,6 +156,14 @@ impl Node {
     }
 }
 
+impl Past {
+    /// A machine that begins, for these requests of clients.
+    pub fn begin(start: &Start, ops: Arc<[OpId]>) -> Self {
+        let (bill, asked) = (Bill::begin(start), Asked::of(start));
+        Self { round: 0, ops, has_lost: false, was_refused: false, bill, asked }
+    }
+}
+
 impl Hosted {
     /// A namespace of which nothing is known.
     pub fn new(service: NamespaceService) -> Self {
@@ -164,15 +178,8 @@ impl Hosted {
         }
     }
 
-    /// A machine is in its next round, or in its first if it has no past.
-    pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight, past: Option<Past>) {
-        let past = if let Some(past) = past {
-            Past { round: past.round + 1, ..past }
-        } else {
-            let tickets = self.service.tickets(id).into_iter();
-            let ops = tickets.map(|ticket| ticket.0 as OpId).collect();
-            Past { round: 0, ops, has_lost: false, was_refused: false }
-        };
+    /// A machine is in its next round.
+    pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight, past: Past) {
         self.tasks.insert(id, Running { task, flight, past });
     }
 }
