@@ -19,7 +19,7 @@ fn nodes_of_all_roles_get_quiet_also_if_only_a_core_of_them_is_left() {
 /// What each broke, when it did, in worlds of three nodes:
 ///
 /// - 71, 225, 266, 464 and 602: a node that only serves clients had written to a namespace that was
-///   deleted then, and asked for it again and again (`docs/bugs/300-*.md`);
+///   deleted then, and asked for it again and again (`docs/bugs/204-*.md`);
 /// - 228, 361, 444, 534 and 568: a node that was cut off for ever was woken every millisecond for a
 ///   look that was under way (`docs/bugs/301-*.md`).
 #[test]

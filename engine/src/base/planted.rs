@@ -243,7 +243,7 @@ pub enum Bug {
     PatchRevivesDeleted = 182,
     /// What a filter of a write matched and was deleted since is written again.
     DeletedStillMatches = 183,
-    /// A merge stays planned when its namespace is over.
+    /// A tombstone is to be loaded for what was planned while the namespace lived.
     PlanOutlivesItsLife = 184,
     /// A node draws the same nonces whenever it begins something.
     NoncesComeBack = 190,

@@ -102,6 +102,10 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
         let Some(by_filter) = &self.request.delete_by_filter else { return Ok(()) };
         Filter::resolve(&by_filter.filter, self.old)?;
         let more = matched.deletes.more;
+        assert!(
+            matched.deletes.ids.len() <= limits::DELETE_BY_FILTER_MAX,
+            "C7: no more is matched than may be removed"
+        );
         if more && !by_filter.allows_partial {
             let most = limits::DELETE_BY_FILTER_MAX;
             return Err(InvalidWrite::TooManyMatches { field: "delete_by_filter", most }.into());
@@ -121,6 +125,10 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
         let Some((by_filter, changes)) = &self.request.patch_by_filter else { return Ok(()) };
         Filter::resolve(&by_filter.filter, self.old)?;
         let more = matched.patches.more;
+        assert!(
+            matched.patches.documents.len() <= limits::PATCH_BY_FILTER_MAX,
+            "C7: no more is matched than may be changed"
+        );
         if more && !by_filter.allows_partial {
             let most = limits::PATCH_BY_FILTER_MAX;
             return Err(InvalidWrite::TooManyMatches { field: "patch_by_filter", most }.into());

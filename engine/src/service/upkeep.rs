@@ -156,6 +156,7 @@ impl Upkeep {
         let merges = self.next_merge.1.is_some() && self.merge == Build::Idle;
         // What is dead has nothing to load, whatever was planned while it lived.
         let lives = view.version().is_some_and(|(_, head)| head.live().is_some());
+        let lives = lives || planted::is(Bug::PlanOutlivesItsLife);
         lives && (flushes || merges) && !view.is_loaded()
     }
 
@@ -258,9 +259,6 @@ impl Upkeep {
             Some(_) => self.unindexed_since = None,
             None => {
                 self.unindexed_since = None;
-                if !planted::is(Bug::PlanOutlivesItsLife) {
-                    self.next_merge = (None, None);
-                }
                 for build in [&mut self.flush, &mut self.merge] {
                     if matches!(build, Build::Built(..)) {
                         *build = Build::Idle;
