@@ -14,6 +14,7 @@ pub mod page;
 use std::collections::BTreeMap;
 
 use crate::explore::Exploration;
+use crate::ledger::{Cell, Crash, Fate, Site};
 use crate::marks::Mark;
 use crate::mutants::table::meaning;
 use crate::mutants::{Finder, Hunt};
@@ -35,6 +36,7 @@ pub fn page(measured: &Measured) -> Page {
         faults(measured),
         happened(measured),
         situations(measured),
+        ledger(measured),
         bugs(measured),
         properties(measured),
         latencies(measured),
@@ -50,8 +52,9 @@ pub fn page(measured: &Measured) -> Page {
     let Measured { plan, processor, .. } = measured;
     let lead = format!(
         "Sana's production code, in a simulated world where requests are lost, land late or twice, nodes \
-         crash and clocks are wrong. Measured by `sana-sim report` on {processor} with {} threads; \
-         the same command comes to the same counts anywhere.",
+         crash and clocks are wrong. Measured by `sana-sim report` on {processor} with {} threads. \
+         Whoever runs the same command on the same commit comes to the same counts, but for those that \
+         a time limit cuts.",
         plan.hunt.threads
     );
     Page {
@@ -208,20 +211,63 @@ fn happened(measured: &Measured) -> Section {
 }
 
 fn situations(measured: &Measured) -> Section {
-    let text =
-        "Situations that explorations must come across: one that does not reach what it is about \
-                has proven nothing about it, and fails."
-            .to_owned();
+    let text = "Situations worth coming across: how often the random worlds did, and which small \
+                explorations do. What does not reach what it is about has proven nothing about it."
+        .to_owned();
+    let tally = &measured.band.counts.marks;
     let by = |mark: Mark| {
         let all = measured.explored.iter().filter(|(_, found, _)| found.marks & mark.bit() != 0);
         all.map(|(name, ..)| *name).collect::<Vec<_>>().join(", ")
     };
-    let rows: Vec<Vec<String>> =
-        Mark::ALL.into_iter().map(|mark| vec![words(&format!("{mark:?}")), by(mark)]).collect();
-    let dark = rows.iter().filter(|row| row[1].is_empty());
-    let wrong = dark.map(|row| format!("no small exploration reaches: {}", row[0])).collect();
-    let table = Table { is_long: true, ..Table::new(vec!["situation", "reached by"], rows) };
-    Section { wrong, ..Section::new("What explorations came across", text, Some(table)) }
+    let rows = Mark::ALL.into_iter();
+    let rows = rows.map(|mark| vec![words(&format!("{mark:?}")), count(tally.of(mark)), by(mark)]);
+    let dark = Mark::ALL.into_iter().filter(|mark| tally.of(*mark) == 0 && by(*mark).is_empty());
+    let wrong =
+        dark.map(|mark| format!("never reached: {}", words(&format!("{mark:?}")))).collect();
+    let columns = vec!["situation", "how often #", "explorations"];
+    let table = Table { is_long: true, ..Table::new(columns, rows.collect()) };
+    Section { wrong, ..Section::new("What was come across", text, Some(table)) }
+}
+
+/// Every write, by what became of it and of its sender.
+fn ledger(measured: &Measured) -> Section {
+    let ledger = &measured.band.counts.ledger;
+    let dark = ledger.dark().len();
+    let text = format!(
+        "Every kind of write in the random worlds, by what became of it. The number after the plus is \
+         of those whose sender crashed meanwhile. {dark} of {} possible cases did not come about in \
+         this band.",
+        ledger.cells().filter(|cell| cell.reason().is_none()).count()
+    );
+    let row = |site: Site| {
+        let cells: Vec<Cell> = ledger.cells().filter(|cell| cell.site == site).collect();
+        let often = |fate: Option<Fate>, crash: Crash| {
+            let cell = cells.iter().find(|cell| cell.fate == fate && cell.crash == crash);
+            cell.map_or_else(String::new, |cell| match cell.reason() {
+                Some(_) => "cannot be".to_owned(),
+                None if cell.count == 0 => "none".to_owned(),
+                None => count(cell.count),
+            })
+        };
+        let fates = Fate::ALL.into_iter().map(|fate| {
+            let (alone, crashed) = (often(Some(fate), Crash::No), often(Some(fate), Crash::After));
+            if alone == crashed { alone } else { format!("{alone} + {crashed}") }
+        });
+        let unsent = often(None, Crash::Before);
+        [words(&format!("{site:?}")), unsent].into_iter().chain(fates).collect()
+    };
+    let rows = Site::ALL.into_iter().map(row).collect();
+    let columns = vec![
+        "write",
+        "crashed before",
+        "stored",
+        "refused",
+        "lost before",
+        "lost after",
+        "late",
+        "turned away",
+    ];
+    Section::new("Every write and every fate", text, Some(Table::new(columns, rows)))
 }
 
 fn bugs(measured: &Measured) -> Section {
