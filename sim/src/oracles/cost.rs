@@ -9,10 +9,13 @@ use std::fmt;
 
 use sana_engine::base::id::Stamp;
 use sana_engine::format::manifest::SegmentRef;
+use sana_engine::format::schema::Schema;
+use sana_engine::index::filter::Filter;
+use sana_engine::index::predicate::Predicate;
 use sana_engine::machine::Round;
 use sana_engine::machine::request::{Reply, Request, When};
 use sana_engine::namespace::head::Edit;
-use sana_engine::namespace::request::{Aggregate, Want, WriteRequest};
+use sana_engine::namespace::request::{Aggregate, Search, Want, WriteRequest};
 use sana_engine::ops::collect;
 use sana_engine::service::task::{Output, Start};
 
@@ -245,7 +248,10 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
         }
         Start::Publication(..) => (1, None),
         Start::Delete { .. } | Start::Flush { .. } => (2, None),
-        Start::Query { request, .. } => (rounds_of(&request.want), None),
+        Start::Query { request, snapshot, .. } => {
+            let schema = &snapshot.live().schema;
+            (rounds_of(request.filter.as_ref(), &request.want, schema), None)
+        }
         Start::Merge(plan) => {
             let live = plan.snapshot.live();
             let inputs = &live.manifest.segments[plan.segments.clone()];
@@ -264,8 +270,12 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
 
 /// Rounds of a query after its snapshot, as `ops::query` has them. Whatever the workload keeps fits into
 /// one window.
-fn rounds_of(want: &Want) -> u32 {
+fn rounds_of(filter: Option<&Predicate>, want: &Want, schema: &Schema) -> u32 {
+    let filter = filter.and_then(|filter| Filter::resolve(filter, schema).ok());
+    let looks_up = filter.is_some_and(|filter| filter.ids().is_some());
     match want {
+        // Where the ids are, and what stands there.
+        Want::Rows { .. } | Want::Aggregates(_) | Want::Groups { .. } if looks_up => 2,
         Want::Aggregates(all) => {
             let sums = all.iter().any(|(_, figure)| matches!(figure, Aggregate::Sum(_)));
             1 + u32::from(sums)
@@ -273,7 +283,8 @@ fn rounds_of(want: &Want) -> u32 {
         Want::Groups { .. } => 2,
         Want::Rows { .. } => 3,
         Want::Several { searches, .. } => {
-            searches.iter().map(|search| rounds_of(&search.want)).max().unwrap_or_default()
+            let each = |search: &Search| rounds_of(search.filter.as_ref(), &search.want, schema);
+            searches.iter().map(each).max().unwrap_or_default()
         }
     }
 }
