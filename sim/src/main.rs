@@ -283,6 +283,12 @@ struct OtherMishaps {
     crashes: Option<u8>,
 }
 
+impl From<OtherMishaps> for Others {
+    fn from(OtherMishaps { losses, throttles, crashes }: OtherMishaps) -> Self {
+        Self { losses, throttles, crashes }
+    }
+}
+
 /// What the world of a seed is like.
 #[derive(Clone, Copy, Debug, Args)]
 struct WorldArguments {
@@ -368,9 +374,7 @@ fn main() -> ExitCode {
                 (_, true) => Reach::Nightly,
                 _ => Reach::Full,
             };
-            let OtherMishaps { losses, throttles, crashes } = others;
-            let others = Others { losses, throttles, crashes };
-            let (is_unreduced, threads) = (unreduced, threads());
+            let (is_unreduced, threads, others) = (unreduced, threads(), others.into());
             let look = Look { reach, others, worlds, threads, planted, is_unreduced, html };
             if way.is_empty() {
                 report::explore(&name, &look)

@@ -10,11 +10,11 @@ fn folder() -> PathBuf {
 /// The pages, by the names of their files.
 fn pages() -> Vec<(String, String)> {
     let entries = fs::read_dir(folder()).expect("there are bugs");
-    let paths = entries.map(|entry| entry.unwrap().path());
+    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
     let mut pages: Vec<(String, String)> = paths
         .map(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            (name, fs::read_to_string(path).unwrap())
+            let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+            (name, fs::read_to_string(path).expect("a page can be read"))
         })
         .filter(|(name, _)| name != "README.md")
         .collect();

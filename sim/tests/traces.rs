@@ -16,10 +16,13 @@ fn traces() -> Vec<(String, String)> {
     let entries = fs::read_dir(folder).expect("the folder of traces is there");
     let mut traces: Vec<(String, String)> = entries
         .map(|entry| {
-            let path = entry.unwrap().path();
-            let text = fs::read_to_string(&path).unwrap();
+            let path = entry.expect("the folder can be read").path();
+            let text = fs::read_to_string(&path).expect("a trace can be read");
             let trace = text.lines().find(|line| !line.starts_with('#')).unwrap_or_default();
-            (path.file_name().unwrap().to_string_lossy().into_owned(), trace.to_owned())
+            (
+                path.file_name().expect("a file has a name").to_string_lossy().into_owned(),
+                trace.to_owned(),
+            )
         })
         .collect();
     traces.sort_unstable();

@@ -221,16 +221,7 @@ impl World {
         if let Some((fault, breach)) = self.weather.meets(self.now, parcel) {
             self.activations.count(fault);
             self.tell_exchange(parcel, &format!("meets {fault:?}, {breach:?}"));
-            match breach {
-                Breach::TurnedAway => {
-                    self.watch.doom(parcel, ledger::Fate::Throttled);
-                    return self.reply_after(delay, parcel, Reply::Throttled);
-                }
-                Breach::Silent => return self.watch.doom(parcel, ledger::Fate::LostBefore),
-                Breach::Mute => parcel.answer = Answer::None,
-                Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
-            }
-            return self.send_off(delay, parcel);
+            return self.brave(delay, parcel, breach);
         }
         match fate {
             Fate::Answered => {}
@@ -280,6 +271,20 @@ impl World {
             Fate::Cut => self.spoil(parcel, Spoil::Cut),
             Fate::Unreadable => self.spoil(parcel, |_| Spoil::Unreadable),
             Fate::Blip => self.spoil(parcel, |_| Spoil::Missing),
+        }
+        self.send_off(delay, parcel);
+    }
+
+    /// A request meets the weather.
+    fn brave(&mut self, delay: u64, parcel: &mut Parcel, breach: Breach) {
+        match breach {
+            Breach::TurnedAway => {
+                self.watch.doom(parcel, ledger::Fate::Throttled);
+                return self.reply_after(delay, parcel, Reply::Throttled);
+            }
+            Breach::Silent => return self.watch.doom(parcel, ledger::Fate::LostBefore),
+            Breach::Mute => parcel.answer = Answer::None,
+            Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
         }
         self.send_off(delay, parcel);
     }
