@@ -9,10 +9,13 @@ use std::fmt;
 
 use sana_engine::base::id::Stamp;
 use sana_engine::format::manifest::SegmentRef;
+use sana_engine::format::schema::Schema;
+use sana_engine::index::filter::Filter;
+use sana_engine::index::predicate::Predicate;
 use sana_engine::machine::Round;
 use sana_engine::machine::request::{Reply, Request, When};
 use sana_engine::namespace::head::Edit;
-use sana_engine::namespace::request::{Want, WriteRequest};
+use sana_engine::namespace::request::{Aggregate, Search, Want, WriteRequest};
 use sana_engine::ops::collect;
 use sana_engine::service::task::{Output, Start};
 
@@ -83,9 +86,6 @@ pub struct Bill {
 
 /// A window of a merge, in bytes: a fourth of that of a query.
 const WINDOW_BYTES: u64 = 8 << 20;
-/// Rounds of a query after its snapshot: of the four that the design allows from nothing, the first is
-/// the snapshot. Whatever the workload keeps fits into one window.
-const QUERY_ROUNDS_MAX: u32 = 3;
 
 impl Work {
     /// Every kind of work.
@@ -248,7 +248,10 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
         }
         Start::Publication(..) => (1, None),
         Start::Delete { .. } | Start::Flush { .. } => (2, None),
-        Start::Query { .. } => (QUERY_ROUNDS_MAX, None),
+        Start::Query { request, snapshot, .. } => {
+            let schema = &snapshot.live().schema;
+            (rounds_of(request.filter.as_ref(), &request.want, schema), None)
+        }
         Start::Merge(plan) => {
             let live = plan.snapshot.live();
             let inputs = &live.manifest.segments[plan.segments.clone()];
@@ -262,6 +265,27 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
             (2 + names.div_ceil(collect::BATCH) as u32, None)
         }
         Start::Sweep(_) => (2, None),
+    }
+}
+
+/// Rounds of a query after its snapshot, as `ops::query` has them. Whatever the workload keeps fits into
+/// one window.
+fn rounds_of(filter: Option<&Predicate>, want: &Want, schema: &Schema) -> u32 {
+    let filter = filter.and_then(|filter| Filter::resolve(filter, schema).ok());
+    let looks_up = filter.is_some_and(|filter| filter.ids().is_some());
+    match want {
+        // Where the ids are, and what stands there.
+        Want::Rows { .. } | Want::Aggregates(_) | Want::Groups { .. } if looks_up => 2,
+        Want::Aggregates(all) => {
+            let sums = all.iter().any(|(_, figure)| matches!(figure, Aggregate::Sum(_)));
+            1 + u32::from(sums)
+        }
+        Want::Groups { .. } => 2,
+        Want::Rows { .. } => 3,
+        Want::Several { searches, .. } => {
+            let each = |search: &Search| rounds_of(search.filter.as_ref(), &search.want, schema);
+            searches.iter().map(each).max().unwrap_or_default()
+        }
     }
 }
 

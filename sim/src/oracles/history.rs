@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use sana_engine::namespace::request::{Answer, Consistency, Found, QueryError, QueryRequest};
 
-use crate::digest::{self, Digest, Shared};
+use crate::digest::{Digest, Shared};
 use crate::model::{Change, Effect, State};
 use crate::oracles::linearizability::{OpId, Told};
 use crate::oracles::wgl::{self, Model, Op, Verdict};
@@ -165,7 +165,7 @@ impl History {
 /// A namespace, and what was worked out of it.
 #[derive(Debug, Default)]
 struct Namespace {
-    /// Whether a query can have been answered so from these contents.
+    /// Whether a query can have been answered so from this state.
     fits: BTreeMap<(Digest, OpId), bool>,
 }
 
@@ -190,7 +190,7 @@ impl Model for Namespace {
                     Heard::NoAttribute => Told::NoAttribute,
                 };
                 let contents = &state.contents;
-                let fits = self.fits.entry((digest::of(contents), *op));
+                let fits = self.fits.entry((state.digest(), *op));
                 let fits = fits.or_insert_with(|| search::agrees(contents, query, told));
                 fits.then(|| state.clone())
             }
