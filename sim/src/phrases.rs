@@ -9,6 +9,7 @@ use sana_engine::namespace::request::{
 };
 use sana_engine::service::namespace::Word;
 
+use crate::model::{Change, Contents};
 use crate::workload::Ask;
 
 /// A text longer than this is cut.
@@ -254,11 +255,34 @@ pub fn found(found: &Found) -> String {
     }
 }
 
+/// What a change does.
+pub fn change(change: &Change) -> String {
+    match change {
+        Change::Write(request) => write(request),
+        Change::Remove => "delete the namespace".into(),
+        Change::Create => "make an empty namespace".into(),
+    }
+}
+
+/// What a namespace holds.
+pub fn contents(contents: &Contents) -> String {
+    let Some(content) = contents else { return "no namespace".into() };
+    let all = content.documents.iter().map(|(id, attributes)| document(id, attributes.iter()));
+    let lock = if content.read_only { ", read-only" } else { "" };
+    format!("[{}]{lock}", some(all, content.documents.len()))
+}
+
 fn row(row: &AnswerRow) -> String {
-    let values =
-        row.attributes.iter().map(|(name, value)| format!("{name}={}", self::value(value)));
+    document(&row.id, row.attributes.iter().map(|(name, value)| (name, value)))
+}
+
+fn document<'a>(
+    id: &Id,
+    attributes: impl Iterator<Item = (&'a AttributeName, &'a Value)>,
+) -> String {
+    let values = attributes.map(|(name, value)| format!("{name}={}", self::value(value)));
     let values = join(values, " ");
-    let id = match &row.id {
+    let id = match id {
         Id::String(id) => text(id),
         id => id.to_string(),
     };

@@ -29,6 +29,7 @@ use crate::digest::Shared;
 use crate::model::keys::Keys;
 use crate::model::{Change, Contents, Effect, State};
 use crate::oracles::{Broken, Oracle, search};
+use crate::phrases;
 
 /// The number of a request in a history.
 pub type OpId = u32;
@@ -175,9 +176,9 @@ impl Monitor {
         let oracle =
             if happened && !elsewhere { Oracle::Recoverable } else { Oracle::Linearizable };
         oracle.broken(format!(
-            "request {op}, {:?}, was answered {effect:?}, and the store says {:?}",
-            self.open.get(&op),
-            self.truth.as_deref()
+            "request {op}, {}, was answered {effect:?}, and the store says {}",
+            self.open.get(&op).map_or("over".into(), phrases::change),
+            phrases::contents(&self.truth)
         ))
     }
 
@@ -189,8 +190,8 @@ impl Monitor {
     pub fn refuse(&mut self, op: OpId) -> Result<(), Broken> {
         self.readings.retain(|reading| !reading.done.contains_key(&op));
         if self.readings.is_empty() {
-            let change = self.open.get(&op);
-            return Oracle::Refused.broken(format!("request {op}, {change:?}, is visible"));
+            let change = self.open.get(&op).map_or("over".into(), phrases::change);
+            return Oracle::Refused.broken(format!("request {op}, {change}, is visible"));
         }
         self.end(op, Some(Ending::Refused));
         Ok(())
@@ -256,8 +257,11 @@ impl Monitor {
             if !self.past.iter().chain(seen.iter().copied()).any(agrees) {
                 return search::broken(query, answer, &self.truth);
             }
+            let seen: Vec<String> = seen.into_iter().map(phrases::contents).collect();
+            let seen = seen.join(" or ");
+            let query = phrases::query(query);
             return Oracle::Linearizable.broken(format!(
-                "query {op}, {query:?}, was answered {answer:?}, and what it may have seen is one of {seen:?}"
+                "query {op}, {query}, was answered {answer:?}, and what it may have seen is {seen}"
             ));
         }
         self.readings = fit;
@@ -424,8 +428,8 @@ impl Monitor {
             }
             other.spread(truth, None).is_ok_and(|readings| !readings.is_empty())
         };
-        let (from, to) = (self.truth.as_deref(), truth.as_deref());
-        let change = format!("what can be recovered has changed from {from:?} to {to:?}");
+        let (from, to) = (phrases::contents(&self.truth), phrases::contents(truth));
+        let change = format!("what can be recovered has changed from {from} to {to}");
         if explained_by(Ending::Refused, true) {
             Oracle::Refused.broken(format!("{change}, by a request that was refused"))
         } else if explained_by(Ending::Answered, false) {
