@@ -250,7 +250,8 @@ mod tests {
                 history.begin_query(op, &query());
                 history.answer_query(op, &Ok(answer(seen)));
             }
-            history.check(&mut { STATES_MAX })
+            let mut most = STATES_MAX;
+            history.check(&mut most)
         };
         assert_eq!(history([&[put(2)], &[put(1)]]), Ok(true));
         assert_eq!(history([&[put(2)], &[put(2)]]), Ok(true));
