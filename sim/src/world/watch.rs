@@ -12,6 +12,7 @@ use crate::marks::{Mark, Tally};
 use crate::oracles::Broken;
 use crate::oracles::bounds::{self, Load};
 use crate::oracles::cost::{Bill, Costs, Work};
+use crate::oracles::history::STATES_MAX;
 use crate::oracles::linearizability::OpId;
 use crate::oracles::reuse::{Maker, Reuse};
 use crate::oracles::snapshots::Asked;
@@ -178,8 +179,9 @@ impl World {
 
     /// Looks for an order of each history that is not too long.
     pub(super) fn look_for_orders(&mut self) -> Result<(), Broken> {
+        let mut most = STATES_MAX;
         for space in 0..self.spaces.len() {
-            let was_found = std::mem::take(&mut self.spaces[space].history).check()?;
+            let was_found = std::mem::take(&mut self.spaces[space].history).check(&mut most)?;
             let (found, others) = &mut self.watch.counts.orders;
             *if was_found { found } else { others } += 1;
         }
