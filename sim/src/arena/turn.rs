@@ -6,7 +6,7 @@
 //! What an actor is made of is what may yet matter: one that is through with its script holds nothing,
 //! and how often it crashed is told in stories and distinguishes no worlds.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 
 use sana_engine::base::time::Timestamp;
 use sana_engine::machine::request::{Reply, Request};
@@ -27,16 +27,13 @@ use crate::store::Store;
 use crate::story::{Act, Lane, Letter, Story};
 use crate::words;
 
-/// One process.
-#[derive(Clone, Debug, Default)]
+/// One process. Whoever crashes in a deed is at another try or deed afterwards, and draws other nonces.
+#[derive(Clone, Hash, Debug, Default)]
 pub struct Actor {
     /// The deed it is at.
     pub at: u32,
     /// How often it tried it.
     pub tries: u32,
-    /// How often it was started. Only stories tell it: whoever crashes in a deed is at another try
-    /// or deed afterwards, and draws other nonces.
-    life: u32,
     /// What it holds of the namespace.
     pub held: Option<Held>,
     /// What it holds of batches in objects.
@@ -131,15 +128,6 @@ impl Move<'_> {
     /// Whether it has to do with the actor.
     pub const fn touches_actor(&self) -> bool {
         !matches!(self, Self::Land(_))
-    }
-}
-
-impl Hash for Actor {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.at, self.tries).hash(state);
-        self.held.hash(state);
-        self.spilled.hash(state);
-        self.running.hash(state);
     }
 }
 
@@ -386,8 +374,8 @@ impl Turn<'_> {
             self.orphaned.extend(self.ops().into_iter().map(creation_of));
         }
         let again = self.deed().is_some_and(Deed::is_repeatable);
-        let Actor { at, tries, life, .. } = self.actor;
-        self.actor = Actor { at, tries, life: life + 1, ..Actor::default() };
+        let Actor { at, tries, .. } = self.actor;
+        self.actor = Actor { at, tries, ..Actor::default() };
         if running.is_some() {
             self.actor.next(again);
         }
