@@ -20,7 +20,7 @@
 //!
 //! Run it after [`conformance::check`](crate::conformance::check), which says in plain words what a
 //! store does wrong with one request; this finds what it does wrong with many at once. Whoever has a
-//! workload of their own records it with a [`Recorder`](recorder::Recorder) and asks
+//! workload of their own records it with a [`recorder::Recorder`] and asks
 //! [`sana_sim::qualify::check`].
 
 pub mod model_store;
