@@ -29,6 +29,8 @@ pub struct Plan {
     pub hunt: mutants::Effort,
     /// How hard the smallest run of each bug is looked for.
     pub shrink: Effort,
+    /// Whether bugs are hunted too briefly to say that one cannot be found.
+    pub is_quick: bool,
 }
 
 /// What was measured.
@@ -72,7 +74,7 @@ pub fn plan(seeds: Option<Range<u64>>, is_quick: bool, threads: usize) -> Plan {
         Effort { seeds: 60, runs: 1_500, alike: 2 }
     };
     let hunt = mutants::Effort { worlds, seeds: most, seconds, threads };
-    Plan { seeds, nodes: 3, seconds: 30, hunt, shrink }
+    Plan { seeds, nodes: 3, seconds: 30, hunt, shrink, is_quick }
 }
 
 /// Measures. `say` hears what is being done.
