@@ -17,7 +17,7 @@
 //! | [`deed`]     | What does an actor of the small world do?                                |
 //! | [`world`]    | The large world: nodes, clients, time, and everything that goes wrong    |
 //! | [`forks`]    | How do seeds do that are tried in many ways?                             |
-//! | [`bench`]    | How fast is it?                                                          |
+//! | [`mod@bench`] | How fast is it?                                                          |
 //! | [`machine`]  | What is it measured on?                                                  |
 //! | [`swarm`]    | How do many seeds do?                                                    |
 //! | [`workload`] | What do clients ask?                                                     |

@@ -16,11 +16,11 @@
 //! **Why that is sound.** If one world's image is another world that was entered, then whatever begins
 //! here has an image that begins there. That rests on the engine treating nonces and values alike,
 //! whatever they are, and this is not believed but checked: at each event all images must do the same
-//! ([`agree`]): come across the same marks, leave as many objects and writes adrift, tell as many clients
+//! (`agree`): come across the same marks, leave as many objects and writes adrift, tell as many clients
 //! nothing, and wait in rounds of the same shape. What is broken in an image is broken.
 //!
 //! **What is not alike.** A sweeper sorts what it deletes by nonces, so the third write of its round is
-//! another object in an image. Where there is one, no actors are said to be alike ([`ways`] refuses it).
+//! another object in an image. Where there is one, no actors are said to be alike (`ways` refuses it).
 
 use sana_engine::machine::request::Request;
 

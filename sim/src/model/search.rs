@@ -2,7 +2,7 @@
 //!
 //! Of the engine this has the words of questions, answers and values, and no more: no filter, order,
 //! index or kernel. What a filter means is in [`filter`](crate::model::filter), what a distance is in
-//! [`rank`](crate::model::rank).
+//! [`rank`].
 
 use std::collections::{BTreeMap, BTreeSet};
 

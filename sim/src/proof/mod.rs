@@ -6,7 +6,7 @@
 //! | module      | what it answers              |
 //! |-------------|------------------------------|
 //! | [`measure`] | What is told of?             |
-//! | [`page`]    | What is a page?              |
+//! | [`mod@page`] | What is a page?              |
 
 pub mod measure;
 pub mod page;
