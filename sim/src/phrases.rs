@@ -103,6 +103,7 @@ fn want(want: &Want) -> String {
             let ids = if *include == Include::Nothing { ", ids only" } else { "" };
             format!("find {rank}{per}{ids}")
         }
+        Want::Ids { limit } => format!("find the first {limit} ids"),
         Want::Aggregates(figures) => format!("count: {}", aggregates(figures)),
         Want::Groups { keys, aggregates, limit } => {
             let keys = join(keys.iter().map(|GroupKey { key, .. }| self::key(key)), ", ");
@@ -238,6 +239,9 @@ pub fn found(found: &Found) -> String {
             let count =
                 if rows.len() == 1 { "1 row".into() } else { format!("{} rows", rows.len()) };
             format!("{count}: {}", some(rows.iter().map(row), rows.len()))
+        }
+        Found::Ids(ids) => {
+            format!("{} ids: {}", ids.len(), some(ids.iter().map(Id::to_string), ids.len()))
         }
         Found::Aggregates(figures) => join(
             figures.iter().map(|(name, figure)| format!("{name} {}", self::figure(figure))),

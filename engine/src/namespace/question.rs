@@ -56,6 +56,11 @@ pub enum Want {
         /// What to find out about each, under these labels.
         compute: Vec<(String, Compute)>,
     },
+    /// The first of their ids, ascending. What has only to be named takes a fraction of the memory of a row.
+    Ids {
+        /// How many.
+        limit: usize,
+    },
     /// Figures over all of them, each under a label.
     Aggregates(Vec<(String, Aggregate)>),
     /// Figures over each group of them, the groups by ascending keys.
@@ -203,6 +208,8 @@ pub struct Answer {
 pub enum Found {
     /// Rows, in order.
     Rows(Vec<AnswerRow>),
+    /// Ids, ascending.
+    Ids(Vec<Id>),
     /// A figure for each label, in the order of the request.
     Aggregates(Vec<(String, Figure)>),
     /// Groups, by ascending keys.

@@ -72,8 +72,8 @@ impl Matching {
         let find = Find { snapshot, patches, patches_max, host, deadline, matched };
         match &request.delete_by_filter {
             Some(by_filter) => {
-                let most = limits::DELETE_BY_FILTER_MAX;
-                let query = find.query(now, &by_filter.filter, most, Include::Nothing);
+                let want = Want::Ids { limit: limits::DELETE_BY_FILTER_MAX + 1 };
+                let query = find.query(now, &by_filter.filter, want);
                 find.deletes(now, query)
             }
             None => find.find_patches(now),
@@ -82,15 +82,8 @@ impl Matching {
 }
 
 impl Find {
-    /// Asks for the documents that a filter matches, and for one more than there may be.
-    fn query(
-        &self,
-        now: Timestamp,
-        filter: &Predicate,
-        most: usize,
-        include: Include,
-    ) -> Step<Query> {
-        let want = Want::rows(Rank::By(Vec::new()), most + 1, include);
+    /// Asks for what a filter matches.
+    fn query(&self, now: Timestamp, filter: &Predicate, want: Want) -> Step<Query> {
         let filter = Some(filter.clone());
         let request = QueryRequest { filter, want, consistency: Consistency::Strong };
         Query::start(now, self.snapshot.clone(), &request, self.host, self.deadline)
@@ -102,9 +95,10 @@ impl Find {
                 Step::Wait(Matching { find: self, state: State::Deletes(query) }, round)
             }
             Step::Done(Ok(answer)) => {
-                let (rows, more) = first(answer, limits::DELETE_BY_FILTER_MAX);
-                let ids = rows.into_iter().map(|row| row.id).collect();
-                self.matched.deletes = MatchedIds { ids, more };
+                let Found::Ids(mut ids) = answer.found else { unreachable!("ids were asked for") };
+                let more = ids.len() > limits::DELETE_BY_FILTER_MAX;
+                ids.truncate(limits::DELETE_BY_FILTER_MAX);
+                self.matched.deletes = MatchedIds { ids: ids.into_iter().collect(), more };
                 self.find_patches(now)
             }
             Step::Done(Err(error)) => Step::Done(Err(error)),
@@ -113,7 +107,8 @@ impl Find {
 
     fn find_patches(self, now: Timestamp) -> Step<Matching> {
         let Some(by_filter) = &self.patches else { return Step::Done(Ok(self.matched)) };
-        let query = self.query(now, &by_filter.filter, self.patches_max, Include::All);
+        let want = Want::rows(Rank::By(Vec::new()), self.patches_max + 1, Include::All);
+        let query = self.query(now, &by_filter.filter, want);
         self.patches(now, query)
     }
 
@@ -141,7 +136,9 @@ impl Find {
     }
 
     fn matches(&self, answer: Answer, most: usize) -> Matches {
-        let (rows, more) = first(answer, most);
+        let Found::Rows(mut rows) = answer.found else { unreachable!("rows were asked for") };
+        let more = rows.len() > most;
+        rows.truncate(most);
         let documents = rows.into_iter().map(|row| self.document(row));
         let documents: BTreeMap<_, _> = documents.map(|d| (d.id.clone(), d)).collect();
         assert!(documents.len() <= most, "C7: no more than may be changed at once");
@@ -160,14 +157,6 @@ impl Find {
         attributes.sort_unstable_by_key(|(attribute, _)| *attribute);
         Document { id: row.id, attributes }
     }
-}
-
-/// The first rows of an answer, and whether there are more.
-fn first(answer: Answer, most: usize) -> (Vec<AnswerRow>, bool) {
-    let Found::Rows(mut rows) = answer.found else { unreachable!("rows were asked for") };
-    let more = rows.len() > most;
-    rows.truncate(most);
-    (rows, more)
 }
 
 impl Machine for Matching {

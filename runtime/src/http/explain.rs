@@ -58,6 +58,7 @@ fn search(is_filtered: bool, want: &Want) -> impl Iterator<Item = String> + use<
     };
     let then = match want {
         Want::Rows { rank, limit, .. } => format!("{}; take the first {limit}", order(rank)),
+        Want::Ids { limit } => format!("take the first {limit} ids"),
         Want::Aggregates(figures) => format!("compute {} figures", figures.len()),
         Want::Groups { keys, aggregates, limit } => format!(
             "group by {} keys, compute {} figures of each; take the first {limit}",

@@ -59,6 +59,7 @@ fn found(content: &Content, filters: [Option<&Predicate>; 2], want: &Want) -> Op
             rows.truncate(*limit);
             Found::Rows(rows.into_iter().map(|ranked| row(ranked, include, compute)).collect())
         }
+        Want::Ids { limit } => Found::Ids(all.map(|(id, _)| id.clone()).take(*limit).collect()),
         Want::Aggregates(wanted) => {
             let all: Vec<&Attributes> = all.map(|(_, attributes)| attributes).collect();
             let figure = |(label, wanted): &_| (String::clone(label), figure(wanted, &all));
@@ -189,7 +190,7 @@ fn attributes_of_want(want: &Want) -> Vec<&str> {
         Want::Groups { keys, aggregates, .. } => {
             keys.iter().filter_map(|key| of_key(&key.key)).chain(sums(aggregates)).collect()
         }
-        Want::Several { .. } => Vec::new(),
+        Want::Ids { .. } | Want::Several { .. } => Vec::new(),
     }
 }
 

@@ -132,7 +132,7 @@ impl Work {
             },
             Start::Delete { .. } => Self::Delete,
             Start::Query { request, .. } => match request.want {
-                Want::Rows { .. } => Self::Rows,
+                Want::Rows { .. } | Want::Ids { .. } => Self::Rows,
                 Want::Aggregates(_) | Want::Groups { .. } => Self::Figures,
                 Want::Several { .. } => Self::Several,
             },
@@ -275,12 +275,16 @@ fn rounds_of(filter: Option<&Predicate>, want: &Want, schema: &Schema) -> u32 {
     let looks_up = filter.is_some_and(|filter| filter.ids().is_some());
     match want {
         // Where the ids are, and what stands there.
-        Want::Rows { .. } | Want::Aggregates(_) | Want::Groups { .. } if looks_up => 2,
+        Want::Rows { .. } | Want::Ids { .. } | Want::Aggregates(_) | Want::Groups { .. }
+            if looks_up =>
+        {
+            2
+        }
         Want::Aggregates(all) => {
             let sums = all.iter().any(|(_, figure)| matches!(figure, Aggregate::Sum(_)));
             1 + u32::from(sums)
         }
-        Want::Groups { .. } => 2,
+        Want::Ids { .. } | Want::Groups { .. } => 2,
         Want::Rows { .. } => 3,
         Want::Several { searches, .. } => {
             let each = |search: &Search| rounds_of(search.filter.as_ref(), &search.want, schema);

@@ -20,6 +20,8 @@ use crate::ops::query::reads::Place;
 pub(super) enum Collected {
     /// The first rows in the order.
     Rows(Best),
+    /// The first ids.
+    Ids(Top<Id>),
     /// Figures, each under its label.
     Figures(Vec<(String, Tally)>),
     /// Figures over groups.
@@ -130,6 +132,7 @@ impl Collected {
     pub(super) fn new(want: &Wanted) -> Self {
         match want {
             Wanted::Rows(listing) => Self::Rows(Best::new(listing)),
+            Wanted::Ids(limit) => Self::Ids(Top::new(*limit)),
             Wanted::Figures(tallies) => Self::Figures(tallies.clone()),
             Wanted::Groups { groups, .. } => Self::Groups(groups.clone()),
         }
@@ -148,6 +151,7 @@ impl Collected {
             }
             (Self::Groups(_), _) if planted::is(Bug::OverlayIsNotGrouped) => {}
             (Self::Groups(groups), _) => selected.for_each(|document| groups.add(document)),
+            (Self::Ids(ids), _) => selected.for_each(|document| ids.offer(document.id.clone())),
             (Self::Rows(best), Wanted::Rows(listing)) => {
                 let rank_of = listing.rank.ready(plan);
                 let is_near = matches!(listing.rank, RankBy::Nearest(_));
@@ -170,7 +174,8 @@ impl Collected {
     pub(super) fn fits(&self) -> Result<(), QueryError> {
         let bytes = match self {
             Self::Rows(best) => best.bytes(),
-            Self::Figures(_) => 0,
+            // An id is small, so the limit of ids bounds the memory of all.
+            Self::Ids(_) | Self::Figures(_) => 0,
             Self::Groups(groups) => groups.bytes(),
         };
         within(bytes)

@@ -34,6 +34,7 @@ impl Stage {
                 let rows = Rows::begin(&plan.source, places, &listing.shown());
                 return Self::Fetching(Fetching { candidates, held, rows });
             }
+            (Collected::Ids(ids), _) => Found::Ids(ids.into_sorted()),
             (Collected::Figures(tallies), _) => {
                 let figures = tallies.into_iter().map(|(label, tally)| (label, tally.figure()));
                 Found::Aggregates(figures.collect())

@@ -33,6 +33,8 @@ pub(super) struct Plan {
 pub(super) enum Wanted {
     /// The first in some order.
     Rows(Listing),
+    /// The first ids, so many.
+    Ids(usize),
     /// Figures over all, each with its label, as they begin.
     Figures(Vec<(String, Tally)>),
     /// Figures over groups, as they begin, and the labels of keys and figures.
@@ -119,6 +121,7 @@ impl Plan {
                 attributes.extend(tallies.iter().filter_map(|(_, tally)| tally.attribute()));
             }
             Wanted::Groups { groups, .. } => attributes.extend(groups.attributes()),
+            Wanted::Ids(_) => {}
         }
         attributes
     }
@@ -134,6 +137,7 @@ impl Wanted {
                 let per = per.as_ref().map(|per| alike(per, schema)).transpose()?;
                 Ok(Self::Rows(Listing { rank, limit: *limit, per, include, compute }))
             }
+            Want::Ids { limit } => Ok(Self::Ids(*limit)),
             Want::Aggregates(all) => Ok(Self::Figures(tallies(all, schema)?)),
             Want::Groups { keys, aggregates, limit } => {
                 let (labels, tallies): (Vec<_>, Vec<_>) =

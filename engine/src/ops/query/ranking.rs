@@ -54,6 +54,7 @@ pub(super) fn units(plan: &Plan, selected: &[&Positions]) -> VecDeque<Unit> {
                     from.add(listing.columns(), Some(*attribute));
                 }
             },
+            Wanted::Ids(_) => from.add(vec![None], None),
             Wanted::Figures(tallies) => {
                 let attributes = tallies.iter().filter_map(|(_, tally)| tally.attribute());
                 let attributes: BTreeSet<_> = attributes.collect();
@@ -166,6 +167,10 @@ impl Ranking {
             let pages = Pages::new(plan, &unit, &opened);
             let rows = &self.selected[unit.segment];
             match (&mut self.collected, &plan.want) {
+                (Collected::Ids(ids), _) => {
+                    let rows = rows.0.range(unit.rows.clone());
+                    rows.for_each(|position| ids.offer(pages.id(position)));
+                }
                 (Collected::Figures(tallies), _) => aggregate::add(tallies, &unit, rows, &pages),
                 (Collected::Groups(groups), _) => aggregate::group(groups, &unit, rows, &pages),
                 (Collected::Rows(best), Wanted::Rows(listing)) => match &listing.rank {

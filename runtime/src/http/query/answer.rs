@@ -28,6 +28,7 @@ pub(in crate::http) fn bytes_hint(found: &Found) -> usize {
     match found {
         // A number of four bytes is about eight digits.
         Found::Rows(rows) => rows.iter().map(|row| 32 + 2 * row_bytes(row) as usize).sum(),
+        Found::Ids(ids) => 32 * ids.len(),
         Found::Aggregates(figures) => 32 * figures.len(),
         Found::Groups { keys, figures, groups } => 32 * groups.len() * (keys.len() + figures.len()),
         Found::Several(all) => all.iter().map(bytes_hint).sum(),
@@ -116,6 +117,10 @@ impl Serialize for Part<'_> {
             Found::Rows(rows) => {
                 let rows = Rows { rows: self.rows(rows), vectors: self.vectors };
                 map.serialize_entry("rows", &rows)?;
+            }
+            Found::Ids(ids) => {
+                let ids = ids.iter().skip(self.offset).map(PrintedId);
+                map.serialize_entry("ids", &ids.collect::<Vec<_>>())?;
             }
             Found::Aggregates(figures) => map.serialize_entry("aggregations", &Figures(figures))?,
             Found::Groups { keys, figures, groups } => {

@@ -310,7 +310,8 @@ impl Dice {
 
     /// What is wanted. If it is to be fused: rows, in an order that the model knows to the last digit.
     fn want(&mut self, schema: &Schema, fused: bool) -> Want {
-        match self.below(8) {
+        match self.below(9) {
+            8 if !fused => Want::Ids { limit: self.pick(&[0, 1, 4, 1_000]) },
             0 if !fused => Want::Aggregates(self.aggregates()),
             1 if !fused => {
                 let mut keys: Vec<GroupKey> = Vec::new();

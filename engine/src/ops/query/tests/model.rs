@@ -36,6 +36,12 @@ fn found(world: &World, one: Option<&Predicate>, other: Option<&Predicate>, want
     };
     let selected: Vec<&Document> = world.documents.values().filter(holds).collect();
     match want {
+        Want::Ids { limit } => {
+            let mut ids: Vec<Id> = selected.iter().map(|document| document.id.clone()).collect();
+            ids.sort_unstable();
+            ids.truncate(*limit);
+            Found::Ids(ids)
+        }
         Want::Aggregates(all) => {
             let figure = |(label, aggregate): &(String, Aggregate)| {
                 (label.clone(), figure(&world.schema, aggregate, &selected))
