@@ -1,7 +1,7 @@
 //! Runs a program of ours that lies beside this one.
 //!
 //! The simulator knows no real store: it depends on nothing impure. What needs both is a program of
-//! the crate `sana-tests`, which this one runs in its place (D24).
+//! the crate `sana-tests`, which this one runs in its place (D25).
 
 use std::ffi::OsString;
 use std::path::Path;
