@@ -5,6 +5,7 @@
 //! - **O1** The entries are those of one head's log, in the order of their cursors: the last word on
 //!   an id is the newest.
 
+use core::ops::Bound;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -88,7 +89,12 @@ impl Overlay {
 
     /// Every id that has a word here, ascending, with the last word on it.
     pub fn words(&self) -> impl Iterator<Item = (&Id, Option<&Document>)> {
-        self.latest.iter().map(|(id, at)| (id, self.word(*at)))
+        self.words_from(Bound::Unbounded)
+    }
+
+    /// The same for the ids from this one on.
+    pub fn words_from(&self, id: Bound<&Id>) -> impl Iterator<Item = (&Id, Option<&Document>)> {
+        self.latest.range((id, Bound::Unbounded)).map(|(id, at)| (id, self.word(*at)))
     }
 
     /// The ids on which an entry after this one has the last word, ascending.

@@ -25,7 +25,8 @@
 //!
 //! What was found so far is bounded, and so is what the answer says of it: more is an error.
 //!
-//! The documents of the overlay are tested, ranked and summed up in memory, by the same rules.
+//! The documents of the overlay are tested, ranked and summed up in memory, by the same rules. Where
+//! there are many, a step is spent on some of them at a time, for the deadline counts there as well.
 //!
 //! # Invariants
 //!
@@ -37,6 +38,7 @@ mod compute;
 mod fetching;
 pub(super) mod lookup;
 mod order;
+mod overlaid;
 mod plan;
 mod ranking;
 pub(super) mod reads;
@@ -63,10 +65,11 @@ use crate::namespace::snapshot::{Replaced, Snapshot};
 use collected::Collected;
 use fetching::Fetching;
 use lookup::Lookup;
+use overlaid::Overlaid;
 use plan::{Plan, Wanted};
 use ranking::Ranking;
 use reads::{Read, Source};
-use scan::{Scan, Selected};
+use scan::Scan;
 
 /// A query on its way. See the [module](self) for its story.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -98,6 +101,7 @@ enum Stage {
     Planning,
     LookingUp(Lookup),
     Scanning(Scan),
+    Overlaid(Overlaid),
     Ranking(Ranking),
     Fetching(Fetching),
     Answered(Found),
@@ -215,11 +219,14 @@ impl Query {
             }
             wanted.extend(&search.flying);
         }
-        if wanted.is_empty() {
+        if self.searches.iter().all(Searching::is_over) {
             return Step::Done(Ok(self.answer()));
         }
         if now >= self.source.deadline {
             return Step::Done(Err(QueryError::TooLong));
+        }
+        if wanted.is_empty() {
+            return Step::Wait(self, Round::sleep(now));
         }
         self.flying = wanted.into_iter().collect();
         let round = self.source.round(&self.flying);
@@ -266,15 +273,20 @@ impl Machine for Query {
     }
 
     fn is_heavy(&self) -> bool {
-        let planning = self.searches.iter().any(|search| matches!(search.stage, Stage::Planning));
-        planning || self.source.is_heavy(&self.flying)
+        let computes =
+            |search: &Searching| matches!(search.stage, Stage::Planning | Stage::Overlaid(_));
+        self.searches.iter().any(computes) || self.source.is_heavy(&self.flying)
     }
 }
 
 impl Searching {
-    /// Goes on until there is something to read, or the end.
+    const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Answered(_))
+    }
+
+    /// Goes on until there is something to read, a step is full, or the end.
     fn advance(&mut self) -> Result<(), QueryError> {
-        while !matches!(self.stage, Stage::Answered(_)) {
+        while !self.is_over() {
             self.flying = self.stage.wanted(&self.plan)?.into_iter().collect();
             if !self.flying.is_empty() {
                 break;
@@ -284,10 +296,13 @@ impl Searching {
                 Stage::Scanning(scan) => {
                     let selected = scan.finish(&self.plan);
                     self.replaced.clone_from(&selected.replaced);
-                    Stage::rank(&self.plan, selected)?
+                    Stage::Overlaid(Overlaid::begin(&self.plan, selected))
                 }
                 stage => stage.next(&self.plan)?,
             };
+            if matches!(&self.stage, Stage::Overlaid(overlaid) if overlaid.has_more()) {
+                break;
+            }
         }
         Ok(())
     }
@@ -312,7 +327,7 @@ impl Stage {
     /// What to read next; nothing if the stage is over.
     fn wanted(&mut self, plan: &Plan) -> Result<Vec<Read>, QueryError> {
         match self {
-            Self::Planning | Self::Answered(_) => Ok(Vec::new()),
+            Self::Planning | Self::Overlaid(_) | Self::Answered(_) => Ok(Vec::new()),
             Self::LookingUp(lookup) => Ok(lookup.wanted(&plan.source)),
             Self::Scanning(scan) => Ok(scan.wanted(plan)),
             Self::Ranking(ranking) => ranking.wanted(plan),
@@ -323,7 +338,7 @@ impl Stage {
     /// Takes what was read.
     fn take(&mut self, plan: &Plan, arrived: BTreeMap<Read, Blob>) -> Result<(), QueryError> {
         match self {
-            Self::Planning | Self::Answered(_) => Ok(()),
+            Self::Planning | Self::Overlaid(_) | Self::Answered(_) => Ok(()),
             Self::LookingUp(lookup) => lookup.take(&plan.source, &arrived),
             Self::Scanning(scan) => scan.take(plan, arrived),
             Self::Ranking(ranking) => ranking.take(plan, arrived),
@@ -348,20 +363,12 @@ impl Stage {
                 let held = documents.into_iter().map(|document| (document.id.clone(), document));
                 Ok(Self::fetch(plan, collected, held.collect()))
             }
-            Self::Scanning(scan) => Self::rank(plan, scan.finish(plan)),
+            Self::Scanning(scan) => Ok(Self::Overlaid(Overlaid::begin(plan, scan.finish(plan)))),
+            Self::Overlaid(overlaid) => overlaid.next(plan),
             Self::Ranking(ranking) => Ok(Self::fetch(plan, ranking.finish(), BTreeMap::new())),
             Self::Fetching(fetching) => Ok(Self::Answered(fetching.answer(plan)?)),
             Self::Answered(_) => Ok(self),
         }
-    }
-
-    /// Begins to rank what a scan selected, and what the overlay holds.
-    fn rank(plan: &Plan, selected: Selected) -> Result<Self, QueryError> {
-        let mut collected = Collected::new(&plan.want);
-        let words = plan.source.snapshot.overlay.words();
-        collected.offer(plan, words.filter_map(|(_, document)| document));
-        collected.fits()?;
-        Ok(Self::Ranking(Ranking::begin(plan, selected, collected)))
     }
 }
 

@@ -270,6 +270,32 @@ fn a_large_overlay_is_planned_in_a_step_of_its_own() {
     assert_eq!(run.rounds, 0);
 }
 
+#[test]
+fn between_words_of_a_large_overlay_a_query_looks_at_its_deadline() {
+    let mut world = numbers(20_000);
+    world.flush();
+    world.put((10_000..30_000).map(|id| number(&world, id, id + 1)).collect());
+    let request = count(compare("r", Operator::Eq, Raw::Integer(3)));
+    let yields = |now: u64| {
+        let mut step =
+            Query::start(Timestamp(3), world.snapshot(), &request, Host::default(), DEADLINE);
+        let mut steps = 0;
+        loop {
+            let Step::Wait(query, round) = step else { break (steps, outcome(step)) };
+            let replies: Vec<Reply> = round.requests.iter().map(|r| world.reply(r)).collect();
+            let sleeps = replies.is_empty();
+            assert!(!sleeps || query.is_heavy());
+            // Time passes as soon as the overlay is looked at.
+            steps += usize::from(sleeps);
+            step = query.step(Timestamp(if sleeps && steps > 1 { now } else { 3 }), replies);
+        }
+    };
+    let (steps, found) = yields(3);
+    model::assert_right(&world, &request, &found.unwrap());
+    assert_eq!(steps, 1 + 20_000 / (WINDOW_BYTES / 4_096));
+    assert_eq!(yields(DEADLINE.0), (2, Err(QueryError::TooLong)));
+}
+
 /// The first round of a query that reads.
 fn reading(world: &World) -> (Query, Vec<Request>) {
     let request = rows(None, by_n_descending(), 3);
