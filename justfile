@@ -4,8 +4,8 @@
 gate:
     .ci/run
 
-# One step or several: fmt lint docs test qualify python processes damage swarm kill9 fuzz explore, and by
-# name only: mutants fresh
+# One step or several: fmt lint docs test qualify python processes damage swarm fresh twice kill9 s3 fuzz
+# mutants explore
 step +names:
     .ci/run {{names}}
 
