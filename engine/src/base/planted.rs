@@ -3,7 +3,7 @@
 //! A production build is made without the feature `planted`. There [`is`] is a constant `false`, so
 //! the branches it guards are compiled out.
 
-/// Every bug that can be planted, by its number in the list of planted bugs in `docs/testing.md`.
+/// Every bug that can be planted, by its number in the list of `docs/mutants.md`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Bug {
@@ -25,6 +25,8 @@ pub enum Bug {
     OutOfTheRingIsFailure = 8,
     /// Every supply of nonces begins with the same.
     NoncesBeginAgain = 9,
+    /// The checksum of what was written whole is not looked at.
+    ChecksumsAreIgnored = 15,
     /// A deletion that was overtaken by a commit counts as done.
     DeleteGivesUpWhenOvertaken = 16,
     /// Creating over a tombstone takes the incarnation that was there.
@@ -47,8 +49,12 @@ pub enum Bug {
     SpillDropsOthers = 25,
     /// A spilled batch is looked for at the beginning of its object.
     OffsetIsForgotten = 26,
+    /// A batch that is missing is taken for an empty one.
+    MissingBatchIsEmpty = 27,
     /// In the overlay the first word on an id counts, not the last.
     FirstWordCounts = 28,
+    /// A batch that cannot be decoded is passed over.
+    UndecodedIsPassedOver = 29,
     /// A flush drops all entries, not only those it absorbed.
     FlushDropsAllEntries = 30,
     /// H1: a flush is published as long as the next row is what it was, wherever the cursor is.
@@ -255,7 +261,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 122] = [
+    pub const ALL: [Self; 125] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -265,6 +271,7 @@ impl Bug {
         Self::PublicationDropsRing,
         Self::OutOfTheRingIsFailure,
         Self::NoncesBeginAgain,
+        Self::ChecksumsAreIgnored,
         Self::DeleteGivesUpWhenOvertaken,
         Self::IncarnationComesBack,
         Self::TombstoneIsSwept,
@@ -276,7 +283,9 @@ impl Bug {
         Self::StagedWithoutNonce,
         Self::SpillDropsOthers,
         Self::OffsetIsForgotten,
+        Self::MissingBatchIsEmpty,
         Self::FirstWordCounts,
+        Self::UndecodedIsPassedOver,
         Self::FlushDropsAllEntries,
         Self::FlushLooksAtRowsAlone,
         Self::LastAbsorbedStays,

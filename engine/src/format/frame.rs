@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::base::blob::Blob;
 use crate::base::name::Key;
+use crate::base::planted::{self, Bug};
 
 /// What a frame holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -138,7 +139,8 @@ pub fn body(kind: Kind, frame: &[u8]) -> Result<&[u8], Damage> {
     if length != body.len() as u64 {
         return Err(Damage::Length { found: body.len() as u64, expected: length });
     }
-    if checksum(&header[..16], body) != number(4) {
+    let is_intact = checksum(&header[..16], body) == number(4);
+    if !is_intact && !planted::is(Bug::ChecksumsAreIgnored) {
         return Err(Damage::Checksum);
     }
     Ok(body)
