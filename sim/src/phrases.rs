@@ -9,7 +9,7 @@ use sana_engine::namespace::request::{
 };
 use sana_engine::service::namespace::Word;
 
-use crate::model::{Change, Contents};
+use crate::model::{Change, Contents, Effect};
 use crate::workload::Ask;
 
 /// A text longer than this is cut.
@@ -212,13 +212,31 @@ pub const fn is_good(word: &Word) -> bool {
 
 /// What a write came to.
 pub fn written(outcome: &WriteOutcome) -> String {
-    let WriteOutcome { upserted, patched, deleted, .. } = outcome;
-    let counts = [(upserted, "upserted"), (patched, "patched"), (deleted, "deleted")];
-    let counts: Vec<String> = counts
-        .into_iter()
-        .filter_map(|(count, word)| count.map(|count| format!("{count} {word}")))
-        .collect();
+    counts([outcome.upserted, outcome.patched, outcome.deleted])
+}
+
+/// How many documents were put, changed and removed.
+fn counts(counts: [Option<u64>; 3]) -> String {
+    let words = ["upserted", "patched", "deleted"];
+    let counts = counts.into_iter().zip(words);
+    let counts: Vec<String> =
+        counts.filter_map(|(count, word)| Some(format!("{} {word}", count?))).collect();
     if counts.is_empty() { "done".into() } else { counts.join(", ") }
+}
+
+/// What a change came to.
+pub fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Written(put, changed, removed) | Effect::Named(put, changed, removed, _) => {
+            counts([*put, *changed, *removed])
+        }
+        Effect::Removed => "the namespace is deleted".into(),
+        Effect::Created => "there is a namespace".into(),
+        Effect::NoNamespace => "there is no namespace".into(),
+        Effect::KeyReused => "the key stands for another request".into(),
+        Effect::ReadOnly => "the namespace is read-only".into(),
+        Effect::NoAttribute => "there is no such attribute".into(),
+    }
 }
 
 /// Why a write was not acknowledged, shorter than clients are told.

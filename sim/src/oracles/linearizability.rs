@@ -176,8 +176,9 @@ impl Monitor {
         let oracle =
             if happened && !elsewhere { Oracle::Recoverable } else { Oracle::Linearizable };
         oracle.broken(format!(
-            "request {op}, {}, was answered {effect:?}, and the store says {}",
+            "request {op}, {}, was answered {}, and the store says {}",
             self.open.get(&op).map_or("over".into(), phrases::change),
+            phrases::effect(effect),
             phrases::contents(&self.truth)
         ))
     }

@@ -106,7 +106,7 @@ fn seeds(measured: &Measured) -> Section {
         ("events", count(band.events)),
         (
             "events a second and thread, with both runs",
-            format!("{:.0}", rate(2.0 * band.events as f64)),
+            count(rate(2.0 * band.events as f64) as u64),
         ),
         ("node-hours", format!("{hours:.1}")),
         ("node-hours a second and thread", format!("{:.2}", rate(hours))),

@@ -115,8 +115,8 @@ impl Page {
              <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
              <style>\n{STYLE}</style>\n<main>\n<h1>{title}</h1>\n\
              <p class=\"verdict {how}\">{}</p>\n<p class=\"lead\">{}</p>\n<div class=\"figures\">\n",
-            escape(verdict),
-            escape(&self.lead),
+            prose(verdict),
+            prose(&self.lead),
         );
         for Figure { value, label } in &self.figures {
             let (value, label) = (escape(value), escape(label));
@@ -124,10 +124,10 @@ impl Page {
         }
         page.push_str("</div>\n");
         for Section { title, text, wrong, table } in &self.sections {
-            let (title, text) = (escape(title), escape(text));
+            let (title, text) = (escape(title), prose(text));
             put(&mut page, format_args!("<section><h2>{title}</h2>\n<p>{text}</p>\n"));
             for wrong in wrong {
-                put(&mut page, format_args!("<p class=\"wrong\">{}</p>\n", escape(wrong)));
+                put(&mut page, format_args!("<p class=\"wrong\">{}</p>\n", prose(wrong)));
             }
             table.iter().for_each(|table| table.html(&mut page));
             page.push_str("</section>\n");
@@ -153,7 +153,7 @@ impl Table {
             page.push_str("<tr>");
             for (column, cell) in row.iter().enumerate() {
                 let class = if self.is_number(column) { " class=\"n\"" } else { "" };
-                put(page, format_args!("<td{class}>{}", escape(cell)));
+                put(page, format_args!("<td{class}>{}", prose(cell)));
                 if self.bars == Some(column) {
                     let wide = 100.0 * self.size(row) / most;
                     put(page, format_args!("<i style=\"width:{wide:.0}%\"></i>"));
@@ -182,6 +182,18 @@ fn put(page: &mut String, text: std::fmt::Arguments<'_>) {
     page.write_fmt(text).expect("a text takes any text");
 }
 
+/// Text for a browser: what stands between backticks is code.
+fn prose(text: &str) -> String {
+    let mut prose = String::new();
+    for (n, part) in escape(text).split('`').enumerate() {
+        let is_code = n % 2 == 1;
+        prose.push_str(if is_code { "<code>" } else { "" });
+        prose.push_str(part);
+        prose.push_str(if is_code { "</code>" } else { "" });
+    }
+    prose
+}
+
 /// A number with its thousands apart.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -208,12 +220,13 @@ mod tests {
             verdict: (true, "Nothing broke.".into()),
             lead: "Measured.".into(),
             figures: vec![Figure { value: "7".into(), label: "seeds".into() }],
-            sections: vec![Section::new("Faults", "Each <one>.".into(), Some(table))],
+            sections: vec![Section::new("Faults", "Each `<one>`.".into(), Some(table))],
         };
         let (markdown, html) = (page.markdown(), page.html());
         assert!(markdown.contains("| what | how often |\n|---|---:|\n| a\\|b | 1,234,567 |\n"));
         assert!(
-            html.contains("Each &lt;one&gt;.") && html.contains("1,234,567<i style=\"width:100%")
+            html.contains("Each <code>&lt;one&gt;</code>.")
+                && html.contains("1,234,567<i style=\"width:100%")
         );
         assert!(!html.contains("http") && !html.contains("src="));
     }
