@@ -128,7 +128,7 @@ fn report(arguments: &IndexArguments, before: &Head, after: &Head) -> Result<(),
         }))?;
     } else {
         out.line(&format!(
-            "{name}: {} commits indexed, {} documents in {} segments (before: {})",
+            "{name}: commits indexed: {}; documents: {}; segments: {} (before: {})",
             count(commits),
             count(after.manifest.live_rows),
             segments.1,
