@@ -30,10 +30,6 @@ use sana_sim::world::faults;
 use sana_sim::world::profile::Fault;
 use sana_sim::world::{Pace, Size};
 
-/// A world is millions of small values that come and go.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Runs Sana's own machines in worlds where everything goes wrong.
 #[derive(Debug, Parser)]
 #[command(version)]

@@ -467,7 +467,7 @@ fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
 
 /// Whether there are so many namespaces that nodes look for orphans as seldom as in production, and that
 /// those who are cut off for ever are taken away in the end.
-const fn is_large(spaces: usize) -> bool {
+pub const fn is_large(spaces: usize) -> bool {
     spaces > SPACES_FEW
 }
 

@@ -40,7 +40,7 @@ const LOOK_EVERY: u64 = 5_000;
 /// How long nodes of a large world stay that are cut off for ever, in milliseconds: longer than any
 /// request takes and any node stands still. They do nothing but try again, each for each of its
 /// namespaces, which is nearly all that happens while a large world gets quiet in hours.
-const CUT_OFF: u64 = 600_000;
+const CUT_OFF: u64 = 120_000;
 
 /// What becomes of a node that is not in the core, by its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
