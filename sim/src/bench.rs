@@ -62,7 +62,7 @@ const BUSY_SEEDS: u64 = 12;
 
 /// Every node has clients all the time. Only that time is counted, not the one in which all gets quiet.
 fn busy() -> String {
-    let mut table = format!(
+    let mut rows = vec![format!(
         "{:<11}{:<14}{:>10}{:>18}{:>14}{:>13}{:>12}",
         "settings",
         "asked each",
@@ -71,19 +71,17 @@ fn busy() -> String {
         "requests a s",
         "events a s",
         "took s"
-    );
+    )];
     let settings = [("drawn", Pace::Steady as fn(u32) -> Pace), ("production", Pace::Patient)];
     for (name, pace) in settings {
         for (every, seconds) in PACES {
             let row = busy_row(pace(2 * CLIENTS * every), seconds);
             let row = row.unwrap_or_else(|broken| broken);
-            table += &format!(
-                "\n        {name:<11}{:<14}{row}",
-                format!("{} s", f64::from(every) / 1e3)
-            );
+            let every = format!("{} s", f64::from(every) / 1e3);
+            rows.push(format!("{name:<11}{every:<14}{row}"));
         }
     }
-    table
+    rows.join("\n        ")
 }
 
 /// What worlds cost in which clients ask so often, for so many seconds of theirs.

@@ -148,12 +148,11 @@ impl Known {
         for entry in &live.log.entries {
             let from = reader.version_of(&entry.payload);
             let same = |known: &KnownEntry| known.entry == *entry && known.from == from;
-            let known = match self.log.remove(&entry.cursor).filter(same) {
-                Some(known) => known,
-                None => {
-                    let changes = reader.changes(live, entry)?;
-                    KnownEntry { entry: entry.clone(), from, changes }
-                }
+            let known = if let Some(known) = self.log.remove(&entry.cursor).filter(same) {
+                known
+            } else {
+                let changes = reader.changes(live, entry)?;
+                KnownEntry { entry: entry.clone(), from, changes }
             };
             log.insert(entry.cursor, known);
         }

@@ -465,8 +465,8 @@ fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
     Clock { ahead, rate, calendar_off, calendar_drift, slept: 0 }
 }
 
-/// Whether there are so many namespaces that nodes look for orphans as seldom as in production, and that
-/// those who are cut off for ever are taken away in the end.
+/// Whether there are so many namespaces that nodes look for orphans as seldom as in production, that those
+/// who are cut off for ever are taken away in the end, and that large texts are rare.
 pub const fn is_large(spaces: usize) -> bool {
     spaces > SPACES_FEW
 }
@@ -474,6 +474,7 @@ pub const fn is_large(spaces: usize) -> bool {
 /// Makes a drawn profile one of a world of this size and pace.
 fn pace(profile: &mut Profile, size: Size) {
     if is_large(size.spaces) {
+        profile.mix.spare_memory();
         let often = profile.settings.sweep_every;
         profile.settings.sweep_every = Duration::from_hours(1).max(often);
     }
