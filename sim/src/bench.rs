@@ -52,7 +52,8 @@ fn world(seed: u64, size: Size) -> World {
 
 /// How often each node of a busy world is asked, in milliseconds, and for how many seconds it is looked
 /// at: longer than a client thinks, and so long that it takes a few seconds to simulate.
-const PACES: [(u32, u64); 4] = [(100, 20), (1_000, 60), (10_000, 600), (60_000, 3_600)];
+const PACES: [(u32, u64); 5] =
+    [(100, 20), (1_000, 60), (10_000, 600), (20_000, 600), (60_000, 2_700)];
 
 /// Clients of each namespace of a busy world. There are as many namespaces as nodes, so a node has as many.
 const CLIENTS: u32 = 8;
