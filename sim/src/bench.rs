@@ -2,7 +2,7 @@
 //!
 //! | figure   | what is measured                                                                |
 //! |----------|---------------------------------------------------------------------------------|
-//! | `busy`   | nodes that all serve a namespace whose clients never stop asking; faults as drawn |
+//! | `busy`   | nodes that all have clients all the time, asked at several paces; faults as drawn |
 //! | `band`   | seeds as the gate runs them: three nodes, from the start until all is quiet, twice |
 //! | `idle`   | a hundred nodes with the settings of production, asked a few times a day          |
 //! | `fork`   | a copy of a world of a thousand nodes                                             |
@@ -50,31 +50,63 @@ fn world(seed: u64, size: Size) -> World {
     World::new(Choices::seeded(seed), size, Story::silent())
 }
 
-/// Seeds of busy worlds: each draws other faults and another mix.
-const BUSY_SEEDS: u64 = 24;
+/// How often each node of a busy world is asked, in milliseconds, and for how many seconds it is looked
+/// at: longer than a client thinks, and so long that it takes a few seconds to simulate.
+const PACES: [(u32, u64); 5] =
+    [(100, 20), (1_000, 60), (10_000, 600), (20_000, 600), (60_000, 2_700)];
 
-/// Only the time in which clients ask is counted, not the one in which all gets quiet.
+/// Clients of each namespace of a busy world. There are as many namespaces as nodes, so a node has as many.
+const CLIENTS: u32 = 8;
+
+/// Seeds of busy worlds of each pace: each draws other faults and another mix.
+const BUSY_SEEDS: u64 = 12;
+
+/// Every node has clients all the time. Only that time is counted, not the one in which all gets quiet.
 fn busy() -> String {
-    let size = Size { spaces: 24, pace: Pace::Busy, ..swarm::size(24, 120) };
+    let mut rows = vec![format!(
+        "{:<11}{:<14}{:>10}{:>18}{:>14}{:>13}{:>12}",
+        "settings",
+        "asked each",
+        "an hour",
+        "node-hours a s",
+        "requests a s",
+        "events a s",
+        "took s"
+    )];
+    let settings = [("drawn", Pace::Steady as fn(u32) -> Pace), ("production", Pace::Patient)];
+    for (name, pace) in settings {
+        for (every, seconds) in PACES {
+            let row = busy_row(pace(2 * CLIENTS * every), seconds);
+            let row = row.unwrap_or_else(|broken| broken);
+            let every = format!("{} s", f64::from(every) / 1e3);
+            rows.push(format!("{name:<11}{every:<14}{row}"));
+        }
+    }
+    rows.join("\n        ")
+}
+
+/// What worlds cost in which clients ask so often, for so many seconds of theirs.
+fn busy_row(pace: Pace, seconds: u64) -> Result<String, String> {
+    let clients_per_space = CLIENTS as usize;
+    let size = Size { spaces: 24, clients_per_space, pace, ..swarm::size(24, seconds) };
     let watch = Watch::start();
     let (mut events, mut ops) = (0, 0);
     for seed in 0..BUSY_SEEDS {
         let mut world = world(seed, size);
-        if let Err(broken) = world.pass(size.busy) {
-            return format!("seed {seed}: {broken}");
-        }
+        world.pass(size.busy).map_err(|broken| format!("seed {seed}: {broken}"))?;
         let (happened, asked) = world.happened();
         events += happened;
         ops += asked;
     }
-    let seconds = watch.seconds();
-    let node_seconds = (size.nodes as u64 * size.busy / 1_000 * BUSY_SEEDS) as f64;
-    format!(
-        "{:.1} node-hours a second; each node was asked {:.0} times an hour; {:.0} events a second",
-        node_seconds / 3_600.0 / seconds,
-        ops as f64 / node_seconds * 3_600.0,
-        events as f64 / seconds,
-    )
+    let cost = watch.seconds();
+    let node_hours = (size.nodes as u64 * seconds * BUSY_SEEDS) as f64 / 3_600.0;
+    Ok(format!(
+        "{:>10.0}{:>18.2}{:>14.0}{:>13.0}{cost:>12.1}",
+        ops as f64 / node_hours,
+        node_hours / cost,
+        ops as f64 / cost,
+        events as f64 / cost,
+    ))
 }
 
 fn band() -> String {

@@ -33,8 +33,8 @@ use keys::Keys;
 /// The attributes of a document that are not null.
 pub type Attributes = BTreeMap<AttributeName, Value>;
 
-/// All documents of a namespace.
-pub type Documents = BTreeMap<Id, Arc<Attributes>>;
+/// All documents of a namespace. Most are the same in one state and the next, and know their fingerprints.
+pub type Documents = BTreeMap<Id, Shared<Attributes>>;
 
 /// What a namespace is at one moment. `None` if there is no such namespace.
 pub type Contents = Option<Shared<Content>>;
@@ -163,7 +163,7 @@ impl Content {
         for name in &request.drops {
             known &= self.attributes.remove(name);
             for document in self.documents.values_mut() {
-                Arc::make_mut(document).remove(name);
+                document.change(|attributes| attributes.remove(name));
             }
         }
         let lists = request.upserts.iter().chain(&request.patches).flatten();
@@ -201,21 +201,23 @@ fn changes_content(request: &WriteRequest) -> bool {
 fn written(documents: &mut Documents, request: &WriteRequest) -> Effect {
     let (mut upserted, mut patched, mut deleted) = (0, 0, 0);
     let [mut put, mut changed_ids, mut removed] = [const { BTreeSet::new() }; 3];
-    let before = documents.clone();
     let matching = |by: &ByFilter| -> Vec<Id> {
-        let all = before.iter().filter(|(id, there)| search::holds(&by.filter, id, there));
+        let all = documents.iter().filter(|(id, there)| search::holds(&by.filter, id, there));
         all.map(|(id, _)| id.clone()).collect()
     };
-    if let Some(by) = &request.delete_by_filter {
-        for id in matching(by) {
+    // Both filters look at what was there before the request.
+    let goes = request.delete_by_filter.as_ref().map(matching);
+    let changes = request.patch_by_filter.as_ref().map(|(by, changes)| (matching(by), changes));
+    if let Some(ids) = goes {
+        for id in ids {
             deleted += usize::from(documents.remove(&id).is_some());
             removed.insert(id);
         }
     }
-    if let Some((by, changes)) = &request.patch_by_filter {
-        for id in matching(by) {
+    if let Some((ids, changes)) = changes {
+        for id in ids {
             if let Some(there) = documents.get_mut(&id) {
-                *there = Arc::new(changed(there, changes));
+                *there = Shared::new(changed(there, changes));
                 patched += 1;
                 changed_ids.insert(id);
             }
@@ -229,7 +231,7 @@ fn written(documents: &mut Documents, request: &WriteRequest) -> Effect {
         let there = documents.get(&id);
         if there.is_none_or(|there| may(&request.upsert_condition, &id, there, Some(raw))) {
             put.insert(id.clone());
-            documents.insert(id, Arc::new(changed(&Attributes::new(), &raw.attributes)));
+            documents.insert(id, Shared::new(changed(&Attributes::new(), &raw.attributes)));
             upserted += 1;
         }
     }
@@ -238,7 +240,7 @@ fn written(documents: &mut Documents, request: &WriteRequest) -> Effect {
         if let Some(there) = documents.get_mut(&id)
             && may(&request.patch_condition, &id, there, Some(raw))
         {
-            *there = Arc::new(changed(there, &raw.attributes));
+            *there = Shared::new(changed(there, &raw.attributes));
             patched += 1;
             changed_ids.insert(id);
         }

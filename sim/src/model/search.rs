@@ -297,12 +297,11 @@ fn same(a: &AnswerRow, b: &AnswerRow) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use sana_engine::base::value::Raw;
     use sana_engine::namespace::request::{Consistency, Operator};
 
     use super::*;
+    use crate::digest::Shared;
     use crate::model::values;
 
     fn asked(operator: Operator, operand: Raw, n: Option<i64>) -> bool {
@@ -327,7 +326,7 @@ mod tests {
         let name = AttributeName::parse("v").unwrap();
         let raw = |x: f64| Raw::List(vec![Raw::Number(Float::new(x).unwrap())]);
         let value = |x| values::value("v", &raw(x)).unwrap();
-        let document = |x: f64| Arc::new(Attributes::from([(name.clone(), value(x))]));
+        let document = |x: f64| Shared::new(Attributes::from([(name.clone(), value(x))]));
         let documents = [(1, 5.0), (2, 1.0), (3, -1.0), (4, 9.0)];
         let documents = documents.map(|(id, x)| (Id::Uint(id), document(x))).into();
         let attributes = BTreeSet::from([name.clone()]);

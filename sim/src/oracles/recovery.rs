@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sana_engine::base::blob::Blob;
-use sana_engine::base::id::{Incarnation, Row};
+use sana_engine::base::id::{Cursor, Incarnation, Row};
 use sana_engine::base::name::{Key, NamespaceName};
 use sana_engine::base::value::{Document, Id};
 use sana_engine::format::columns::{Column, ColumnPage};
 use sana_engine::format::frame::{BadObject, Damage};
 use sana_engine::format::head::{Head, Live};
 use sana_engine::format::layout::{self, Family, ObjectName, Place};
-use sana_engine::format::log::{Batch, Operation, Payload};
+use sana_engine::format::log::{Batch, LogEntry, Operation, Payload};
 use sana_engine::format::manifest::{Extent, SegmentRef};
 use sana_engine::format::schema::Schema;
 use sana_engine::format::segment::Directory;
@@ -37,13 +37,34 @@ pub fn head(store: &Store, namespace: &NamespaceName) -> Result<Option<Head>, Br
     Head::decode(&key, &object.body).map(Some).or_else(unreadable)
 }
 
-/// The segments that were read last: they are the same as long as their objects are.
+/// What was read last: it is the same as long as the objects are that it was read from.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(BTreeMap<(Incarnation, ObjectName), Known>);
+pub struct Memory(Arc<Known>);
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    segments: BTreeMap<(Incarnation, ObjectName), KnownSegment>,
+    /// What the segments held together, which these were, and how many rows lived in them.
+    indexed: (Vec<Arc<Segment>>, u64, Documents),
+    /// Whose log it is, and the schema by which it was read.
+    read_by: (Incarnation, Schema),
+    log: BTreeMap<Cursor, KnownEntry>,
+}
+
+/// An entry of the log, and the version of the object that its batch is in, if it is in one.
+#[derive(Clone, Debug)]
+struct KnownEntry {
+    entry: LogEntry,
+    from: Option<Tag>,
+    changes: Changes,
+}
+
+/// What is put under each id, or nothing where it is deleted, in order.
+type Changes = Arc<[(Id, Option<Shared<Attributes>>)]>;
 
 /// A segment, the versions of the objects it was read from, and by which schema.
 #[derive(Clone, Debug)]
-struct Known {
+struct KnownSegment {
     from: Vec<(Key, Tag)>,
     schema: Schema,
     segment: Arc<Segment>,
@@ -53,7 +74,7 @@ struct Known {
 #[derive(Debug)]
 struct Segment {
     kills: Vec<Row>,
-    rows: Vec<(Row, Id, Arc<Attributes>)>,
+    rows: Vec<(Row, Id, Shared<Attributes>)>,
 }
 
 impl Memory {
@@ -71,25 +92,72 @@ impl Memory {
         let Some(live) = head.live() else { return Ok(None) };
         let place = Place { namespace: namespace.clone(), incarnation: head.incarnation };
         let reader = Reader { store, place };
+        let known = Arc::make_mut(&mut self.0);
+        known.index(live, &reader)?;
+        known.read_log(live, &reader)?;
+        let mut documents = known.indexed.2.clone();
+        for (id, put) in known.log.values().flat_map(|entry| entry.changes.iter()) {
+            match put {
+                Some(attributes) => documents.insert(id.clone(), attributes.clone()),
+                None => documents.remove(id),
+            };
+        }
+        let attributes = live.schema.attributes.keys().cloned().collect();
+        Ok(Some(Shared::new(Content { documents, attributes, read_only: live.read_only })))
+    }
+}
+
+impl Known {
+    /// Reads the segments. Most changes of a head leave them as they are.
+    fn index(&mut self, live: &Live, reader: &Reader<'_>) -> Result<(), Broken> {
         let mut known = BTreeMap::new();
         let mut segments = Vec::new();
         for reference in &live.manifest.segments {
             let Some(first) = reference.parts.first() else {
                 return Oracle::Recoverable.broken("a segment is made of nothing");
             };
-            let at = (head.incarnation, first.name);
-            let same = |known: &Known| known.schema == live.schema && reader.has(&known.from);
-            let before = self.0.remove(&at).filter(same);
-            let segment = match before {
+            let at = (reader.place.incarnation, first.name);
+            let same =
+                |known: &KnownSegment| known.schema == live.schema && reader.has(&known.from);
+            let segment = match self.segments.remove(&at).filter(same) {
                 Some(known) => known,
                 None => reader.segment(live, reference)?,
             };
             segments.push(Arc::clone(&segment.segment));
             known.insert(at, segment);
         }
-        self.0 = known;
-        let documents = indexed(live, &segments)?;
-        reader.log(live, documents)
+        self.segments = known;
+        let (before, rows, _) = &self.indexed;
+        let same = before.len() == segments.len()
+            && before.iter().zip(&segments).all(|(a, b)| Arc::ptr_eq(a, b));
+        if !same || *rows != live.manifest.live_rows {
+            let documents = indexed(live, &segments)?;
+            self.indexed = (segments, live.manifest.live_rows, documents);
+        }
+        Ok(())
+    }
+
+    /// Reads the log. All but its newest entry was there before, as a rule.
+    fn read_log(&mut self, live: &Live, reader: &Reader<'_>) -> Result<(), Broken> {
+        let incarnation = reader.place.incarnation;
+        if self.read_by.0 != incarnation || self.read_by.1 != live.schema {
+            self.log.clear();
+            self.read_by = (incarnation, live.schema.clone());
+        }
+        let mut log = BTreeMap::new();
+        for entry in &live.log.entries {
+            let from = reader.version_of(&entry.payload);
+            let same = |known: &KnownEntry| known.entry == *entry && known.from == from;
+            let known = if let Some(known) = self.log.remove(&entry.cursor).filter(same) {
+                known
+            } else {
+                let changes = reader.changes(live, entry)?;
+                KnownEntry { entry: entry.clone(), from, changes }
+            };
+            log.insert(entry.cursor, known);
+        }
+        self.log = log;
+        Ok(())
     }
 }
 
@@ -107,7 +175,7 @@ fn indexed(live: &Live, segments: &[Arc<Segment>]) -> Result<Documents, Broken> 
             continue;
         }
         lives += 1;
-        let before = documents.insert(id.clone(), Arc::clone(attributes));
+        let before = documents.insert(id.clone(), attributes.clone());
         Oracle::Conserved
             .demand(before.is_none(), || format!("document {id} lives in two rows"))?;
     }
@@ -123,7 +191,7 @@ fn unreadable<T>(bad: BadObject) -> Result<T, Broken> {
 }
 
 /// A document with the names of its attributes in the place of their numbers.
-fn named(live: &Live, document: &Document) -> Result<Arc<Attributes>, Broken> {
+fn named(live: &Live, document: &Document) -> Result<Shared<Attributes>, Broken> {
     let mut attributes = Attributes::new();
     for (id, value) in &document.attributes {
         // What was dropped has no name any more, and its number is never given again.
@@ -135,7 +203,7 @@ fn named(live: &Live, document: &Document) -> Result<Arc<Attributes>, Broken> {
             }
         };
     }
-    Ok(Arc::new(attributes))
+    Ok(Shared::new(attributes))
 }
 
 struct Reader<'a> {
@@ -169,7 +237,7 @@ impl Reader<'_> {
     }
 
     /// Reads a segment.
-    fn segment(&self, live: &Live, reference: &SegmentRef) -> Result<Known, Broken> {
+    fn segment(&self, live: &Live, reference: &SegmentRef) -> Result<KnownSegment, Broken> {
         let directory = self.directory(reference).or_else(unreadable)?;
         let mut rows = Vec::new();
         for (row, document) in self.rows(reference, &directory).or_else(unreadable)? {
@@ -183,26 +251,23 @@ impl Reader<'_> {
         });
         let kills = directory.kills().iter().collect();
         let (schema, segment) = (live.schema.clone(), Arc::new(Segment { kills, rows }));
-        Ok(Known { from: from.collect(), schema, segment })
+        Ok(KnownSegment { from: from.collect(), schema, segment })
     }
 
-    /// The documents, with what the log says of them.
-    fn log(&self, live: &Live, mut documents: Documents) -> Result<Contents, Broken> {
-        for entry in &live.log.entries {
-            let batch = self.batch(&entry.payload, entry.bytes).or_else(unreadable)?;
-            for operation in &batch.operations {
-                match operation {
-                    Operation::Put(document) => {
-                        documents.insert(document.id.clone(), named(live, document)?);
-                    }
-                    Operation::Delete(id) => {
-                        documents.remove(id);
-                    }
-                }
-            }
-        }
-        let attributes = live.schema.attributes.keys().cloned().collect();
-        Ok(Some(Shared::new(Content { documents, attributes, read_only: live.read_only })))
+    /// The version of the object that a batch is in, if it is in one that is there.
+    fn version_of(&self, payload: &Payload) -> Option<Tag> {
+        let Payload::Object { name, .. } = payload else { return None };
+        self.store.get(&self.place.object(Family::Log, *name)).map(|object| object.tag.clone())
+    }
+
+    /// What an entry of the log does.
+    fn changes(&self, live: &Live, entry: &LogEntry) -> Result<Changes, Broken> {
+        let batch = self.batch(&entry.payload, entry.bytes).or_else(unreadable)?;
+        let change = |operation: &Operation| match operation {
+            Operation::Put(document) => Ok((document.id.clone(), Some(named(live, document)?))),
+            Operation::Delete(id) => Ok((id.clone(), None)),
+        };
+        batch.operations.iter().map(change).collect()
     }
 
     fn directory(&self, segment: &SegmentRef) -> Result<Directory, BadObject> {

@@ -134,7 +134,15 @@ pub const OPERATIONS: [Operation; 16] = [
 /// Kinds of requests that every seed has: without documents there is nothing to ask for.
 const ALWAYS: usize = 2;
 
+/// How many documents of a large world are large, in thousandths, if there are any.
+const LARGE_RARELY: u32 = 1;
+
 impl Mix {
+    /// Lets large texts be rare: each is held several times, by who asked, the store and the oracles.
+    pub fn spare_memory(&mut self) {
+        self.large = self.large.min(LARGE_RARELY);
+    }
+
     /// A mix for one seed.
     pub fn draw(choices: &mut Choices) -> Self {
         let mut pick = |from: &[u32]| from[choices.choose(Site::Profile, from.len())];

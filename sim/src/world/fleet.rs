@@ -24,7 +24,7 @@ use crate::oracles::Broken;
 use crate::story::{Act, Lane};
 use crate::world::node::{Hosted, Node};
 use crate::world::profile::Fault;
-use crate::world::{Event, Pace, Size, Space, World};
+use crate::world::{Event, Size, Space, World};
 
 /// What a node is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -94,7 +94,7 @@ impl Fleet {
         let first = choices.between(Site::Node, 0, size.busy.min(u64::from(u32::MAX) - 1));
         let pause = [1_000, 100, 5_000][choices.choose(Site::Node, 3)];
         let has_core = choices.choose(Site::Node, 2) == 1;
-        let watch_every = if size.pace == Pace::Idle { 30_000 } else { watch_every };
+        let watch_every = if size.pace.is_of_production() { 30_000 } else { watch_every };
         Self { is_mixed, watch_every, rolls: rolls.then_some((first, pause)), has_core }
     }
 

@@ -165,10 +165,19 @@ pub enum Pace {
     /// As the seed draws it, and nodes have no patience.
     #[default]
     Drawn,
-    /// All the time: no namespace is calmer than others.
-    Busy,
+    /// After thinking for up to so many milliseconds, in every namespace.
+    Steady(u32),
     /// A few times a day, and nodes have the settings that they have in production.
     Idle,
+    /// As steadily, and nodes have the settings that they have in production.
+    Patient(u32),
+}
+
+impl Pace {
+    /// Whether nodes have the settings that they have in production.
+    const fn is_of_production(self) -> bool {
+        matches!(self, Self::Idle | Self::Patient(_))
+    }
 }
 
 /// How large a world is, and which store it has.
@@ -194,8 +203,8 @@ pub struct Size {
 pub const CHECKPOINT_EVERY: u64 = 1_024;
 /// The state of a service goes into the fingerprint when services were let do what they can so often.
 const STATE_EVERY: u64 = 64;
-/// Where there are more namespaces, nodes look for orphans as seldom as in production.
-const SPACES_SWEPT_OFTEN: usize = 2_000;
+/// A world with more namespaces is large.
+const SPACES_FEW: usize = 2_000;
 /// How long a client of an idle fleet thinks, in milliseconds, at most: two days.
 const IDLE_THINK: u64 = 172_800_000;
 
@@ -456,16 +465,29 @@ fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
     Clock { ahead, rate, calendar_off, calendar_drift, slept: 0 }
 }
 
+/// Whether there are so many namespaces that nodes look for orphans as seldom as in production, that those
+/// who are cut off for ever are taken away in the end, and that large texts are rare.
+pub const fn is_large(spaces: usize) -> bool {
+    spaces > SPACES_FEW
+}
+
 /// Makes a drawn profile one of a world of this size and pace.
 fn pace(profile: &mut Profile, size: Size) {
-    if size.spaces > SPACES_SWEPT_OFTEN {
+    if is_large(size.spaces) {
+        profile.mix.spare_memory();
         let often = profile.settings.sweep_every;
         profile.settings.sweep_every = Duration::from_hours(1).max(often);
     }
-    if size.pace == Pace::Idle {
+    if size.pace.is_of_production() {
         profile.settings = Settings::default();
-        profile.weather = Climate::default();
-        profile.think = IDLE_THINK;
+    }
+    match size.pace {
+        Pace::Drawn => {}
+        Pace::Idle => {
+            profile.weather = Climate::default();
+            profile.think = IDLE_THINK;
+        }
+        Pace::Steady(think) | Pace::Patient(think) => profile.think = think.into(),
     }
 }
 

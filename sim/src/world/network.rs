@@ -149,7 +149,7 @@ impl World {
             self.crash(n);
             return false;
         }
-        self.dispatch(&mut parcel);
+        self.dispatch(parcel);
         self.watch.sent(what == hap::CRASH_AFTER);
         match what {
             hap::CRASH_AFTER => {
@@ -211,30 +211,30 @@ impl World {
         }
     }
 
-    fn dispatch(&mut self, parcel: &mut Parcel) {
-        self.tell_sent(parcel);
+    fn dispatch(&mut self, mut parcel: Parcel) {
+        self.tell_sent(&parcel);
         let (least, most) = self.profile.latency;
         let mut delay = self.choices.between(Site::Delay, least, most);
         parcel.back = self.choices.between(Site::Delay, least, most);
         let is_read = parcel.request.is_read();
         let fate = self.fate(&parcel.request);
-        if let Some((fault, breach)) = self.weather.meets(self.now, parcel) {
+        if let Some((fault, breach)) = self.weather.meets(self.now, &parcel) {
             self.activations.count(fault);
-            self.tell_exchange(parcel, &format!("meets {fault:?}, {breach:?}"));
+            self.tell_exchange(&parcel, &format!("meets {fault:?}, {breach:?}"));
             return self.brave(delay, parcel, breach);
         }
         match fate {
             Fate::Answered => {}
             Fate::TurnedAway => {
                 self.activations.count(Fault::Throttled);
-                self.watch.doom(parcel, ledger::Fate::Throttled);
-                self.tell_exchange(parcel, "is turned away");
+                self.watch.doom(&parcel, ledger::Fate::Throttled);
+                self.tell_exchange(&parcel, "is turned away");
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
             Fate::Dropped => {
                 self.activations.count(if is_read { Fault::ReadLost } else { Fault::WriteDropped });
-                self.watch.doom(parcel, ledger::Fate::LostBefore);
-                self.tell_exchange(parcel, "never arrives");
+                self.watch.doom(&parcel, ledger::Fate::LostBefore);
+                self.tell_exchange(&parcel, "never arrives");
                 if self.is_noticed() {
                     let broken = if is_read { Fault::ReadLost } else { Fault::BrokenBefore };
                     self.activations.count(broken);
@@ -243,46 +243,46 @@ impl World {
                 return;
             }
             Fate::Conflict => {
-                if self.refuses(parcel) {
-                    self.watch.doom(parcel, ledger::Fate::Refused);
+                if self.refuses(&parcel) {
+                    self.watch.doom(&parcel, ledger::Fate::Refused);
                     return self.reply_after(delay, parcel, Reply::Refused);
                 }
             }
             Fate::ReplyLost => {
                 self.activations.count(if is_read { Fault::ReadLost } else { Fault::ReplyLost });
-                self.tell_exchange(parcel, "will not be answered");
+                self.tell_exchange(&parcel, "will not be answered");
                 parcel.answer = if self.is_noticed() { Answer::Broken } else { Answer::None };
             }
             Fate::Late => {
                 delay = self.choices.between(Site::Delay, most, LATE_MOST);
                 parcel.answer = Answer::None;
                 parcel.passage.is_late = true;
-                self.tell_exchange(parcel, "will arrive late");
+                self.tell_exchange(&parcel, "will arrive late");
                 if self.is_noticed() {
-                    self.reply_after(parcel.back, parcel, Reply::Lost);
+                    self.reply_after(parcel.back, parcel.clone(), Reply::Lost);
                 }
             }
             Fate::Twice => {
                 let again = self.choices.between(Site::Delay, most, TWICE_MOST);
                 parcel.answer = Answer::Again(again);
-                self.tell_exchange(parcel, "will be performed twice");
+                self.tell_exchange(&parcel, "will be performed twice");
             }
-            Fate::Flipped => self.spoil(parcel, Spoil::Flip),
-            Fate::Cut => self.spoil(parcel, Spoil::Cut),
-            Fate::Unreadable => self.spoil(parcel, |_| Spoil::Unreadable),
-            Fate::Blip => self.spoil(parcel, |_| Spoil::Missing),
+            Fate::Flipped => self.spoil(&mut parcel, Spoil::Flip),
+            Fate::Cut => self.spoil(&mut parcel, Spoil::Cut),
+            Fate::Unreadable => self.spoil(&mut parcel, |_| Spoil::Unreadable),
+            Fate::Blip => self.spoil(&mut parcel, |_| Spoil::Missing),
         }
         self.send_off(delay, parcel);
     }
 
     /// A request meets the weather.
-    fn brave(&mut self, delay: u64, parcel: &mut Parcel, breach: Breach) {
+    fn brave(&mut self, delay: u64, mut parcel: Parcel, breach: Breach) {
         match breach {
             Breach::TurnedAway => {
-                self.watch.doom(parcel, ledger::Fate::Throttled);
+                self.watch.doom(&parcel, ledger::Fate::Throttled);
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
-            Breach::Silent => return self.watch.doom(parcel, ledger::Fate::LostBefore),
+            Breach::Silent => return self.watch.doom(&parcel, ledger::Fate::LostBefore),
             Breach::Mute => parcel.answer = Answer::None,
             Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
         }
@@ -317,15 +317,15 @@ impl World {
         }
     }
 
-    fn send_off(&mut self, delay: u64, parcel: &Parcel) {
+    fn send_off(&mut self, delay: u64, parcel: Parcel) {
         if words::is_head(&parcel.request) && !parcel.request.is_read() {
             *self.flying.entry((parcel.node, parcel.life, parcel.space)).or_default() += 1;
         }
-        self.after(delay, Event::Arrive(Box::new(parcel.clone())));
+        self.after(delay, Event::Arrive(Box::new(parcel)));
     }
 
-    fn reply_after(&mut self, delay: u64, parcel: &Parcel, reply: Reply) {
-        let parcel = Parcel { answer: Answer::Reply(reply), ..parcel.clone() };
+    fn reply_after(&mut self, delay: u64, parcel: Parcel, reply: Reply) {
+        let parcel = Parcel { answer: Answer::Reply(reply), ..parcel };
         self.after(delay, Event::Return(Box::new(parcel)));
     }
 
@@ -431,25 +431,25 @@ impl World {
     fn answer(&mut self, mut parcel: Parcel, reply: Reply) {
         let back = parcel.back;
         match parcel.answer {
-            Answer::True => self.reply_after(back, &parcel, reply),
+            Answer::True => self.reply_after(back, parcel, reply),
             Answer::Broken => {
                 if !parcel.request.is_read() {
                     self.activations.count(Fault::BrokenAfter);
                 }
-                self.reply_after(1, &parcel, Reply::Lost);
+                self.reply_after(1, parcel, Reply::Lost);
             }
             Answer::Again(later) => {
                 self.activations.count(Fault::Twice);
                 parcel.answer = Answer::True;
-                self.send_off(later, &parcel);
+                self.send_off(later, parcel);
             }
             Answer::Spoiled(spoil) => match spoil.of(&reply) {
-                None => self.reply_after(back, &parcel, reply),
+                None => self.reply_after(back, parcel, reply),
                 Some((reply, fault)) => {
                     self.activations.count(fault);
                     self.tell_exchange(&parcel, &format!("goes wrong: {spoil:?}"));
                     parcel.is_spoiled = true;
-                    self.reply_after(back, &parcel, reply);
+                    self.reply_after(back, parcel, reply);
                 }
             },
             Answer::None | Answer::Reply(_) => {}

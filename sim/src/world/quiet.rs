@@ -16,9 +16,9 @@ use crate::choices::{Scope, Site};
 use crate::oracles::{Broken, Oracle, reachability};
 use crate::story::{Act, Lane};
 use crate::workload::Ask;
-use crate::world::World;
 use crate::world::fleet::Role;
 use crate::world::profile::Fault;
+use crate::world::{World, is_large};
 
 /// How long it may take, in milliseconds, where all calendars agree.
 ///
@@ -36,6 +36,11 @@ const IDLE_REQUESTS_MAX: u64 = 250;
 const ROUNDS_MAX: u64 = 8;
 /// How often it is looked at, in milliseconds.
 const LOOK_EVERY: u64 = 5_000;
+
+/// How long nodes of a large world stay that are cut off for ever, in milliseconds: longer than any
+/// request takes and any node stands still. They do nothing but try again, each for each of its
+/// namespaces, which is nearly all that happens while a large world gets quiet in hours.
+const CUT_OFF: u64 = 120_000;
 
 /// What becomes of a node that is not in the core, by its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,7 +111,11 @@ impl World {
         let patience = PATIENCE + SWEEPS * sweep;
         let until = self.now + patience + self.skew.most_at(self.now + 2 * patience);
         let mut at = 0;
+        let mut cut_off = Some(self.now + CUT_OFF).filter(|_| is_large(self.spaces.len()));
         while self.now < until {
+            if cut_off.take_if(|end| *end <= self.now).is_some() {
+                self.take_cut_off_away()?;
+            }
             let look = self.now + LOOK_EVERY;
             self.pass_until(look)?;
             if self.next_restless(&mut at).is_none() {
@@ -114,6 +123,22 @@ impl World {
             }
         }
         Oracle::Live.broken(self.who_waits())
+    }
+
+    /// Nodes that never reach the store again are taken away. Whoever asked one was told by then that
+    /// there is no answer.
+    fn take_cut_off_away(&mut self) -> Result<(), Broken> {
+        for n in 0..self.nodes.len() {
+            if !self.nodes[n].is_cut || !self.nodes[n].is_up {
+                continue;
+            }
+            let waits = self.nodes[n].hosted.values().any(|hosted| !hosted.tickets.is_empty());
+            Self::live_demand(!waits, || format!("node {n} is cut off and does not say so"))?;
+            self.tell(|| Act::Does(Lane::Node(n), "is taken away".to_owned()));
+            self.nodes[n].is_gone = true;
+            self.fall(n);
+        }
+        Ok(())
     }
 
     /// Lets everything happen until this time.
