@@ -212,7 +212,7 @@ impl fmt::Display for Finder {
 
 /// The explorations, and the bugs that break what each is about. Any other bug is looked for by seeds
 /// first.
-const LIKELY: [(&str, &[Bug]); 12] = [
+const LIKELY: [(&str, &[Bug]); 13] = [
     (
         "commit",
         &[
@@ -319,7 +319,8 @@ const LIKELY: [(&str, &[Bug]); 12] = [
             Bug::DeletedStillMatches,
         ],
     ),
-    ("drop", &[Bug::DroppedNumberComesBack, Bug::LockIsIgnored, Bug::DropsLeaveMatches]),
+    ("drop", &[Bug::DroppedNumberComesBack, Bug::DropsLeaveMatches]),
+    ("lock", &[Bug::LockBeforeKey, Bug::LockedForEver]),
     (
         "keys",
         &[Bug::DeadRowsAreFound, Bug::FlushForgetsKeys, Bug::KeysInLogOnly, Bug::MergeForgetsKeys],

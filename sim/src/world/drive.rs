@@ -4,7 +4,7 @@ use sana_engine::machine::flight::Flight;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
-use sana_engine::service::task::{Output, Task, TaskId};
+use sana_engine::service::task::{Output, Start, Task, TaskId};
 
 use crate::choices::{Scope, Site};
 use crate::digest;
@@ -136,7 +136,13 @@ impl World {
         let (local, wall) = (clock.at(now), clock.wall(now));
         let seed = self.nonce_of(n);
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
+        let was_settled = hosted.service.is_settled();
         let starts = guarded(|| hosted.service.due(local, wall, seed))?;
+        let builds = |start: &Start| matches!(start, Start::Flush { .. } | Start::Merge(_));
+        let builds = starts.iter().any(|(_, start)| builds(start));
+        Self::live_demand(!(was_settled && builds), || {
+            format!("node {n} was settled and begins to build: {starts:?}")
+        })?;
         let over = |flight: &Flight| flight.is_over(local);
         let ids = hosted.tasks.iter().filter(|(_, running)| over(&running.flight));
         let ids: Vec<TaskId> = ids.map(|(id, _)| *id).collect();

@@ -13,6 +13,7 @@
 //! | [`clock`]   | What do a node's clocks show?                         |
 //! | [`profile`] | Which faults are there, and how often did each happen? |
 //! | [`faults`]  | What becomes of each fault that we know of?           |
+//! | [`aim`]     | Which writes do faults fall on?                        |
 //! | [`backend`] | Which stores are there, and what can go wrong with each? |
 //! | [`weather`] | What goes wrong for a while?                          |
 //! | [`damage`]  | Which reads say what is not so, and who may hear of it? |
@@ -33,6 +34,7 @@
 //! of a large world is cheap. [`World::digest`] is the fingerprint of all of it.
 
 mod agenda;
+pub mod aim;
 pub mod backend;
 pub mod clients;
 pub mod clock;
@@ -297,6 +299,7 @@ impl World {
 
     /// What it came to.
     fn into_run(mut self, broken: Option<Broken>) -> Run {
+        self.watch.give_up();
         if let Some(broken) = &broken {
             let broken = broken.to_string();
             self.tell(|| Act::Breaks(broken));

@@ -153,7 +153,33 @@ impl World {
         let until = self.now + IDLE;
         self.pass_until(until)?;
         let waits = self.clients.iter().any(|client| client.waiting.is_some());
-        Oracle::Live.demand(!waits, || "a client of a quiet world was not answered".into())
+        Oracle::Live.demand(!waits, || "a client of a quiet world was not answered".into())?;
+        if self.is_quiet { self.settle() } else { Ok(()) }
+    }
+
+    /// Whoever indexes, has looked at the newest version and finds nothing to do is settled.
+    fn settle(&mut self) -> Result<(), Broken> {
+        let at_work = |n: &usize| {
+            let node = &self.nodes[*n];
+            node.is_up && !node.is_cut && node.role.indexes()
+        };
+        let at_work: Vec<usize> = (0..self.nodes.len()).filter(at_work).collect();
+        for n in at_work.iter().copied() {
+            let spaces: Vec<usize> = self.nodes[n].hosted.keys().copied().collect();
+            for space in spaces {
+                let hosted = self.nodes[n].hosted.get_mut(&space);
+                hosted.into_iter().for_each(|hosted| hosted.service.look());
+                self.pump(n, space)?;
+            }
+        }
+        self.pass_until(self.now + IDLE)?;
+        for n in at_work {
+            let restless = self.nodes[n].hosted.iter().find(|(_, h)| !h.service.is_settled());
+            Oracle::Live.demand(restless.is_none(), || {
+                format!("node {n} of a quiet world is not settled: {restless:?}")
+            })?;
+        }
+        Ok(())
     }
 
     /// What is not quiet yet, from this place on and around. Whoever looks again begins where it was not

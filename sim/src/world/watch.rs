@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::namespace::request::{QueryError, Rank, Want, WriteError, WriteRequest};
 use sana_engine::service::namespace::{Ticket, Word};
-use sana_engine::service::task::Output;
+use sana_engine::service::task::{Output, TaskId};
 
 use crate::ledger::{self, Ledger};
 use crate::marks::{Mark, Tally};
@@ -28,8 +28,8 @@ pub struct Watch {
     reuse: Reuse,
     /// What is counted.
     pub counts: Counts,
-    /// What became of the write that is being sent, if it never reaches the store.
-    doomed: Option<(ledger::Site, ledger::Fate)>,
+    /// Writes that never reach the store, and whose senders have not crashed so far.
+    doomed: Vec<Doomed>,
     /// By namespace, the requests that first took effect under each key.
     keys: BTreeMap<(usize, String), Keyed>,
 }
@@ -59,6 +59,18 @@ impl Counts {
     }
 }
 
+/// A write that never reaches the store, and who waits for it.
+#[derive(Clone, Copy, Debug)]
+struct Doomed {
+    node: usize,
+    life: u32,
+    space: usize,
+    task: TaskId,
+    round: u32,
+    site: ledger::Site,
+    fate: ledger::Fate,
+}
+
 /// The request that took effect under a key, and the commit.
 #[derive(Clone, Copy, Debug)]
 struct Keyed {
@@ -78,16 +90,17 @@ pub struct Passage {
 
 impl Watch {
     /// A write will never reach the store.
-    pub const fn doom(&mut self, parcel: &Parcel, fate: ledger::Fate) {
+    pub fn doom(&mut self, parcel: &Parcel, fate: ledger::Fate) {
+        let &Parcel { node, life, space, task, round, .. } = parcel;
         if let Some(site) = parcel.passage.site {
-            self.doomed = Some((site, fate));
+            self.doomed.push(Doomed { node, life, space, task, round, site, fate });
         }
     }
 
-    /// A write was sent, and its sender crashed over it or did not.
-    pub const fn sent(&mut self, crashes: bool) {
-        if let Some((site, fate)) = self.doomed.take() {
-            self.counts.ledger.count(site, fate, crashes);
+    /// Nobody crashes any more.
+    pub fn give_up(&mut self) {
+        for Doomed { site, fate, .. } in std::mem::take(&mut self.doomed) {
+            self.counts.ledger.count(site, fate, false);
         }
     }
 
@@ -100,6 +113,17 @@ impl Watch {
 }
 
 impl World {
+    /// A node crashes: some of its writes will never reach the store, and it may still wait for them.
+    pub(super) fn saw_crash(&mut self, n: usize) {
+        let all = std::mem::take(&mut self.watch.doomed);
+        let (own, others) = all.into_iter().partition(|doomed: &Doomed| doomed.node == n);
+        self.watch.doomed = others;
+        for Doomed { node, life, space, task, round, site, fate } in own {
+            let waits = self.waits_in(node, life, space, task, round);
+            self.watch.counts.ledger.count(site, fate, waits);
+        }
+    }
+
     /// A request has reached the store.
     pub(super) fn saw_arrival(&mut self, parcel: &Parcel, reply: &Reply) -> Result<(), Broken> {
         let &Parcel { node, life, space, task, ref request, .. } = parcel;
@@ -108,6 +132,7 @@ impl World {
                 _ if parcel.passage.is_late => ledger::Fate::Late,
                 (Answer::Broken | Answer::None, _) => ledger::Fate::LostAfter,
                 (_, Reply::Refused) => ledger::Fate::Refused,
+                (_, Reply::Throttled) => ledger::Fate::Throttled,
                 _ => ledger::Fate::Stored,
             };
             let has_crashed = self.nodes[node].life != life || !self.nodes[node].is_up;

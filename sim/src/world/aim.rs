@@ -1,0 +1,48 @@
+//! In half of all worlds with faults they fall on one kind of write.
+//!
+//! Some kinds are rare: a namespace begins once, ends seldom, and has few orphans. That just such a
+//! write is late, and its sender crashes over it, hardly ever comes about where all requests fare
+//! alike. So a world may have a kind of write most of which go wrong. What is rare among all worlds is
+//! frequent among these.
+
+use crate::choices::{self, Choices, Scope};
+use crate::ledger::Site;
+use crate::world::backend::Backend;
+use crate::world::profile::Faults;
+
+/// The kind of write that the faults of a world fall on, if there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Aim(Option<Site>);
+
+impl Aim {
+    /// What the faults of a seed's world fall on. A world without faults has nothing to aim with.
+    pub fn draw(choices: &mut Choices, faults: &Faults) -> Self {
+        choices.enter(Scope::Aim);
+        let any = choices.choose(choices::Site::Profile, 2) == 1;
+        let site = Site::ALL[choices.choose(choices::Site::Profile, Site::ALL.len())];
+        Self((any && *faults != Faults::default()).then_some(site))
+    }
+
+    /// Whether it is this.
+    pub fn is_at(self, site: Option<Site>) -> bool {
+        site.is_some() && self.0 == site
+    }
+
+    /// What goes wrong with a write that is aimed at. Whether a loss is noticed is as in the whole
+    /// world.
+    pub fn faults(faults: &Faults, backend: &Backend) -> Faults {
+        let far = |weight| if backend.is_remote { weight } else { 0 };
+        Faults {
+            dropped: 100,
+            reply_lost: 100,
+            late: far(100),
+            throttled: 100,
+            conflict: if backend.conflicts { 60 } else { 0 },
+            twice: far(60),
+            slow: far(60),
+            crash: 200,
+            pause: 40,
+            ..*faults
+        }
+    }
+}
