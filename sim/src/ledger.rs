@@ -61,8 +61,7 @@ pub enum Fate {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Crash {
-    /// It did not, as long as the write was on its way; or, of one that never arrives, as long as it
-    /// waited for it.
+    /// It did not, as long as the write was on its way or its sender waited to hear of it.
     No,
     /// Before it sent the write: then the write has no fate.
     Before,

@@ -2,11 +2,16 @@
 //!
 //! Some kinds are rare: a namespace begins once, ends seldom, and has few orphans. That just such a
 //! write is late, and its sender crashes over it, hardly ever comes about where all requests fare
-//! alike. So a world may have a kind of write most of which go wrong. What is rare among all worlds is
-//! frequent among these.
+//! alike. So a world may have a kind of write that there is much of, and most of which go wrong. What is
+//! rare among all worlds is frequent among these.
+
+use core::time::Duration;
+
+use sana_engine::service::namespace::Settings;
 
 use crate::choices::{self, Choices, Scope};
 use crate::ledger::Site;
+use crate::workload::Mix;
 use crate::world::backend::Backend;
 use crate::world::profile::Faults;
 
@@ -14,18 +19,59 @@ use crate::world::profile::Faults;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Aim(Option<Site>);
 
+/// What is aimed at, each as often. Who writes seldom all the same stands here twice.
+const DRAWN: [Site; 18] = [
+    Site::CommitHead,
+    Site::FirstHead,
+    Site::LogObject,
+    Site::Tombstone,
+    Site::FlushedPart,
+    Site::FlushHead,
+    Site::MergedPart,
+    Site::MergeHead,
+    Site::CollectHead,
+    Site::TrashDeletion,
+    Site::SweepHead,
+    Site::OrphanDeletion,
+    Site::LogObject,
+    Site::Tombstone,
+    Site::MergedPart,
+    Site::MergeHead,
+    Site::CollectHead,
+    Site::SweepHead,
+];
+
 impl Aim {
     /// What the faults of a seed's world fall on. A world without faults has nothing to aim with.
     pub fn draw(choices: &mut Choices, faults: &Faults) -> Self {
         choices.enter(Scope::Aim);
         let any = choices.choose(choices::Site::Profile, 2) == 1;
-        let site = Site::ALL[choices.choose(choices::Site::Profile, Site::ALL.len())];
+        let site = DRAWN[choices.choose(choices::Site::Profile, DRAWN.len())];
         Self((any && *faults != Faults::default()).then_some(site))
     }
 
     /// Whether it is this.
     pub fn is_at(self, site: Option<Site>) -> bool {
         site.is_some() && self.0 == site
+    }
+
+    /// Sees to it that there is much of it.
+    pub fn prepare(self, settings: &mut Settings, mix: &mut Mix) {
+        let Some(site) = self.0 else { return };
+        let soon = Duration::from_millis(100);
+        match site {
+            Site::FirstHead | Site::Tombstone => mix.removals = 4,
+            Site::LogObject => mix.large = 300,
+            Site::CommitHead | Site::FlushedPart | Site::FlushHead => {}
+            Site::MergedPart | Site::MergeHead => settings.flush_after = soon,
+            Site::CollectHead | Site::TrashDeletion => {
+                settings.flush_after = soon;
+                settings.trash_retention = Duration::from_secs(1);
+            }
+            Site::SweepHead | Site::OrphanDeletion => {
+                settings.sweep_every = Duration::from_secs(5);
+            }
+        }
     }
 
     /// What goes wrong with a write that is aimed at. Whether a loss is noticed is as in the whole

@@ -47,7 +47,7 @@ impl World {
         let Answer::Reply(reply) = parcel.answer.clone() else { return Ok(()) };
         self.note(&(node, space, task, place));
         self.note(&reply);
-        let crash = self.crashes_over_reply(node, space);
+        let crash = self.crashes_over_reply(parcel);
         if let Some((Moment::Before, delay)) = crash {
             self.crash_for(node, delay);
             return Ok(());
@@ -77,13 +77,14 @@ impl World {
     }
 
     /// When the node crashes over a reply, if it does, and for how long.
-    fn crashes_over_reply(&mut self, node: usize, space: usize) -> Option<(Moment, u64)> {
+    fn crashes_over_reply(&mut self, parcel: &Parcel) -> Option<(Moment, u64)> {
+        let (node, space) = (parcel.node, parcel.space);
         let heard = self.nodes[node].heard(space);
         if !self.is_faulty {
             return None;
         }
         self.choices.enter(Scope::Reply(node as u32, space as u32, heard));
-        let crash = self.profile.faults.crash / 2;
+        let crash = self.profile.faults_of(parcel.passage.site).crash / 2;
         let when = self.choices.weigh(Site::Node, &[1_000 - 2 * crash, crash, crash]);
         let when = [None, Some(Moment::Before), Some(Moment::After)][when]?;
         self.activations.count(Fault::CrashOverReply);

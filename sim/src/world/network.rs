@@ -232,13 +232,13 @@ impl World {
             Fate::Answered => {}
             Fate::TurnedAway => {
                 self.activations.count(Fault::Throttled);
-                self.watch.doom(parcel, ledger::Fate::Throttled);
+                self.watch.seal(parcel, ledger::Fate::Throttled);
                 self.tell_exchange(parcel, "is turned away");
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
             Fate::Dropped => {
                 self.activations.count(if is_read { Fault::ReadLost } else { Fault::WriteDropped });
-                self.watch.doom(parcel, ledger::Fate::LostBefore);
+                self.watch.seal(parcel, ledger::Fate::LostBefore);
                 self.tell_exchange(parcel, "never arrives");
                 if self.is_noticed() {
                     let broken = if is_read { Fault::ReadLost } else { Fault::BrokenBefore };
@@ -249,7 +249,7 @@ impl World {
             }
             Fate::Conflict => {
                 if self.refuses(parcel) {
-                    self.watch.doom(parcel, ledger::Fate::Refused);
+                    self.watch.seal(parcel, ledger::Fate::Refused);
                     return self.reply_after(delay, parcel, Reply::Refused);
                 }
             }
@@ -288,10 +288,10 @@ impl World {
     fn brave(&mut self, delay: u64, parcel: &mut Parcel, breach: Breach) {
         match breach {
             Breach::TurnedAway => {
-                self.watch.doom(parcel, ledger::Fate::Throttled);
+                self.watch.seal(parcel, ledger::Fate::Throttled);
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
-            Breach::Silent => return self.watch.doom(parcel, ledger::Fate::LostBefore),
+            Breach::Silent => return self.watch.seal(parcel, ledger::Fate::LostBefore),
             Breach::Mute => parcel.answer = Answer::None,
             Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
         }

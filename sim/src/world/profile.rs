@@ -143,7 +143,7 @@ impl Profile {
         let latency = (pick(&backend.latency.0), pick(&backend.latency.1));
         let think = pick(&[50, 500, 3_000]);
         let interval = backend.commit_interval(pick(&[0, 0, 200]));
-        let settings = Settings {
+        let mut settings = Settings {
             write_time_max: Duration::from_millis(pick(&[1_000, 5_000, 30_000])),
             query_time_max: Duration::from_secs(pick(&[2, 20])),
             commit_interval_min: Duration::from_millis(interval),
@@ -156,8 +156,9 @@ impl Profile {
             host: Host::default(),
             ..Settings::default()
         };
-        let mix = Mix::draw(choices);
+        let mut mix = Mix::draw(choices);
         let aim = Aim::draw(choices, &faults);
+        aim.prepare(&mut settings, &mut mix);
         // It is drawn behind all that older traces know, so that these mean what they did.
         let slow = [0, 0, 10, 60][choices.choose(Site::Profile, 4)];
         let far = backend.is_remote && faults != Faults::default();

@@ -36,6 +36,8 @@ const IDLE_REQUESTS_MAX: u64 = 250;
 const ROUNDS_MAX: u64 = 8;
 /// How often it is looked at, in milliseconds.
 const LOOK_EVERY: u64 = 5_000;
+/// How often it is looked at who is settled, in milliseconds.
+const SETTLE_EVERY: u64 = 1_000;
 
 /// What becomes of a node that is not in the core, by its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,29 +159,32 @@ impl World {
         if self.is_quiet { self.settle() } else { Ok(()) }
     }
 
-    /// Whoever indexes, has looked at the newest version and finds nothing to do is settled.
+    /// Whoever indexes, has looked at the newest version and finds nothing to do is settled, if only
+    /// until he looks again.
     fn settle(&mut self) -> Result<(), Broken> {
-        let at_work = |n: &usize| {
-            let node = &self.nodes[*n];
-            node.is_up && !node.is_cut && node.role.indexes()
-        };
-        let at_work: Vec<usize> = (0..self.nodes.len()).filter(at_work).collect();
-        for n in at_work.iter().copied() {
-            let spaces: Vec<usize> = self.nodes[n].hosted.keys().copied().collect();
-            for space in spaces {
-                let hosted = self.nodes[n].hosted.get_mut(&space);
-                hosted.into_iter().for_each(|hosted| hosted.service.look());
-                self.pump(n, space)?;
+        let mut restless = Vec::new();
+        for n in 0..self.nodes.len() {
+            let node = &self.nodes[n];
+            if node.is_up && !node.is_cut && node.role.indexes() {
+                restless.extend(node.hosted.keys().map(|space| (n, *space)));
             }
         }
-        self.pass_until(self.now + IDLE)?;
-        for n in at_work {
-            let restless = self.nodes[n].hosted.iter().find(|(_, h)| !h.service.is_settled());
-            Oracle::Live.demand(restless.is_none(), || {
-                format!("node {n} of a quiet world is not settled: {restless:?}")
-            })?;
+        for (n, space) in restless.iter().copied() {
+            let hosted = self.nodes[n].hosted.get_mut(&space);
+            hosted.into_iter().for_each(|hosted| hosted.service.look());
+            self.pump(n, space)?;
         }
-        Ok(())
+        // Whatever was begun before the faults stopped may have to run out of time first.
+        let until = self.now + PATIENCE;
+        while !restless.is_empty() && self.now < until {
+            self.pass_until(self.now + SETTLE_EVERY)?;
+            let hosted = |(n, space): &(usize, usize)| self.nodes[*n].hosted.get(space);
+            restless.retain(|at| hosted(at).is_some_and(|hosted| !hosted.service.is_settled()));
+        }
+        Oracle::Live.demand(restless.is_empty(), || {
+            let all = restless.iter().map(|(n, space)| format!("node {n} of ns{space}"));
+            format!("in a quiet world these are not settled: {:?}", all.collect::<Vec<_>>())
+        })
     }
 
     /// What is not quiet yet, from this place on and around. Whoever looks again begins where it was not

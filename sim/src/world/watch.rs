@@ -28,8 +28,8 @@ pub struct Watch {
     reuse: Reuse,
     /// What is counted.
     pub counts: Counts,
-    /// Writes that never reach the store, and whose senders have not crashed so far.
-    doomed: Vec<Doomed>,
+    /// Of each node, the writes whose fate is sealed. It may still crash while it waits.
+    sealed: BTreeMap<usize, Vec<Sealed>>,
     /// By namespace, the requests that first took effect under each key.
     keys: BTreeMap<(usize, String), Keyed>,
 }
@@ -59,10 +59,9 @@ impl Counts {
     }
 }
 
-/// A write that never reaches the store, and who waits for it.
+/// A write whose fate is sealed, and who waits to hear of it.
 #[derive(Clone, Copy, Debug)]
-struct Doomed {
-    node: usize,
+struct Sealed {
     life: u32,
     space: usize,
     task: TaskId,
@@ -89,17 +88,18 @@ pub struct Passage {
 }
 
 impl Watch {
-    /// A write will never reach the store.
-    pub fn doom(&mut self, parcel: &Parcel, fate: ledger::Fate) {
+    /// The fate of a write is sealed, and its sender has not crashed so far.
+    pub fn seal(&mut self, parcel: &Parcel, fate: ledger::Fate) {
         let &Parcel { node, life, space, task, round, .. } = parcel;
         if let Some(site) = parcel.passage.site {
-            self.doomed.push(Doomed { node, life, space, task, round, site, fate });
+            let sealed = Sealed { life, space, task, round, site, fate };
+            self.sealed.entry(node).or_default().push(sealed);
         }
     }
 
     /// Nobody crashes any more.
     pub fn give_up(&mut self) {
-        for Doomed { site, fate, .. } in std::mem::take(&mut self.doomed) {
+        for Sealed { site, fate, .. } in std::mem::take(&mut self.sealed).into_values().flatten() {
             self.counts.ledger.count(site, fate, false);
         }
     }
@@ -113,13 +113,12 @@ impl Watch {
 }
 
 impl World {
-    /// A node crashes: some of its writes will never reach the store, and it may still wait for them.
+    /// A node crashes, and may wait to hear of some of its writes.
     pub(super) fn saw_crash(&mut self, n: usize) {
-        let all = std::mem::take(&mut self.watch.doomed);
-        let (own, others) = all.into_iter().partition(|doomed: &Doomed| doomed.node == n);
-        self.watch.doomed = others;
-        for Doomed { node, life, space, task, round, site, fate } in own {
-            let waits = self.waits_in(node, life, space, task, round);
+        for Sealed { life, space, task, round, site, fate } in
+            self.watch.sealed.remove(&n).unwrap_or_default()
+        {
+            let waits = self.waits_in(n, life, space, task, round);
             self.watch.counts.ledger.count(site, fate, waits);
         }
     }
@@ -141,7 +140,11 @@ impl World {
                 let late = Mark::LandedLate.bit() | bit(has_crashed, Mark::LandedAfterCrash);
                 self.watch.counts.marks.count(late);
             }
-            self.watch.counts.ledger.count(site, fate, has_crashed);
+            if has_crashed {
+                self.watch.counts.ledger.count(site, fate, true);
+            } else {
+                self.watch.seal(parcel, fate);
+            }
         }
         if *reply == Reply::NotModified && words::is_head(request) {
             self.watch.counts.marks.count(Mark::UnchangedHead.bit());
