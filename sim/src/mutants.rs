@@ -88,8 +88,9 @@ pub const SECONDS_MAX: f64 = 60.0;
 
 /// How long clients of a hunting seed keep asking, in seconds.
 const SECONDS: u64 = 30;
-/// Worlds and seeds of a first look everywhere: it finds most bugs, and costs the others little.
-const FIRST_LOOK: (usize, u64) = (20_000, 20);
+/// Worlds and seeds of a first look everywhere: it finds most bugs, and costs the others little. What an
+/// exploration is likely to find has been looked for there, so seeds come before all the others.
+const FIRST_LOOK: (usize, u64) = (20_000, 300);
 
 /// Hunts bugs, several at once. Each hunt is reported once those before it were.
 ///

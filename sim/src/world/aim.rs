@@ -61,7 +61,7 @@ impl Aim {
         let soon = Duration::from_millis(100);
         match site {
             Site::FirstHead | Site::Tombstone => mix.removals = 4,
-            Site::LogObject => mix.large = 300,
+            Site::LogObject => mix.large = 100,
             Site::CommitHead | Site::FlushedPart | Site::FlushHead => {}
             Site::MergedPart | Site::MergeHead => settings.flush_after = soon,
             Site::CollectHead | Site::TrashDeletion => {

@@ -146,6 +146,11 @@ impl World {
                 self.watch.seal(parcel, fate);
             }
         }
+        // What the collector deletes was named, and is no orphan.
+        if parcel.passage.site.is_some_and(|site| site != ledger::Site::TrashDeletion) {
+            let head = self.spaces[space].witness.chain().head();
+            self.watch.counts.marks.count(Mark::of_request(head, request, reply));
+        }
         if *reply == Reply::NotModified && words::is_head(request) {
             self.watch.counts.marks.count(Mark::UnchangedHead.bit());
         }
