@@ -1,4 +1,4 @@
-//! In half of all worlds with faults they fall on one kind of write.
+//! In two of three worlds with faults they fall on one kind of write.
 //!
 //! Some kinds are rare: a namespace begins once, ends seldom, and has few orphans. That just such a
 //! write is late, and its sender crashes over it, hardly ever comes about where all requests fare
@@ -19,35 +19,46 @@ use crate::world::profile::Faults;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Aim(Option<Site>);
 
-/// What is aimed at, each as often. Who writes seldom all the same stands here twice.
-const DRAWN: [Site; 18] = [
+/// What is aimed at, each as often. What is seldom written all the same stands here more than once.
+const DRAWN: [Site; 20] = [
     Site::CommitHead,
     Site::FirstHead,
     Site::LogObject,
+    Site::LogObject,
+    Site::Tombstone,
     Site::Tombstone,
     Site::FlushedPart,
     Site::FlushHead,
     Site::MergedPart,
+    Site::MergedPart,
+    Site::MergedPart,
     Site::MergeHead,
+    Site::MergeHead,
+    Site::MergeHead,
+    Site::CollectHead,
     Site::CollectHead,
     Site::TrashDeletion,
     Site::SweepHead,
-    Site::OrphanDeletion,
-    Site::LogObject,
-    Site::Tombstone,
-    Site::MergedPart,
-    Site::MergeHead,
-    Site::CollectHead,
     Site::SweepHead,
+    Site::OrphanDeletion,
 ];
+
+/// How long clients think at most where something is aimed at that comes of much that is asked, in
+/// milliseconds.
+const THINK_MOST: u64 = 500;
 
 impl Aim {
     /// What the faults of a seed's world fall on. A world without faults has nothing to aim with.
     pub fn draw(choices: &mut Choices, faults: &Faults) -> Self {
         choices.enter(Scope::Aim);
-        let any = choices.choose(choices::Site::Profile, 2) == 1;
+        let any = choices.choose(choices::Site::Profile, 3) > 0;
         let site = DRAWN[choices.choose(choices::Site::Profile, DRAWN.len())];
         Self((any && *faults != Faults::default()).then_some(site))
+    }
+
+    /// Whether there is anything.
+    pub const fn is_set(self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether it is this.
@@ -56,14 +67,18 @@ impl Aim {
     }
 
     /// Sees to it that there is much of it.
-    pub fn prepare(self, settings: &mut Settings, mix: &mut Mix) {
+    pub fn prepare(self, settings: &mut Settings, mix: &mut Mix, think: &mut u64) {
         let Some(site) = self.0 else { return };
+        *think = THINK_MOST.min(*think);
         let soon = Duration::from_millis(100);
         match site {
             Site::FirstHead | Site::Tombstone => mix.removals = 4,
             Site::LogObject => mix.large = 100,
             Site::CommitHead | Site::FlushedPart | Site::FlushHead => {}
-            Site::MergedPart | Site::MergeHead => settings.flush_after = soon,
+            Site::MergedPart | Site::MergeHead => {
+                settings.flush_after = soon;
+                settings.flush_bytes = 200;
+            }
             Site::CollectHead | Site::TrashDeletion => {
                 settings.flush_after = soon;
                 settings.trash_retention = Duration::from_secs(1);
@@ -79,14 +94,14 @@ impl Aim {
     pub fn faults(faults: &Faults, backend: &Backend) -> Faults {
         let far = |weight| if backend.is_remote { weight } else { 0 };
         Faults {
-            dropped: 100,
-            reply_lost: 100,
-            late: far(100),
-            throttled: 100,
+            dropped: 120,
+            reply_lost: 120,
+            late: far(120),
+            throttled: 120,
             conflict: if backend.conflicts { 60 } else { 0 },
             twice: far(60),
             slow: far(60),
-            crash: 200,
+            crash: 300,
             pause: 40,
             ..*faults
         }

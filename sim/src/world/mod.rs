@@ -431,7 +431,8 @@ impl Space {
         let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
         choices.enter(Scope::Space(n as u32));
         let calm = [1, 1, 10, 100][choices.choose(Site::Profile, 4)];
-        let calm = if size.pace == Pace::Drawn { calm } else { 1 };
+        let is_calm = size.pace == Pace::Drawn && !profile.aim.is_set();
+        let calm = if is_calm { calm } else { 1 };
         let first = n * size.nodes / size.spaces;
         let mut witness = Witness::guided(name.clone());
         witness.limit(profile.settings.unindexed_bytes_max);

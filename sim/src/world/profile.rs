@@ -141,7 +141,7 @@ impl Profile {
         let mut pick = |from: &[u64]| from[choices.choose(Site::Profile, from.len())];
         let page = pick(&[1_000, 3]) as u32;
         let latency = (pick(&backend.latency.0), pick(&backend.latency.1));
-        let think = pick(&[50, 500, 3_000]);
+        let mut think = pick(&[50, 500, 3_000]);
         let interval = backend.commit_interval(pick(&[0, 0, 200]));
         let mut settings = Settings {
             write_time_max: Duration::from_millis(pick(&[1_000, 5_000, 30_000])),
@@ -158,7 +158,7 @@ impl Profile {
         };
         let mut mix = Mix::draw(choices);
         let aim = Aim::draw(choices, &faults);
-        aim.prepare(&mut settings, &mut mix);
+        aim.prepare(&mut settings, &mut mix, &mut think);
         // It is drawn behind all that older traces know, so that these mean what they did.
         let slow = [0, 0, 10, 60][choices.choose(Site::Profile, 4)];
         let far = backend.is_remote && faults != Faults::default();
