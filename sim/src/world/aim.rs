@@ -20,7 +20,8 @@ use crate::world::profile::Faults;
 pub struct Aim(Option<Site>);
 
 /// What is aimed at, each as often. What is seldom written all the same stands here more than once.
-const DRAWN: [Site; 20] = [
+const DRAWN: [Site; 21] = [
+    Site::CommitHead,
     Site::CommitHead,
     Site::FirstHead,
     Site::LogObject,
@@ -74,7 +75,10 @@ impl Aim {
         match site {
             Site::FirstHead | Site::Tombstone => mix.removals = 4,
             Site::LogObject => mix.large = 100,
-            Site::CommitHead | Site::FlushedPart | Site::FlushHead => {}
+            // Whoever is content with an old answer may get one that is older than he allows, if a
+            // commit took long to be answered.
+            Site::CommitHead => mix.stale = 800,
+            Site::FlushedPart | Site::FlushHead => {}
             Site::MergedPart | Site::MergeHead => {
                 settings.flush_after = soon;
                 settings.flush_bytes = 200;
@@ -100,7 +104,7 @@ impl Aim {
             throttled: 120,
             conflict: if backend.conflicts { 60 } else { 0 },
             twice: far(60),
-            slow: far(60),
+            slow: far(100),
             crash: 300,
             pause: 40,
             ..*faults
