@@ -20,7 +20,7 @@ use crate::world::profile::Faults;
 pub struct Aim(Option<Site>);
 
 /// What is aimed at, each as often. What is seldom written all the same stands here more than once.
-const DRAWN: [Site; 21] = [
+const DRAWN: [Site; 23] = [
     Site::CommitHead,
     Site::CommitHead,
     Site::FirstHead,
@@ -33,6 +33,8 @@ const DRAWN: [Site; 21] = [
     Site::MergedPart,
     Site::MergedPart,
     Site::MergedPart,
+    Site::MergedPart,
+    Site::MergeHead,
     Site::MergeHead,
     Site::MergeHead,
     Site::MergeHead,
@@ -47,6 +49,8 @@ const DRAWN: [Site; 21] = [
 /// How long clients think at most where something is aimed at that comes of much that is asked, in
 /// milliseconds.
 const THINK_MOST: u64 = 500;
+/// The same where it takes many writes: several flushes make one merge.
+const BUSY_MOST: u64 = 50;
 
 impl Aim {
     /// What the faults of a seed's world fall on. A world without faults has nothing to aim with.
@@ -73,13 +77,20 @@ impl Aim {
         *think = THINK_MOST.min(*think);
         let soon = Duration::from_millis(100);
         match site {
-            Site::FirstHead | Site::Tombstone => mix.removals = 4,
+            Site::FirstHead => mix.removals = 4,
+            // Something is to be merged whenever a namespace ends.
+            Site::Tombstone => {
+                mix.removals = 4;
+                settings.flush_after = soon;
+                settings.flush_bytes = 200;
+            }
             Site::LogObject => mix.large = 100,
             // Whoever is content with an old answer may get one that is older than he allows, if a
             // commit took long to be answered.
             Site::CommitHead => mix.stale = 800,
             Site::FlushedPart | Site::FlushHead => {}
             Site::MergedPart | Site::MergeHead => {
+                *think = BUSY_MOST;
                 settings.flush_after = soon;
                 settings.flush_bytes = 200;
             }
