@@ -91,6 +91,7 @@ impl Aim {
             Site::FlushedPart | Site::FlushHead => {}
             Site::MergedPart | Site::MergeHead => {
                 *think = BUSY_MOST;
+                settings.compacts = true;
                 settings.flush_after = soon;
                 settings.flush_bytes = 200;
             }
