@@ -325,6 +325,8 @@ pub enum Scope {
     Reply(u32, u32, u32),
     /// A node's nth look at the head of a namespace that nobody asks it for.
     Watch(u32, u32, u32),
+    /// What the faults fall on.
+    Aim,
 }
 
 /// What a decision is about.

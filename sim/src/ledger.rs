@@ -61,7 +61,7 @@ pub enum Fate {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Crash {
-    /// It did not, as long as the write was on its way.
+    /// It did not, as long as the write was on its way or its sender waited to hear of it.
     No,
     /// Before it sent the write: then the write has no fate.
     Before,
@@ -150,6 +150,17 @@ impl Fate {
     ];
 }
 
+impl Crash {
+    /// In words; none if it did not.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::No => "",
+            Self::Before => "the sender crashes before",
+            Self::After => "the sender crashes after",
+        }
+    }
+}
+
 impl Ledger {
     /// A write was to be sent, and its sender crashed.
     pub const fn unsent(&mut self, site: Site) {
@@ -187,8 +198,13 @@ impl Ledger {
 
     /// The cells in which nothing happened though it could.
     pub fn dark(&self) -> Vec<Cell> {
-        let is_dark = |cell: &Cell| cell.count == 0 && cell.reason().is_none();
-        self.cells().filter(is_dark).collect()
+        self.below(1)
+    }
+
+    /// The cells in which less happened than this though it could.
+    pub fn below(&self, least: u64) -> Vec<Cell> {
+        let is_rare = |cell: &Cell| cell.count < least && cell.reason().is_none();
+        self.cells().filter(is_rare).collect()
     }
 }
 

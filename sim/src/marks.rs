@@ -1,7 +1,9 @@
 //! What an exploration or a band of seeds must have come across, or it proves nothing.
 
+use sana_engine::format::head::Head;
+use sana_engine::format::layout;
 use sana_engine::format::log::Payload;
-use sana_engine::machine::request::Reply;
+use sana_engine::machine::request::{Reply, Request};
 use sana_engine::namespace::request::{QueryError, WriteError};
 use sana_engine::ops::publication::Publicized;
 use sana_engine::service::task::Output;
@@ -82,11 +84,15 @@ pub enum Mark {
     Fused,
     /// A query or a write named an attribute that was dropped.
     DroppedInFlight,
+    /// A head was refused that names a new object below the floor that has come since.
+    FloorConflict,
+    /// An orphan of a life that goes on was deleted.
+    LiveOrphan,
 }
 
 impl Mark {
     /// Every mark.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::SurvivedLoss,
         Self::FoundItself,
         Self::DecidedAgain,
@@ -122,6 +128,8 @@ impl Mark {
         Self::FilteredNearest,
         Self::Fused,
         Self::DroppedInFlight,
+        Self::FloorConflict,
+        Self::LiveOrphan,
     ];
 
     /// Its bit.
@@ -148,6 +156,27 @@ impl Mark {
         mark(chain.lives() > 1, Self::Reborn);
         mark(!live.trash.is_empty(), Self::Trash);
         marks
+    }
+
+    /// What a request says that was performed under this head.
+    pub fn of_request(now: Option<&Head>, request: &Request, reply: &Reply) -> u64 {
+        let Some(now) = now.filter(|now| now.live().is_some()) else { return 0 };
+        match (request, reply) {
+            (Request::Put { key, body, .. }, Reply::Refused) if !layout::is_immutable(key) => {
+                let Ok(refused) = Head::decode(key, body) else { return 0 };
+                let names = refused.names();
+                let is_late =
+                    names.difference(&now.names()).any(|(_, name)| name.stamp < now.floor);
+                let is_same = refused.incarnation == now.incarnation;
+                if is_same && is_late { Self::FloorConflict.bit() } else { 0 }
+            }
+            (Request::Delete { key }, Reply::Deleted) => {
+                let place = layout::parse_object(key).map(|(place, ..)| place);
+                let goes_on = place.is_some_and(|place| place.incarnation == now.incarnation);
+                if goes_on { Self::LiveOrphan.bit() } else { 0 }
+            }
+            _ => 0,
+        }
     }
 
     /// What the end of a machine says: whether a put of it was refused, whether a write was lost, and

@@ -13,7 +13,7 @@ use crate::arena::{LeavesOut, Mishaps, Setup};
 use crate::diagram::{self, Picture};
 use crate::explore::{self, Bounds, Exploration, Failure};
 use crate::finding;
-use crate::ledger::{Cell, Crash, Ledger};
+use crate::ledger::{Cell, Ledger};
 use crate::marks::Mark;
 use crate::oracles::Broken;
 use crate::oracles::cost::{Costs, Work};
@@ -22,6 +22,7 @@ use crate::smallest;
 use crate::stopwatch::Stopwatch;
 use crate::story::{self, Scene, Time};
 use crate::swarm::Band;
+use crate::world::profile::Fault;
 use crate::world::watch::Counts;
 
 /// How an exploration is looked at.
@@ -82,6 +83,8 @@ impl Look {
 const ON_RECORD: &str = include_str!("arena/worlds.txt");
 /// A band of so many seeds must light every cell of the ledger.
 const BIG_BAND: u64 = 5_000;
+/// What a big band comes across less often than this, the next one may not come across at all.
+const SELDOM: u64 = 20;
 /// Of an exploration that is longer than this, in seconds, one hears in between.
 const PATIENCE: f64 = 5.0;
 
@@ -266,9 +269,12 @@ fn is_on_record(record: &str, look: &Look) -> bool {
 }
 
 /// Prints what a band came across, and if it is wanted what became of which writes and what operations
-/// cost. Whether it came across everything.
+/// cost. Whether it came across everything that a band of its size must.
 pub fn counts(band: &Band, with_ledger: bool) -> bool {
     let Counts { marks, ledger, costs, orders: (found, others) } = &band.counts;
+    for fault in Fault::ALL {
+        println!("{:>12} × {fault:?}", band.activations.of(fault));
+    }
     for mark in Mark::ALL {
         println!("{:>12} × {mark:?}", marks.of(mark));
     }
@@ -279,17 +285,45 @@ pub fn counts(band: &Band, with_ledger: bool) -> bool {
         print_ledger(ledger);
         print_costs(costs);
     }
-    // What is rare needs many seeds: a small band says what is dark, and a big one fails by it.
-    let is_big = band.seeds >= BIG_BAND;
     let dark = ledger.dark();
     if !dark.is_empty() {
         println!("{} cells of the ledger are dark without a reason", dark.len());
     }
-    let rare = marks.below(1 + band.seeds / 1_000);
-    if !rare.is_empty() {
-        println!("come across in less than one of a thousand seeds: {rare:?}");
+    let mut never = below(band, 1);
+    // A cell is rare and needs many seeds: a small band says how many are dark, and a big one fails.
+    if band.seeds >= BIG_BAND {
+        let seldom = below(band, SELDOM).into_iter().chain(cells_below(ledger, SELDOM));
+        let seldom: Vec<String> = seldom.collect();
+        if !seldom.is_empty() {
+            println!("less often than {SELDOM} times, so the next band may miss it:");
+            seldom.iter().for_each(|what| println!("  {what}"));
+        }
+        never.extend(cells_below(ledger, 1));
     }
-    (dark.is_empty() || !is_big) && marks.below(1).is_empty()
+    if !never.is_empty() {
+        println!("never happened, so nothing is proven about it: {}", never.join("; "));
+    }
+    never.is_empty()
+}
+
+/// The faults and situations that a band came across less often than this, and how often.
+fn below(band: &Band, least: u64) -> Vec<String> {
+    let faults = Fault::ALL.into_iter().map(|fault| (fault, band.activations.of(fault)));
+    let faults = faults.filter(|(_, count)| *count < least);
+    let faults = faults.map(|(fault, count)| format!("{count} × {fault:?}"));
+    let marks = band.counts.marks.below(least).into_iter();
+    faults.chain(marks.map(|(mark, count)| format!("{count} × {mark:?}"))).collect()
+}
+
+/// The cells in which less happened than this though it could, and how much.
+fn cells_below(ledger: &Ledger, least: u64) -> impl Iterator<Item = String> {
+    let rare = ledger.below(least).into_iter();
+    rare.map(|Cell { site, fate, crash, count }| {
+        let fate = fate.map_or("never sent".into(), |fate| format!("{fate:?}"));
+        let crash = crash.in_words();
+        let comma = if crash.is_empty() { "" } else { ", " };
+        format!("{count} × {site:?}, {fate}{comma}{crash}")
+    })
 }
 
 fn print_ledger(ledger: &Ledger) {
@@ -298,11 +332,7 @@ fn print_ledger(ledger: &Ledger) {
     for cell in ledger.cells() {
         let Cell { site, fate, crash, count } = cell;
         let fate = fate.map_or("never sent".into(), |fate| format!("{fate:?}"));
-        let crash = match crash {
-            Crash::No => "",
-            Crash::Before => "crashes before",
-            Crash::After => "crashes after",
-        };
+        let crash = crash.in_words();
         let dark = match cell.reason() {
             Some(reason) => format!(" ({reason})"),
             None if count == 0 => " **dark**".into(),

@@ -312,7 +312,7 @@ fn owner(scope: Scope) -> Scope {
         Scope::Member(_) => Scope::Member(0),
         Scope::Rolled(_) => Scope::Rolled(0),
         Scope::Survivor(_) => Scope::Survivor(0),
-        Scope::World | Scope::Space(_) | Scope::Node(_) | Scope::Fleet => scope,
+        Scope::World | Scope::Space(_) | Scope::Node(_) | Scope::Fleet | Scope::Aim => scope,
     }
 }
 

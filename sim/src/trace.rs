@@ -59,6 +59,7 @@ pub fn decisions(ways: &Ways) -> Vec<(String, String)> {
 fn name(scope: Scope) -> String {
     match scope {
         Scope::World => "the world".into(),
+        Scope::Aim => "what faults fall on".into(),
         Scope::Weather(n) => format!("weather {n}"),
         Scope::Space(n) => format!("ns{n}"),
         Scope::Node(n) => format!("node {n}"),

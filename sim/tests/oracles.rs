@@ -7,7 +7,7 @@ use sana_sim::oracles::Oracle;
 use sana_sim::swarm;
 
 /// A bug, the oracle that sees it, and seeds among which one does.
-const BUGS: [(Bug, Oracle); 16] = [
+const BUGS: [(Bug, Oracle); 18] = [
     (Bug::StaleForEver, Oracle::Linearizable),
     (Bug::EarlierCheckServes, Oracle::Linearizable),
     (Bug::LostIsSuccess, Oracle::Recoverable),
@@ -24,6 +24,8 @@ const BUGS: [(Bug, Oracle); 16] = [
     (Bug::NothingIsSpilled, Oracle::Bounded),
     (Bug::SmallLogsAreLeft, Oracle::Live),
     (Bug::CollectorRunsOnce, Oracle::Live),
+    (Bug::LogsCountAsSettled, Oracle::Live),
+    (Bug::NeverSettled, Oracle::Live),
 ];
 
 #[test]

@@ -211,6 +211,8 @@ pub enum Bug {
     FailedCheckTellsNobody = 162,
     /// A head check that failed makes what is held count as fresh.
     FailedCheckCounts = 163,
+    /// How old an answer is counts from the end of a commit, not from its beginning.
+    CommitEndIsACheck = 164,
     /// What is loaded answers as if it were the newest version known.
     LoadedCountsAsNewest = 165,
     /// A commit decides by an older snapshot than the version that it replaces.
@@ -249,6 +251,10 @@ pub enum Bug {
     DeletedStillMatches = 183,
     /// A tombstone is to be loaded for what was planned while the namespace lived.
     PlanOutlivesItsLife = 184,
+    /// A log that waits to be indexed does not keep a service from being settled.
+    LogsCountAsSettled = 185,
+    /// A live namespace is never settled, as if nothing were known of what is to be merged.
+    NeverSettled = 186,
     /// A node draws the same nonces whenever it begins something.
     NoncesComeBack = 190,
     /// Of several searches the later ones do not look at the overlay.
@@ -261,7 +267,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 125] = [
+    pub const ALL: [Self; 128] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -364,6 +370,7 @@ impl Bug {
         Self::StaleWorkGoesOn,
         Self::FailedCheckTellsNobody,
         Self::FailedCheckCounts,
+        Self::CommitEndIsACheck,
         Self::LoadedCountsAsNewest,
         Self::HeldIsMixed,
         Self::FiltersJoinGroups,
@@ -383,6 +390,8 @@ impl Bug {
         Self::PatchRevivesDeleted,
         Self::DeletedStillMatches,
         Self::PlanOutlivesItsLife,
+        Self::LogsCountAsSettled,
+        Self::NeverSettled,
         Self::NoncesComeBack,
         Self::PartsOfTwoMoments,
         Self::NothingIsSpilled,

@@ -141,6 +141,7 @@ impl Upkeep {
         let newest = view.version().and_then(|(_, head)| Some((head.incarnation, head.live()?)));
         let planned = newest.is_none_or(|(incarnation, live)| {
             self.next_merge == (Some((incarnation, live.manifest.generation)), None)
+                && !planted::is(Bug::NeverSettled)
         });
         is_built && planned && !self.is_asked
     }

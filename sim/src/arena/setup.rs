@@ -17,7 +17,7 @@ use crate::model::values;
 use crate::store::{Store, Tags};
 
 /// The names of all explorations.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "flush",
     "merge",
     "collect",
@@ -26,6 +26,7 @@ pub const NAMES: [&str; 14] = [
     "group",
     "condition",
     "drop",
+    "lock",
     "commit",
     "delete",
     "rebirth",
@@ -80,6 +81,7 @@ pub fn named(name: &str, reach: Reach) -> Option<Setup> {
         "group" => group(reach),
         "condition" => condition(reach),
         "drop" => drop(reach),
+        "lock" => lock_out(reach),
         "rebirth" => rebirth(reach),
         "spill" => spill(reach),
         "race" => race(reach),
@@ -227,6 +229,23 @@ fn drop(reach: Reach) -> Setup {
         scripts,
         sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::Rebased, Mark::IndexedAndLog],
         ..base("drop", reach.of([[1, 0, 0], [1, 0, 1], [2, 0, 1]]))
+    }
+}
+
+/// A client asks again under its key while another locks the namespace and unlocks it.
+fn lock_out(reach: Reach) -> Setup {
+    let mut scripts = vec![
+        vec![put(1, 10, Some("a")), put(1, 10, Some("a"))],
+        vec![lock(true), lock(false)],
+        vec![Deed::Flush],
+    ];
+    if reach > Reach::Small {
+        scripts.push(vec![look()]);
+    }
+    Setup {
+        scripts,
+        sometimes: vec![Mark::DecidedAgain, Mark::FoundItself, Mark::Rebased, Mark::Indexed],
+        ..base("lock", reach.of([[1, 0, 0], [1, 0, 1], [2, 0, 1]]))
     }
 }
 

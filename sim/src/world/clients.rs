@@ -141,8 +141,8 @@ impl World {
     fn earlier(&self, space: usize, node: usize, ask: &Ask) -> BTreeSet<Contents> {
         let Ask::Query(query) = ask else { return BTreeSet::new() };
         let Consistency::Eventual(most) = query.consistency else { return BTreeSet::new() };
-        // Clocks run up to a tenth too slow, and a moment is a millisecond.
-        let long = most.as_millis() as u64 * 10 / 8 + 10;
+        // How old an answer is the node's own clock says, at whatever rate it runs.
+        let long = self.nodes[node].clock.longest(most.as_millis() as u64);
         let since = self.nodes[node].before(self.now, long);
         let past = &self.spaces[space].past;
         // The last state before that moment was still in force at it.

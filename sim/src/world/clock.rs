@@ -66,6 +66,12 @@ impl Clock {
         self.slept + (shown.0.saturating_sub(self.ahead) * 1_000_000).div_ceil(self.rate)
     }
 
+    /// The longest time of the world, in milliseconds, that the clock for waiting calls no longer than
+    /// this while nothing suspends it. It shows whole milliseconds, so it may lag by one.
+    pub const fn longest(&self, shown: u64) -> u64 {
+        ((shown + 1) * 1_000_000).div_ceil(self.rate)
+    }
+
     /// What the calendar shows at this time of the world.
     pub const fn wall(&self, time: u64) -> WallTime {
         let drifted = time.cast_signed() * self.calendar_drift / 1_000_000;
@@ -85,6 +91,19 @@ mod tests {
                 let time = clock.time_of(Timestamp(shown));
                 assert!(Timestamp(shown) <= clock.at(time), "at rate {rate}");
                 assert!(time == 0 || clock.at(time - 1) < Timestamp(shown));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_shown_as_so_long_was_no_longer() {
+        for rate in [900_000, 1_000_000, 1_000_077, 1_100_000] {
+            let clock = Clock { rate, ..Clock::TRUE };
+            for (from, shown) in [0, 7, 123].into_iter().flat_map(|from| [(from, 0), (from, 50)]) {
+                let until = (from..).take_while(|at| clock.at(*at).0 <= clock.at(from).0 + shown);
+                let long = until.last().unwrap_or(from) - from;
+                assert!(long <= clock.longest(shown), "{long} of {shown} at rate {rate}");
+                assert!(clock.longest(shown) <= long + 2, "{long} of {shown} at rate {rate}");
             }
         }
     }

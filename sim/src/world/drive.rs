@@ -4,7 +4,7 @@ use sana_engine::machine::flight::Flight;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
-use sana_engine::service::task::{Output, Task, TaskId};
+use sana_engine::service::task::{Output, Start, Task, TaskId};
 
 use crate::choices::{Scope, Site};
 use crate::digest;
@@ -47,7 +47,7 @@ impl World {
         let Answer::Reply(reply) = parcel.answer.clone() else { return Ok(()) };
         self.note(&(node, space, task, place));
         self.note(&reply);
-        let crash = self.crashes_over_reply(node, space);
+        let crash = self.crashes_over_reply(parcel);
         if let Some((Moment::Before, delay)) = crash {
             self.crash_for(node, delay);
             return Ok(());
@@ -77,13 +77,14 @@ impl World {
     }
 
     /// When the node crashes over a reply, if it does, and for how long.
-    fn crashes_over_reply(&mut self, node: usize, space: usize) -> Option<(Moment, u64)> {
+    fn crashes_over_reply(&mut self, parcel: &Parcel) -> Option<(Moment, u64)> {
+        let (node, space) = (parcel.node, parcel.space);
         let heard = self.nodes[node].heard(space);
         if !self.is_faulty {
             return None;
         }
         self.choices.enter(Scope::Reply(node as u32, space as u32, heard));
-        let crash = self.profile.faults.crash / 2;
+        let crash = self.profile.faults_of(parcel.passage.site).crash / 2;
         let when = self.choices.weigh(Site::Node, &[1_000 - 2 * crash, crash, crash]);
         let when = [None, Some(Moment::Before), Some(Moment::After)][when]?;
         self.activations.count(Fault::CrashOverReply);
@@ -136,7 +137,13 @@ impl World {
         let (local, wall) = (clock.at(now), clock.wall(now));
         let seed = self.nonce_of(n);
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
+        let was_settled = hosted.service.is_settled();
         let starts = guarded(|| hosted.service.due(local, wall, seed))?;
+        let builds = |start: &Start| matches!(start, Start::Flush { .. } | Start::Merge(_));
+        let builds = starts.iter().any(|(_, start)| builds(start));
+        Self::live_demand(!(was_settled && builds), || {
+            format!("node {n} was settled and begins to build: {starts:?}")
+        })?;
         let over = |flight: &Flight| flight.is_over(local);
         let ids = hosted.tasks.iter().filter(|(_, running)| over(&running.flight));
         let ids: Vec<TaskId> = ids.map(|(id, _)| *id).collect();

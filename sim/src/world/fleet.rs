@@ -183,6 +183,7 @@ impl World {
     /// A node is no more.
     pub(super) fn fall(&mut self, n: usize) {
         self.tell(|| Act::Crashes(Lane::Node(n)));
+        self.saw_crash(n);
         let node = &mut self.nodes[n];
         let life = node.life;
         node.is_up = false;

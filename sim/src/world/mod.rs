@@ -13,6 +13,7 @@
 //! | [`clock`]   | What do a node's clocks show?                         |
 //! | [`profile`] | Which faults are there, and how often did each happen? |
 //! | [`faults`]  | What becomes of each fault that we know of?           |
+//! | [`aim`]     | Which writes do faults fall on?                        |
 //! | [`backend`] | Which stores are there, and what can go wrong with each? |
 //! | [`weather`] | What goes wrong for a while?                          |
 //! | [`damage`]  | Which reads say what is not so, and who may hear of it? |
@@ -33,6 +34,7 @@
 //! of a large world is cheap. [`World::digest`] is the fingerprint of all of it.
 
 mod agenda;
+pub mod aim;
 pub mod backend;
 pub mod clients;
 pub mod clock;
@@ -306,6 +308,7 @@ impl World {
 
     /// What it came to.
     fn into_run(mut self, broken: Option<Broken>) -> Run {
+        self.watch.give_up();
         if let Some(broken) = &broken {
             let broken = broken.to_string();
             self.tell(|| Act::Breaks(broken));
@@ -437,7 +440,8 @@ impl Space {
         let name = NamespaceName::parse(&format!("ns{n}")).expect("letters and digits");
         choices.enter(Scope::Space(n as u32));
         let calm = [1, 1, 10, 100][choices.choose(Site::Profile, 4)];
-        let calm = if size.pace == Pace::Drawn { calm } else { 1 };
+        let is_calm = size.pace == Pace::Drawn && !profile.aim.is_set();
+        let calm = if is_calm { calm } else { 1 };
         let first = n * size.nodes / size.spaces;
         let mut witness = Witness::guided(name.clone());
         witness.limit(profile.settings.unindexed_bytes_max);

@@ -71,6 +71,8 @@ pub enum Answer {
 const LATE_MOST: u64 = 60_000;
 /// The longest until a write is performed again, in milliseconds.
 const TWICE_MOST: u64 = 5_000;
+/// The longest that a slow reply is on its way, in milliseconds.
+const SLOW_MOST: u64 = 10_000;
 
 /// What becomes of a node as it sends a request, by its way.
 mod hap {
@@ -94,11 +96,12 @@ enum Fate {
     Cut,
     Unreadable,
     Blip,
+    Slow,
 }
 
 impl Fate {
     /// Those of reads, by their ways.
-    const OF_READ: [Self; 8] = [
+    const OF_READ: [Self; 9] = [
         Self::Answered,
         Self::TurnedAway,
         Self::Dropped,
@@ -107,9 +110,10 @@ impl Fate {
         Self::Cut,
         Self::Unreadable,
         Self::Blip,
+        Self::Slow,
     ];
     /// Those of writes.
-    const OF_WRITE: [Self; 7] = [
+    const OF_WRITE: [Self; 8] = [
         Self::Answered,
         Self::TurnedAway,
         Self::Dropped,
@@ -117,6 +121,7 @@ impl Fate {
         Self::Conflict,
         Self::Late,
         Self::Twice,
+        Self::Slow,
     ];
 }
 
@@ -139,7 +144,8 @@ impl World {
         let scope = if is_read { Scope::Read } else { Scope::Write };
         self.choices.enter(scope(n as u32, space as u32, sent));
         let what = if self.is_faulty {
-            self.choices.weigh(Site::Node, &self.profile.faults.haps())
+            let faults = self.profile.faults_of(parcel.passage.site);
+            self.choices.weigh(Site::Node, &faults.haps())
         } else {
             0
         };
@@ -150,7 +156,6 @@ impl World {
             return false;
         }
         self.dispatch(parcel);
-        self.watch.sent(what == hap::CRASH_AFTER);
         match what {
             hap::CRASH_AFTER => {
                 self.activations.count(Fault::CrashAfter);
@@ -198,13 +203,13 @@ impl World {
     }
 
     /// What becomes of a request, if nothing is in its way.
-    fn fate(&mut self, request: &Request) -> Fate {
+    fn fate(&mut self, parcel: &Parcel) -> Fate {
         if !self.is_faulty {
             return Fate::Answered;
         }
-        let faults = self.profile.faults;
-        let is_put = matches!(request, Request::Put { .. });
-        if request.is_read() {
+        let faults = self.profile.faults_of(parcel.passage.site);
+        let is_put = matches!(parcel.request, Request::Put { .. });
+        if parcel.request.is_read() {
             Fate::OF_READ[self.choices.weigh(Site::Fate, &faults.fates_of_read())]
         } else {
             Fate::OF_WRITE[self.choices.weigh(Site::Fate, &faults.fates_of_write(is_put))]
@@ -217,7 +222,7 @@ impl World {
         let mut delay = self.choices.between(Site::Delay, least, most);
         parcel.back = self.choices.between(Site::Delay, least, most);
         let is_read = parcel.request.is_read();
-        let fate = self.fate(&parcel.request);
+        let fate = self.fate(&parcel);
         if let Some((fault, breach)) = self.weather.meets(self.now, &parcel) {
             self.activations.count(fault);
             self.tell_exchange(&parcel, &format!("meets {fault:?}, {breach:?}"));
@@ -227,13 +232,13 @@ impl World {
             Fate::Answered => {}
             Fate::TurnedAway => {
                 self.activations.count(Fault::Throttled);
-                self.watch.doom(&parcel, ledger::Fate::Throttled);
+                self.watch.seal(&parcel, ledger::Fate::Throttled);
                 self.tell_exchange(&parcel, "is turned away");
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
             Fate::Dropped => {
                 self.activations.count(if is_read { Fault::ReadLost } else { Fault::WriteDropped });
-                self.watch.doom(&parcel, ledger::Fate::LostBefore);
+                self.watch.seal(&parcel, ledger::Fate::LostBefore);
                 self.tell_exchange(&parcel, "never arrives");
                 if self.is_noticed() {
                     let broken = if is_read { Fault::ReadLost } else { Fault::BrokenBefore };
@@ -244,7 +249,7 @@ impl World {
             }
             Fate::Conflict => {
                 if self.refuses(&parcel) {
-                    self.watch.doom(&parcel, ledger::Fate::Refused);
+                    self.watch.seal(&parcel, ledger::Fate::Refused);
                     return self.reply_after(delay, parcel, Reply::Refused);
                 }
             }
@@ -267,6 +272,10 @@ impl World {
                 parcel.answer = Answer::Again(again);
                 self.tell_exchange(&parcel, "will be performed twice");
             }
+            Fate::Slow => {
+                self.activations.count(Fault::Slow);
+                parcel.back = self.choices.between(Site::Delay, most, SLOW_MOST);
+            }
             Fate::Flipped => self.spoil(&mut parcel, Spoil::Flip),
             Fate::Cut => self.spoil(&mut parcel, Spoil::Cut),
             Fate::Unreadable => self.spoil(&mut parcel, |_| Spoil::Unreadable),
@@ -279,10 +288,10 @@ impl World {
     fn brave(&mut self, delay: u64, mut parcel: Parcel, breach: Breach) {
         match breach {
             Breach::TurnedAway => {
-                self.watch.doom(&parcel, ledger::Fate::Throttled);
+                self.watch.seal(&parcel, ledger::Fate::Throttled);
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
-            Breach::Silent => return self.watch.doom(&parcel, ledger::Fate::LostBefore),
+            Breach::Silent => return self.watch.seal(&parcel, ledger::Fate::LostBefore),
             Breach::Mute => parcel.answer = Answer::None,
             Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
         }
@@ -466,8 +475,20 @@ impl World {
 
     /// Whether the machine still waits that sent this.
     pub(super) fn waits_for(&self, parcel: &Parcel) -> bool {
-        let node = &self.nodes[parcel.node];
-        let task = node.hosted.get(&parcel.space).and_then(|hosted| hosted.tasks.get(&parcel.task));
-        node.life == parcel.life && task.is_some_and(|running| running.past.round == parcel.round)
+        self.waits_in(parcel.node, parcel.life, parcel.space, parcel.task, parcel.round)
+    }
+
+    /// Whether a machine of a node in this life is still in this round.
+    pub(super) fn waits_in(
+        &self,
+        node: usize,
+        life: u32,
+        space: usize,
+        task: TaskId,
+        round: u32,
+    ) -> bool {
+        let node = &self.nodes[node];
+        let running = node.hosted.get(&space).and_then(|hosted| hosted.tasks.get(&task));
+        node.life == life && running.is_some_and(|running| running.past.round == round)
     }
 }

@@ -6,8 +6,10 @@ use sana_engine::base::host::Host;
 use sana_engine::service::namespace::Settings;
 
 use crate::choices::{Choices, Site};
+use crate::ledger;
 use crate::store::Kind;
 use crate::workload::Mix;
+use crate::world::aim::Aim;
 use crate::world::backend::Backend;
 use crate::world::weather::Climate;
 
@@ -22,6 +24,8 @@ pub struct Profile {
     pub latency: (u64, u64),
     /// What happens to requests and nodes.
     pub faults: Faults,
+    /// What they fall on.
+    pub aim: Aim,
     /// What happens for a while.
     pub weather: Climate,
     /// What clients ask.
@@ -48,6 +52,8 @@ pub struct Faults {
     /// A write is performed twice: somebody between the sender and the store repeats it, and the
     /// sender hears what became of it the second time.
     pub twice: u32,
+    /// A reply takes far longer than others.
+    pub slow: u32,
     /// Of lost requests and replies, those whose loss is noticed at once.
     pub noticed: u32,
     /// A byte of what was read is another than was written.
@@ -76,23 +82,25 @@ impl Faults {
     }
 
     /// What becomes of a read, by weight: it is answered, it is turned away, it never arrives, its
-    /// reply is lost, a byte is wrong, it ends too early, it cannot be read, it is not found.
-    pub const fn fates_of_read(&self) -> [u32; 8] {
-        let lost = self.throttled + self.dropped + self.reply_lost;
+    /// reply is lost, a byte is wrong, it ends too early, it cannot be read, it is not found, its reply
+    /// is slow.
+    pub const fn fates_of_read(&self) -> [u32; 9] {
+        let slow = self.slow;
+        let lost = self.throttled + self.dropped + self.reply_lost + slow;
         let wrong = self.flipped + self.cut + self.unreadable + self.blip;
         let (flipped, cut, unreadable, blip) = (self.flipped, self.cut, self.unreadable, self.blip);
         let calm = 1_000 - lost - wrong;
-        [calm, self.throttled, self.dropped, self.reply_lost, flipped, cut, unreadable, blip]
+        [calm, self.throttled, self.dropped, self.reply_lost, flipped, cut, unreadable, blip, slow]
     }
 
     /// What becomes of a write, by weight: it is answered, it is turned away, it never arrives, its
-    /// reply is lost, it is refused, it arrives late, it arrives twice.
-    pub const fn fates_of_write(&self, is_put: bool) -> [u32; 7] {
+    /// reply is lost, it is refused, it arrives late, it arrives twice, its reply is slow.
+    pub const fn fates_of_write(&self, is_put: bool) -> [u32; 8] {
         let conflict = if is_put { self.conflict } else { 0 };
-        let (late, twice) = (self.late, self.twice);
-        let all = self.throttled + self.dropped + self.reply_lost + conflict + late + twice;
+        let (late, twice, slow) = (self.late, self.twice, self.slow);
+        let all = self.throttled + self.dropped + self.reply_lost + conflict + late + twice + slow;
         let calm = 1_000 - all;
-        [calm, self.throttled, self.dropped, self.reply_lost, conflict, late, twice]
+        [calm, self.throttled, self.dropped, self.reply_lost, conflict, late, twice, slow]
     }
 
     /// Which faults a seed's world has, and how heavy they are. What its store cannot do is not drawn.
@@ -119,6 +127,7 @@ impl Faults {
             cut: pick(choices, any, &[0, 0, 0, 3, 30]),
             unreadable: pick(choices, any && backend.checks, &[0, 0, 3, 30]),
             blip: pick(choices, far, &[0, 0, 0, 3, 30]),
+            slow: 0,
         }
     }
 }
@@ -127,14 +136,14 @@ impl Profile {
     /// A profile for one seed, with this store.
     pub fn draw(choices: &mut Choices, store: Kind) -> Self {
         let backend = Backend::draw(choices, store);
-        let faults = Faults::draw(choices, &backend);
+        let mut faults = Faults::draw(choices, &backend);
         let weather = Climate::draw(choices, &backend);
         let mut pick = |from: &[u64]| from[choices.choose(Site::Profile, from.len())];
         let page = pick(&[1_000, 3]) as u32;
         let latency = (pick(&backend.latency.0), pick(&backend.latency.1));
-        let think = pick(&[50, 500, 3_000]);
+        let mut think = pick(&[50, 500, 3_000]);
         let interval = backend.commit_interval(pick(&[0, 0, 200]));
-        let settings = Settings {
+        let mut settings = Settings {
             write_time_max: Duration::from_millis(pick(&[1_000, 5_000, 30_000])),
             query_time_max: Duration::from_secs(pick(&[2, 20])),
             commit_interval_min: Duration::from_millis(interval),
@@ -147,8 +156,19 @@ impl Profile {
             host: Host::default(),
             ..Settings::default()
         };
-        let mix = Mix::draw(choices);
-        Self { backend, page, latency, faults, weather, mix, think, settings }
+        let mut mix = Mix::draw(choices);
+        let aim = Aim::draw(choices, &faults);
+        aim.prepare(&mut settings, &mut mix, &mut think);
+        // It is drawn behind all that older traces know, so that these mean what they did.
+        let slow = [0, 0, 10, 60][choices.choose(Site::Profile, 4)];
+        let far = backend.is_remote && faults != Faults::default();
+        faults.slow = if far { slow } else { 0 };
+        Self { backend, page, latency, faults, aim, weather, mix, think, settings }
+    }
+
+    /// What goes wrong with a request that writes this, if it writes.
+    pub fn faults_of(&self, site: Option<ledger::Site>) -> Faults {
+        if self.aim.is_at(site) { Aim::faults(&self.faults, &self.backend) } else { self.faults }
     }
 }
 
@@ -276,11 +296,13 @@ pub enum Fault {
     StayedDead,
     /// A node never reached the store again when the faults had stopped.
     CutOff,
+    /// A reply took far longer than others.
+    Slow,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -341,6 +363,7 @@ impl Fault {
         Self::Watched,
         Self::StayedDead,
         Self::CutOff,
+        Self::Slow,
     ];
 }
 

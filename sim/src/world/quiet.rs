@@ -36,6 +36,8 @@ const IDLE_REQUESTS_MAX: u64 = 250;
 const ROUNDS_MAX: u64 = 8;
 /// How often it is looked at, in milliseconds.
 const LOOK_EVERY: u64 = 5_000;
+/// How often it is looked at who is settled, in milliseconds.
+const SETTLE_EVERY: u64 = 1_000;
 
 /// How long nodes of a large world stay that are cut off for ever, in milliseconds: longer than any
 /// request takes and any node stands still. They do nothing but try again, each for each of its
@@ -178,7 +180,36 @@ impl World {
         let until = self.now + IDLE;
         self.pass_until(until)?;
         let waits = self.clients.iter().any(|client| client.waiting.is_some());
-        Oracle::Live.demand(!waits, || "a client of a quiet world was not answered".into())
+        Oracle::Live.demand(!waits, || "a client of a quiet world was not answered".into())?;
+        if self.is_quiet { self.settle() } else { Ok(()) }
+    }
+
+    /// Whoever indexes, has looked at the newest version and finds nothing to do is settled, if only
+    /// until he looks again.
+    fn settle(&mut self) -> Result<(), Broken> {
+        let mut restless = Vec::new();
+        for n in 0..self.nodes.len() {
+            let node = &self.nodes[n];
+            if node.is_up && !node.is_cut && node.role.indexes() {
+                restless.extend(node.hosted.keys().map(|space| (n, *space)));
+            }
+        }
+        for (n, space) in restless.iter().copied() {
+            let hosted = self.nodes[n].hosted.get_mut(&space);
+            hosted.into_iter().for_each(|hosted| hosted.service.look());
+            self.pump(n, space)?;
+        }
+        // Whatever was begun before the faults stopped may have to run out of time first.
+        let until = self.now + PATIENCE;
+        while !restless.is_empty() && self.now < until {
+            self.pass_until(self.now + SETTLE_EVERY)?;
+            let hosted = |(n, space): &(usize, usize)| self.nodes[*n].hosted.get(space);
+            restless.retain(|at| hosted(at).is_some_and(|hosted| !hosted.service.is_settled()));
+        }
+        Oracle::Live.demand(restless.is_empty(), || {
+            let all = restless.iter().map(|(n, space)| format!("node {n} of ns{space}"));
+            format!("in a quiet world these are not settled: {:?}", all.collect::<Vec<_>>())
+        })
     }
 
     /// What is not quiet yet, from this place on and around. Whoever looks again begins where it was not

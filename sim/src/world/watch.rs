@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::namespace::request::{QueryError, Rank, Want, WriteError, WriteRequest};
 use sana_engine::service::namespace::{Ticket, Word};
-use sana_engine::service::task::Output;
+use sana_engine::service::task::{Output, TaskId};
 
 use crate::ledger::{self, Ledger};
 use crate::marks::{Mark, Tally};
@@ -28,8 +28,8 @@ pub struct Watch {
     reuse: Reuse,
     /// What is counted.
     pub counts: Counts,
-    /// What became of the write that is being sent, if it never reaches the store.
-    doomed: Option<(ledger::Site, ledger::Fate)>,
+    /// Of each node, the writes whose fate is sealed. It may still crash while it waits.
+    sealed: BTreeMap<usize, Vec<Sealed>>,
     /// By namespace, the requests that first took effect under each key.
     keys: BTreeMap<(usize, String), Keyed>,
 }
@@ -59,6 +59,17 @@ impl Counts {
     }
 }
 
+/// A write whose fate is sealed, and who waits to hear of it.
+#[derive(Clone, Copy, Debug)]
+struct Sealed {
+    life: u32,
+    space: usize,
+    task: TaskId,
+    round: u32,
+    site: ledger::Site,
+    fate: ledger::Fate,
+}
+
 /// The request that took effect under a key, and the commit.
 #[derive(Clone, Copy, Debug)]
 struct Keyed {
@@ -77,17 +88,19 @@ pub struct Passage {
 }
 
 impl Watch {
-    /// A write will never reach the store.
-    pub const fn doom(&mut self, parcel: &Parcel, fate: ledger::Fate) {
+    /// The fate of a write is sealed, and its sender has not crashed so far.
+    pub fn seal(&mut self, parcel: &Parcel, fate: ledger::Fate) {
+        let &Parcel { node, life, space, task, round, .. } = parcel;
         if let Some(site) = parcel.passage.site {
-            self.doomed = Some((site, fate));
+            let sealed = Sealed { life, space, task, round, site, fate };
+            self.sealed.entry(node).or_default().push(sealed);
         }
     }
 
-    /// A write was sent, and its sender crashed over it or did not.
-    pub const fn sent(&mut self, crashes: bool) {
-        if let Some((site, fate)) = self.doomed.take() {
-            self.counts.ledger.count(site, fate, crashes);
+    /// Nobody crashes any more.
+    pub fn give_up(&mut self) {
+        for Sealed { site, fate, .. } in std::mem::take(&mut self.sealed).into_values().flatten() {
+            self.counts.ledger.count(site, fate, false);
         }
     }
 
@@ -100,6 +113,16 @@ impl Watch {
 }
 
 impl World {
+    /// A node crashes, and may wait to hear of some of its writes.
+    pub(super) fn saw_crash(&mut self, n: usize) {
+        for Sealed { life, space, task, round, site, fate } in
+            self.watch.sealed.remove(&n).unwrap_or_default()
+        {
+            let waits = self.waits_in(n, life, space, task, round);
+            self.watch.counts.ledger.count(site, fate, waits);
+        }
+    }
+
     /// A request has reached the store.
     pub(super) fn saw_arrival(&mut self, parcel: &Parcel, reply: &Reply) -> Result<(), Broken> {
         let &Parcel { node, life, space, task, ref request, .. } = parcel;
@@ -108,6 +131,7 @@ impl World {
                 _ if parcel.passage.is_late => ledger::Fate::Late,
                 (Answer::Broken | Answer::None, _) => ledger::Fate::LostAfter,
                 (_, Reply::Refused) => ledger::Fate::Refused,
+                (_, Reply::Throttled) => ledger::Fate::Throttled,
                 _ => ledger::Fate::Stored,
             };
             let has_crashed = self.nodes[node].life != life || !self.nodes[node].is_up;
@@ -116,7 +140,16 @@ impl World {
                 let late = Mark::LandedLate.bit() | bit(has_crashed, Mark::LandedAfterCrash);
                 self.watch.counts.marks.count(late);
             }
-            self.watch.counts.ledger.count(site, fate, has_crashed);
+            if has_crashed {
+                self.watch.counts.ledger.count(site, fate, true);
+            } else {
+                self.watch.seal(parcel, fate);
+            }
+        }
+        // What the collector deletes was named, and is no orphan.
+        if parcel.passage.site.is_some_and(|site| site != ledger::Site::TrashDeletion) {
+            let head = self.spaces[space].witness.chain().head();
+            self.watch.counts.marks.count(Mark::of_request(head, request, reply));
         }
         if *reply == Reply::NotModified && words::is_head(request) {
             self.watch.counts.marks.count(Mark::UnchangedHead.bit());
