@@ -105,8 +105,8 @@ fn seeds(measured: &Measured) -> Section {
         ("histories held to the model", count(band.histories as u64)),
         ("events", count(band.events)),
         (
-            "events a second and thread, with both runs",
-            count(rate(2.0 * band.events as f64) as u64),
+            "thousand events a second and thread, with both runs",
+            format!("{:.0}", rate(2.0 * band.events as f64) / 1_000.0),
         ),
         ("node-hours", format!("{hours:.1}")),
         ("node-hours a second and thread", format!("{:.2}", rate(hours))),
