@@ -126,6 +126,7 @@ impl Finding {
         let mut file = format!("# {}\n", self.name);
         for (scene, line) in self.run.story.iter().zip(story::lines(&self.run.story)) {
             if let Some(line) = line {
+                let line = line.replace('\n', "\n# ");
                 file.extend(["# ", &Time::Milliseconds.show(scene.at), " ", &line, "\n"]);
             }
         }

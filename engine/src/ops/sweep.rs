@@ -10,7 +10,9 @@
 //!    - of another incarnation, or if the head is a tombstone: that incarnation is dead, all of it.
 //! 3. **Raising** ([`Publication`]): the floor to the step that the last sweep saw, so that work that
 //!    began before it cannot publish any more. Only if there is something to delete above the floor: a
-//!    namespace without orphans is not written to.
+//!    namespace without orphans is not written to. What lies at the newest step itself no floor covers,
+//!    until there is a newer version. If the last sweep saw this version already, and nobody came since,
+//!    the put of the floor is that version, and the sweeps after it find what to delete.
 //! 4. **Deleting**: the orphans, many in a round. One that the store does not let go (a lock, a lost
 //!    reply) stays for the next sweep, and keeps no other.
 //!
@@ -149,7 +151,8 @@ impl SweepPlan {
             left.push(layout::head(&self.namespace));
         }
         let floor = self.floor.min(head.step);
-        if head.live().is_none() || orphans(&seen, &head, floor).len() <= left.len() {
+        let reach = if floor == head.step { floor.next() } else { floor };
+        if head.live().is_none() || orphans(&seen, &head, reach).len() <= left.len() {
             return self.delete(left, held);
         }
         if planted::is(Bug::SweepWithoutFloor) {

@@ -171,6 +171,30 @@ fn a_sweep_writes_only_where_there_is_something_to_delete() {
     assert_eq!(service.head().unwrap().live().unwrap().manifest.live_rows, 1);
 }
 
+/// A commit that was given up had staged a batch at the newest version, and nobody wrote any more: no
+/// floor is above the newest version, so the batch stayed for ever.
+#[test]
+fn an_orphan_of_the_newest_version_is_deleted_though_nobody_writes() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.wait(&mut service, 2_000);
+    let named = bench.objects.keys().find(|key| key.as_str().ends_with(".segment")).cloned();
+    let named = named.expect("the write was flushed");
+    let (folder, _) = named.as_str().rsplit_once('/').expect("a folder");
+    let newest = service.head().unwrap().step;
+    let orphan = Key::new(format!("{folder}/{:016x}-{:032x}.segment", newest.0, 7));
+    bench.objects.insert(orphan.clone(), (0, Blob::default()));
+    for _ in 0..5 {
+        bench.wait(&mut service, 3_600_000);
+    }
+    assert!(!bench.objects.contains_key(&orphan));
+    bench.look();
+    bench.wait(&mut service, 3_600_000);
+    let (_, asked) = bench.look();
+    assert!(asked.iter().all(Request::is_read), "and then nobody writes: {asked:?}");
+    assert_eq!(service.head().unwrap().live().unwrap().manifest.live_rows, 1);
+}
+
 #[test]
 fn an_attribute_that_is_dropped_is_left_out_of_new_segments() {
     let (mut bench, mut service) = (Bench::default(), service());
