@@ -67,7 +67,7 @@ const BUGS: &str = "bugs";
 pub fn plan(seeds: Option<Range<u64>>, is_quick: bool, threads: usize) -> Plan {
     let seeds = seeds.unwrap_or(if is_quick { 0..200 } else { 0..5_000 });
     let (worlds, most, seconds) =
-        if is_quick { (20_000, 100, 2.0) } else { (400_000, 10_000, 60.0) };
+        if is_quick { (20_000, 100, 2.0) } else { (400_000, 10_000, 300.0) };
     let shrink = if is_quick {
         Effort { seeds: 20, runs: 200, alike: 1 }
     } else {
