@@ -201,9 +201,11 @@ impl Bill {
             let costs = (self.rounds, self.requests, self.found);
             self.demand(costs == (1, 1, 0), "a look at what is unchanged is one empty reply")?;
         }
-        // A first head may be empty, so that there is one that can name what is staged.
+        // A first head may be empty, also over a tombstone, so that there is one that can name what is
+        // staged.
         let is_commit = matches!(output, Output::Commit(_)) && self.troubles == 0;
-        self.demand(!is_commit || self.puts <= 1 + self.firsts, "a commit is one put of a head")?;
+        let most = 1 + self.firsts.max(self.staged.min(1));
+        self.demand(!is_commit || self.puts <= most, "a commit is one put of a head")?;
         let extra = match self.work {
             Work::Commit | Work::CommitLooking | Work::CommitMatching => self.staged,
             Work::Sweep => self.lists + self.deletions,
