@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use sana_engine::base::id::Stamp;
+use sana_engine::format::head::Head;
 use sana_engine::format::manifest::SegmentRef;
 use sana_engine::format::schema::Schema;
 use sana_engine::index::filter::Filter;
@@ -69,9 +70,9 @@ pub struct Bill {
     pub troubles: u32,
     /// Rounds that create an object before a head can name it.
     pub staged: u32,
-    /// Rounds that put a head over another, and that put a first one.
+    /// Rounds that put a head, and those in which it is empty: a birth without a batch.
     puts: u32,
-    firsts: u32,
+    births: u32,
     /// Rounds that list.
     lists: u32,
     /// Objects that were found and sent.
@@ -155,7 +156,7 @@ impl Bill {
             troubles: 0,
             staged: 0,
             puts: 0,
-            firsts: 0,
+            births: 0,
             lists: 0,
             found: 0,
             deletions: 0,
@@ -173,7 +174,7 @@ impl Bill {
         self.requests += requests.len() as u32;
         self.staged += creates & !any(Request::is_visible);
         self.puts += any(Request::is_visible);
-        self.firsts += any(|request| matches!(request, Request::Put { when: When::Absent, .. }));
+        self.births += any(is_birth);
         self.lists += any(|request| matches!(request, Request::List { .. }));
         self.deletions += any(|request| matches!(request, Request::Delete { .. }));
     }
@@ -201,10 +202,9 @@ impl Bill {
             let costs = (self.rounds, self.requests, self.found);
             self.demand(costs == (1, 1, 0), "a look at what is unchanged is one empty reply")?;
         }
-        // A first head may be empty, also over a tombstone, so that there is one that can name what is
-        // staged.
+        // What is staged for a namespace that is not there, or dead, needs a head that can name it.
         let is_commit = matches!(output, Output::Commit(_)) && self.troubles == 0;
-        let most = 1 + self.firsts.max(self.staged.min(1));
+        let most = 1 + self.births.min(self.staged).min(1);
         self.demand(!is_commit || self.puts <= most, "a commit is one put of a head")?;
         let extra = match self.work {
             Work::Commit | Work::CommitLooking | Work::CommitMatching => self.staged,
@@ -223,6 +223,15 @@ impl Bill {
     fn demand(&self, holds: bool, what: &str) -> Result<(), Broken> {
         Oracle::Cost.demand(holds, || format!("{what}: {self}"))
     }
+}
+
+/// Whether a request puts the head of a namespace that lives and has no log.
+fn is_birth(request: &Request) -> bool {
+    let Request::Put { key, body, when: When::Absent | When::Matches(_) } = request else {
+        return false;
+    };
+    let head = Head::decode(key, body).ok();
+    head.is_some_and(|head| head.live().is_some_and(|live| live.log.entries.is_empty()))
 }
 
 /// How many rounds an operation may take if nothing happens to it, and the step it holds.
