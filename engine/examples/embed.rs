@@ -33,7 +33,8 @@ use sana_engine::machine::request::{Listed, Reply, Request, Tag, When};
 use sana_engine::namespace::request::{
     Consistency, Include, QueryRequest, Rank, RawDocument, Want, WriteRequest,
 };
-use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
+use sana_engine::service::namespace::{NamespaceService, Ticket, Word};
+use sana_engine::service::settings::Settings;
 
 /// A store: objects by their keys, each with the number of its version.
 #[derive(Default)]

@@ -16,7 +16,8 @@ use sana_engine::machine::request::{Reply, Request, When};
 use sana_engine::namespace::request::{
     Answer, Found, QueryError, QueryRequest, WriteError, WriteOutcome, WriteRequest,
 };
-use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
+use sana_engine::service::namespace::{NamespaceService, Ticket, Word};
+use sana_engine::service::settings::Settings;
 use sana_runtime::http::wire;
 use sana_runtime::store::memory::MemoryStore;
 

@@ -12,7 +12,8 @@ use crate::choices::Choices;
 use crate::machine;
 use crate::story::Story;
 use crate::swarm::{self, Band};
-use crate::world::{Pace, Run, Size, World};
+use crate::world::size::{Pace, Size};
+use crate::world::{Run, World};
 
 /// Measures how long a processor was busy: other programs on the machine do not count.
 struct Watch(f64);

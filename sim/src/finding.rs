@@ -12,7 +12,8 @@ use crate::smallest::{self, Effort};
 use crate::stopwatch::Stopwatch;
 use crate::story::{self, Story, Time};
 use crate::trace::{self, Trace};
-use crate::world::{Run, Size};
+use crate::world::Run;
+use crate::world::size::Size;
 
 /// What is wanted of a run beside its story.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

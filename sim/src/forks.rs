@@ -13,7 +13,8 @@ use crate::story::Story;
 use crate::trace::Trace;
 use crate::world::fork::Moment;
 use crate::world::profile::Fault;
-use crate::world::{Run, Size, World};
+use crate::world::size::Size;
+use crate::world::{Run, World};
 
 /// What few seeds come to, and what may have gone wrong only after it.
 pub const RARE: [Fault; 6] = [

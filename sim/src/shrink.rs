@@ -23,7 +23,8 @@ use crate::choices::{Place, Scope, Ways};
 use crate::oracles::Oracle;
 use crate::story::Story;
 use crate::trace::Trace;
-use crate::world::{Run, Size};
+use crate::world::Run;
+use crate::world::size::Size;
 
 /// A trace that was made shorter.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use crate::oracles::Oracle;
 use crate::shrink::{self, Shrunk};
 use crate::swarm;
 use crate::trace::Trace;
-use crate::world::Size;
+use crate::world::size::Size;
 
 /// How hard the smallest run is looked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

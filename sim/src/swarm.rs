@@ -14,8 +14,9 @@ use crate::store::Kind;
 use crate::story::Story;
 use crate::trace::Trace;
 use crate::world::profile::Activations;
+use crate::world::size::{Pace, Size, is_large};
 use crate::world::watch::Counts;
-use crate::world::{Pace, Run, Size, World, is_large};
+use crate::world::{Run, World};
 
 /// How large the worlds of a band of seeds are. Every second node has a namespace more.
 pub const fn size(nodes: usize, seconds: u64) -> Size {

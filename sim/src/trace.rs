@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::choices::{Choices, Place, Scope, Ways};
 use crate::story::Story;
 use crate::swarm;
-use crate::world::{Run, Size, World};
+use crate::world::size::Size;
+use crate::world::{Run, World};
 
 /// A run that can be run again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

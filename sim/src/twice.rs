@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::digest::Digest;
 use crate::swarm;
-use crate::world::Size;
+use crate::world::size::Size;
 
 /// Lines that are told before the one in which two runs differ.
 const CONTEXT: usize = 6;

@@ -4,7 +4,8 @@ use sana_engine::base::planted::{self, Bug};
 use sana_sim::oracles::Oracle;
 use sana_sim::swarm::{self, Band};
 use sana_sim::world::profile::Fault;
-use sana_sim::world::{CHECKPOINT_EVERY, Pace, Size};
+use sana_sim::world::size::{Pace, Size};
+use sana_sim::world::{CHECKPOINT_EVERY, Run};
 
 #[test]
 fn nodes_of_all_roles_get_quiet_also_if_only_a_core_of_them_is_left() {
@@ -43,17 +44,16 @@ fn a_world_that_does_not_get_quiet_says_who_waits_for_what() {
     }
 }
 
-/// What nobody asks for costs nothing but a sweep in an hour.
+/// What nobody asks for is forgotten, and costs nothing but a survey a day.
 #[test]
 fn nodes_that_nobody_asks_do_next_to_nothing() {
     let size = Size { pace: Pace::Idle, ..swarm::size(20, 7 * 86_400) };
     let run = swarm::run(1, size);
     assert_eq!(run.broken, None);
-    assert!(run.ops > 100, "{} requests of clients", run.ops);
-    let hours = size.nodes as u64 * run.time / 3_600_000;
-    // Each node has to do with one or two namespaces.
-    let events = run.events - 60 * run.ops;
-    assert!(events < 40 * hours, "{events} events unasked in {hours} hours of a node");
+    let Run { events, ops, time, .. } = run;
+    assert!(ops > 100, "{ops} requests of clients");
+    let surveys = size.nodes as u64 * (1 + time / 86_400_000);
+    assert!(events < 50 * ops + surveys, "{events} events for {ops} requests, {surveys} surveys");
 }
 
 #[test]

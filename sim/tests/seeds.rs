@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use sana_sim::store::Kind;
 use sana_sim::swarm::{self, Band};
-use sana_sim::world::Size;
+use sana_sim::world::size::Size;
 
 /// Runs seeds in worlds of this size, each twice.
 fn band(seeds: impl IntoIterator<Item = u64>, nodes: usize, seconds: u64) -> Band {

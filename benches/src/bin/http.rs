@@ -144,7 +144,7 @@ fn fill(connection: &mut Connection) {
 async fn start() -> (Node, String) {
     let metrics = Arc::new(Metrics::new());
     let settings =
-        sana_engine::service::namespace::Settings { host: compute::host(), ..Default::default() };
+        sana_engine::service::settings::Settings { host: compute::host(), ..Default::default() };
     let store = MemoryStore::new().into();
     let node = Node::start(store, 1 << 28, compute::threads(), settings, Arc::clone(&metrics));
     let options = ServerOptions {

@@ -147,7 +147,7 @@ async fn start(folder: &Path) -> String {
     let store = FolderStore::open(folder).expect("a folder for temporary files");
     let metrics = Arc::new(Metrics::new());
     let settings =
-        sana_engine::service::namespace::Settings { host: compute::host(), ..Default::default() };
+        sana_engine::service::settings::Settings { host: compute::host(), ..Default::default() };
     let node =
         Node::start(store.into(), 1 << 30, compute::threads(), settings, Arc::clone(&metrics));
     let options = ServerOptions {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use sana_engine::base::name::{AttributeName, NamespaceName};
 use sana_engine::base::value::Raw;
 use sana_engine::namespace::request::{RawDocument, WriteRequest};
-use sana_engine::service::namespace::Settings;
+use sana_engine::service::settings::Settings;
 use sana_runtime::node::Node;
 use sana_runtime::store::fs::FolderStore;
 use sana_runtime::telemetry::Metrics;

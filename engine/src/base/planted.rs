@@ -255,6 +255,8 @@ pub enum Bug {
     LogsCountAsSettled = 185,
     /// A live namespace is never settled, as if nothing were known of what is to be merged.
     NeverSettled = 186,
+    /// A driver may forget a namespace for which the node owes a sweep.
+    SweepIsNotOwed = 187,
     /// A node draws the same nonces whenever it begins something.
     NoncesComeBack = 190,
     /// Of several searches the later ones do not look at the overlay.
@@ -267,7 +269,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 128] = [
+    pub const ALL: [Self; 129] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -392,6 +394,7 @@ impl Bug {
         Self::PlanOutlivesItsLife,
         Self::LogsCountAsSettled,
         Self::NeverSettled,
+        Self::SweepIsNotOwed,
         Self::NoncesComeBack,
         Self::PartsOfTwoMoments,
         Self::NothingIsSpilled,

@@ -53,6 +53,8 @@ pub struct Place {
 
 /// The prefix of all registers of namespaces.
 pub const HEADS: &str = "heads/";
+/// The prefix of all that is written once.
+const DATA: &str = "data/";
 
 /// The register of a namespace.
 pub fn head(namespace: &NamespaceName) -> Key {
@@ -77,7 +79,7 @@ pub fn namespace_of_head(key: &Key) -> Option<NamespaceName> {
 
 /// Whether the object of this key is written once and never changed (K1).
 pub fn is_immutable(key: &Key) -> bool {
-    key.as_str().starts_with("data/")
+    key.as_str().starts_with(DATA)
 }
 
 /// An object by which whoever drew the nonce tries out a store. Nothing else ever reads it.
@@ -85,9 +87,14 @@ pub fn probe(nonce: u128, name: &str) -> Key {
     Key::new(format!("probe/{nonce:032x}/{name}"))
 }
 
+/// The prefix of everything that incarnations of all namespaces made.
+pub fn data() -> Key {
+    Key::new(DATA.to_owned())
+}
+
 /// The prefix of everything that incarnations of a namespace made.
 pub fn namespace_data(namespace: &NamespaceName) -> Key {
-    Key::new(format!("data/{}/", spelled(namespace)))
+    Key::new(format!("{DATA}{}/", spelled(namespace)))
 }
 
 impl Place {
@@ -96,9 +103,9 @@ impl Place {
         let (namespace, incarnation) = (spelled(&self.namespace), self.incarnation.0);
         let ObjectName { stamp, nonce } = name;
         let key = match family {
-            Family::Log => format!("data/{namespace}/{incarnation}/log/{:016x}-{nonce}", stamp.0),
+            Family::Log => format!("{DATA}{namespace}/{incarnation}/log/{:016x}-{nonce}", stamp.0),
             Family::Segment => {
-                format!("data/{namespace}/{incarnation}/index/{:016x}-{nonce}.segment", stamp.0)
+                format!("{DATA}{namespace}/{incarnation}/index/{:016x}-{nonce}.segment", stamp.0)
             }
         };
         Key::new(key)
@@ -107,7 +114,7 @@ impl Place {
 
 /// What the key of an immutable object says, if it is one.
 pub fn parse_object(key: &Key) -> Option<(Place, Family, ObjectName)> {
-    let mut parts = key.as_str().strip_prefix("data/")?.split('/');
+    let mut parts = key.as_str().strip_prefix(DATA)?.split('/');
     let namespace = parse_spelled(parts.next()?)?;
     let incarnation = Incarnation(parse_nonce(parts.next()?)?);
     let (family, name) = match (parts.next()?, parts.next()?) {

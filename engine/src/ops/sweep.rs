@@ -57,6 +57,8 @@ enum State {
 struct Deleting {
     /// Those not yet deleted; the last go next.
     left: Vec<Key>,
+    /// Whether some began at the floor that was asked for. The next sweep may have a higher one.
+    leaves: bool,
     deleted: u64,
     /// Those that may still be there though they were to be deleted.
     kept: u64,
@@ -83,7 +85,7 @@ pub struct SweepPlan {
 pub struct Swept {
     /// How many objects it deleted.
     pub deleted: u64,
-    /// Whether it saw everything and deleted all orphans.
+    /// Whether it saw everything and left nothing that it was to delete.
     pub is_complete: bool,
     /// The newest version it knows of.
     pub held: Option<Held>,
@@ -144,19 +146,22 @@ impl SweepPlan {
     /// Raises the floor first, if there is something to delete that it does not cover.
     fn judge(mut self, now: Timestamp, seen: Vec<Key>, held: Held) -> Step<Sweep> {
         let Some((tag, head)) = held.version.clone() else {
-            return self.delete(Vec::new(), held);
+            return self.delete(Vec::new(), false, held);
         };
         let mut left = orphans(&seen, &head, head.floor);
         if head.live().is_none() && planted::is(Bug::TombstoneIsSwept) {
             left.push(layout::head(&self.namespace));
         }
         let floor = self.floor.min(head.step);
-        let reach = if floor == head.step { floor.next() } else { floor };
-        if head.live().is_none() || orphans(&seen, &head, reach).len() <= left.len() {
-            return self.delete(left, held);
+        let at_floor = orphans(&seen, &head, floor.next()).len();
+        let is_worth =
+            if floor == head.step { at_floor } else { orphans(&seen, &head, floor).len() };
+        if head.live().is_none() || is_worth <= left.len() {
+            let leaves = at_floor > left.len();
+            return self.delete(left, leaves, held);
         }
         if planted::is(Bug::SweepWithoutFloor) {
-            return self.delete(orphans(&seen, &head, floor), held);
+            return self.delete(orphans(&seen, &head, floor), false, held);
         }
         let plan = Plan {
             namespace: self.namespace.clone(),
@@ -175,21 +180,22 @@ impl SweepPlan {
             }
             Step::Done(Publicized::Landed(tag, head)) => {
                 let left = orphans(&seen, &head, head.floor);
+                let leaves = orphans(&seen, &head, head.floor.next()).len() > left.len();
                 let held = Held { version: Some((tag, head)), snapshot: None };
-                self.delete(left, held)
+                self.delete(left, leaves, held)
             }
             Step::Done(_) => Self::give_up(0, None),
         }
     }
 
-    fn delete(self, left: Vec<Key>, held: Held) -> Step<Sweep> {
-        self.delete_more(Deleting { left, deleted: 0, kept: 0, held })
+    fn delete(self, left: Vec<Key>, leaves: bool, held: Held) -> Step<Sweep> {
+        self.delete_more(Deleting { left, leaves, deleted: 0, kept: 0, held })
     }
 
     fn delete_more(self, deleting: Deleting) -> Step<Sweep> {
-        let Deleting { left, deleted, kept, .. } = &deleting;
+        let Deleting { left, leaves, deleted, kept, .. } = &deleting;
         if left.is_empty() {
-            let (deleted, is_complete) = (*deleted, *kept == 0);
+            let (deleted, is_complete) = (*deleted, *kept == 0 && !leaves);
             return Step::Done(Swept { deleted, is_complete, held: Some(deleting.held) });
         }
         let going = left[left.len().saturating_sub(BATCH)..].iter();
@@ -210,6 +216,12 @@ impl SweepPlan {
         left.truncate(left.len() - replies.len());
         self.delete_more(deleting)
     }
+}
+
+/// Whether among the objects seen of a namespace there are some that no version names, or will be named
+/// by work under way, judged by a head that was read afterwards.
+pub fn finds_unnamed(seen: &[Key], head: &Head) -> bool {
+    !orphans(seen, head, Stamp(u64::MAX)).is_empty()
 }
 
 /// Which of the objects seen no version can name if its floor is `floor`, judged by a head that was read

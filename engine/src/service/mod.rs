@@ -3,8 +3,12 @@
 //! | module        | what it answers                                                              |
 //! |---------------|------------------------------------------------------------------------------|
 //! | [`namespace`] | What does a node hold of a namespace, who waits, and what is to be run next? |
+//! | [`settings`]  | What can an operator set?                                                    |
+//! | `view`        | What of it is held?                                                          |
+//! | `queue`       | Who waits for an operation?                                                  |
 //! | [`task`]      | How does a driver run any machine a service starts?                          |
 //! | `upkeep`      | When is a namespace flushed, merged, collected, swept?                       |
+//! | `sweeps`      | When are orphans looked for?                                                 |
 //! | `writes`      | Which writes are committed together?                                         |
 //!
 //! A driver owns a [`NamespaceService`](namespace::NamespaceService) for each namespace it has to do
@@ -13,8 +17,12 @@
 //! neither.
 
 pub mod namespace;
+mod queue;
+pub mod settings;
+mod sweeps;
 pub mod task;
 mod upkeep;
+mod view;
 mod writes;
 
 #[cfg(test)]

@@ -10,20 +10,15 @@
 //! - **V3** What is held is never replaced by an older version.
 //! - **V4** Every ticket is answered exactly once.
 
-use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::host::Host;
 use crate::base::id::Nonces;
-use crate::base::limits;
 use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::head::Head;
 use crate::format::log::{Payload, WriteOutcome};
-use crate::format::segment::Directory;
-use crate::machine::request::Tag;
 use crate::namespace::head::Spilled;
 use crate::namespace::overlay::Decoded;
 use crate::namespace::request::{
@@ -33,61 +28,16 @@ use crate::namespace::snapshot::Snapshot;
 use crate::ops::commit::{CommitPlan, Committed};
 use crate::ops::delete::{DeleteError, Deleted};
 use crate::ops::snapshot::{Held, RefreshError};
+use crate::service::queue::{Ask, Queue};
+use crate::service::settings::Settings;
 use crate::service::task::{Output, Start, TaskId};
 use crate::service::upkeep::Upkeep;
-use crate::service::writes::{Group, Writes};
+use crate::service::view::View;
+use crate::service::writes::Group;
 
 /// Names one request of a client among those of a driver.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
-
-/// How a node treats its namespaces.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Settings {
-    /// The longest a write may take.
-    pub write_time_max: Duration,
-    /// The longest a query may take.
-    pub query_time_max: Duration,
-    /// The least time between two commits. For stores that allow few changes of one object.
-    pub commit_interval_min: Duration,
-    /// Unindexed bytes above which writes are turned away.
-    pub unindexed_bytes_max: u64,
-    /// How long idempotency keys count.
-    pub idempotency_retention: Duration,
-    /// How long unlinked objects are kept.
-    pub trash_retention: Duration,
-    /// Whether the node flushes, merges and collects.
-    pub indexes: bool,
-    /// Whether it merges until nothing is left to merge, not only what is worth it.
-    pub compacts: bool,
-    /// A log this old is flushed, however small.
-    pub flush_after: Duration,
-    /// A log this large is flushed, however young.
-    pub flush_bytes: u64,
-    /// How often orphans are looked for.
-    pub sweep_every: Duration,
-    /// What the machine can do.
-    pub host: Host,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            write_time_max: Duration::from_secs(30),
-            query_time_max: limits::QUERY_TIME_MAX,
-            commit_interval_min: Duration::ZERO,
-            unindexed_bytes_max: limits::UNINDEXED_BYTES_MAX,
-            idempotency_retention: limits::IDEMPOTENCY_RETENTION,
-            trash_retention: limits::TRASH_RETENTION,
-            indexes: true,
-            compacts: false,
-            flush_after: Duration::from_secs(1),
-            flush_bytes: 16 << 20,
-            sweep_every: Duration::from_hours(1),
-            host: Host::default(),
-        }
-    }
-}
 
 /// What a client is told.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -114,41 +64,6 @@ pub struct NamespaceService {
     upkeep: Upkeep,
     spilled: Spilled,
     committed_at: Option<Timestamp>,
-}
-
-/// What is held of the namespace.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub(super) struct View {
-    /// Whether anything is known at all.
-    is_known: bool,
-    /// The newest version known; `None` if there was no head.
-    version: Option<(Tag, Arc<Head>)>,
-    /// The newest version whose log and directories are here.
-    loaded: Option<(Tag, Arc<Snapshot>)>,
-    /// When the check began that last said what the newest version is.
-    checked_at: Option<Timestamp>,
-}
-
-/// Who waits.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-struct Queue {
-    writes: Writes,
-    deletes: VecDeque<Ticket>,
-    /// Questions that wait for a head check.
-    asks: Vec<Ask>,
-    /// Queries whose head check is over.
-    ready: Vec<(Ask, Arc<Snapshot>)>,
-}
-
-/// A question that waits for a head check, or runs.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Ask {
-    ticket: Ticket,
-    /// The query; `None` asks for the version itself.
-    query: Option<Arc<QueryRequest>>,
-    arrived: Timestamp,
-    /// How often a snapshot turned out to be too old for it.
-    restarts: u32,
 }
 
 /// What runs, and who is told of its end.
@@ -206,6 +121,11 @@ impl NamespaceService {
         self.upkeep.look();
     }
 
+    /// Somebody who knows says that there may be objects that nobody names.
+    pub fn suspect(&mut self, now: Timestamp) {
+        self.upkeep.suspect(now);
+    }
+
     /// Drops what was read of the namespace beside its head: the next query loads it anew. The head
     /// stays, for what this node writes and indexes starts from it (V3).
     pub fn purge(&mut self) {
@@ -219,8 +139,7 @@ impl NamespaceService {
 
     /// How many requests of clients wait for an operation to take them up.
     pub fn waiting(&self) -> usize {
-        let Queue { writes, deletes, asks, ready } = &self.queue;
-        writes.len() + deletes.len() + asks.len() + ready.len()
+        self.queue.len()
     }
 
     /// Bytes of the unindexed batches that are held, as they are encoded. With the directories of the
@@ -231,14 +150,10 @@ impl NamespaceService {
         live.map_or(0, |live| live.log.unindexed_bytes())
     }
 
-    /// Whether nothing runs, nobody waits, and there is nothing to index or delete: then a driver may
-    /// forget the namespace.
+    /// Whether nothing runs, nobody waits, and there is nothing to index or delete, nor a sweep owed:
+    /// then a driver may forget the namespace.
     pub fn is_idle(&self) -> bool {
-        let quiet = self.running.is_empty()
-            && self.queue.writes.is_empty()
-            && self.queue.deletes.is_empty()
-            && self.queue.asks.is_empty()
-            && self.queue.ready.is_empty();
+        let quiet = self.running.is_empty() && self.queue.len() == 0;
         let live = self.head().and_then(|head| head.live());
         let done = live.is_none_or(|live| live.log.entries.is_empty() && live.trash.is_empty());
         quiet && self.upkeep.is_idle() && (done || !self.settings.indexes)
@@ -328,7 +243,9 @@ impl NamespaceService {
             (Running::Commit { group, began }, Output::Commit(committed)) => {
                 self.committed(now, &group.tickets, began, *committed)
             }
-            (Running::Delete(ticket), Output::Delete(outcome)) => self.deleted(ticket, outcome),
+            (Running::Delete(ticket), Output::Delete(outcome)) => {
+                self.deleted(now, ticket, outcome)
+            }
             (Running::Query(ask), Output::Query(outcome)) => self.answered(ask, outcome),
             (Running::Upkeep, output) => {
                 if let Some((held, directory)) = self.upkeep.finished(now, output) {
@@ -497,6 +414,9 @@ impl NamespaceService {
         assert_eq!(tickets.len(), committed.outcomes.len(), "V4: every request has an outcome");
         self.committed_at = Some(now);
         self.spilled = committed.spilled;
+        if committed.landed.is_some() || committed.outcomes.iter().any(Result::is_err) {
+            self.worked(now);
+        }
         if let Some(held) = committed.held {
             let log = held.live().map(|(.., live)| live.log.entries.as_slice()).unwrap_or_default();
             if !self.spilled.is_empty() {
@@ -520,11 +440,22 @@ impl NamespaceService {
         tickets.iter().copied().zip(words).collect()
     }
 
+    /// Work is over that may have left something behind. Who does not index leaves it to others.
+    fn worked(&mut self, now: Timestamp) {
+        if self.settings.indexes {
+            self.upkeep.worked(now);
+        }
+    }
+
     fn deleted(
         &mut self,
+        now: Timestamp,
         ticket: Ticket,
         outcome: Result<Deleted, DeleteError>,
     ) -> Vec<(Ticket, Word)> {
+        if !matches!(outcome, Ok(Deleted::Absent(_))) {
+            self.worked(now);
+        }
         let word = match outcome {
             Ok(Deleted::Landed(held)) => {
                 self.view.adopt(held, &[], None);
@@ -557,72 +488,5 @@ impl NamespaceService {
             return Vec::new();
         }
         vec![(ask.ticket, Word::Answered(outcome))]
-    }
-}
-
-impl Ask {
-    fn refuse(&self, error: QueryError) -> Word {
-        match self.query {
-            Some(_) => Word::Answered(Err(error)),
-            None => Word::Described(Err(error)),
-        }
-    }
-}
-
-impl View {
-    /// The newest version, if anything is known, with its snapshot if that is here.
-    pub(super) fn held(&self) -> Option<Held> {
-        self.is_known.then(|| {
-            let tag = self.version.as_ref().map(|(tag, _)| tag);
-            let is_one = |loaded| Some(loaded) == tag || planted::is(Bug::HeldIsMixed);
-            let loaded = self.loaded.as_ref().filter(|(loaded, _)| is_one(loaded));
-            let snapshot = loaded.map(|(_, snapshot)| snapshot.clone());
-            Held { version: self.version.clone(), snapshot }
-        })
-    }
-
-    /// The newest version that is loaded.
-    fn loaded(&self) -> Option<Held> {
-        let (tag, snapshot) = self.loaded.clone()?;
-        Some(Held { version: Some((tag, snapshot.head.clone())), snapshot: Some(snapshot) })
-    }
-
-    /// Whether the newest version known is loaded.
-    pub(super) fn is_loaded(&self) -> bool {
-        let tag = self.version.as_ref().map(|(tag, _)| tag);
-        self.loaded.as_ref().map(|(tag, _)| tag) == tag
-    }
-
-    /// The newest version that is loaded.
-    pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
-        self.loaded.as_ref().map(|(_, snapshot)| snapshot)
-    }
-
-    /// The newest version, if there is one.
-    pub(super) const fn version(&self) -> Option<&(Tag, Arc<Head>)> {
-        self.version.as_ref()
-    }
-
-    /// Takes what an operation found, unless something newer is here (V3). `batches` and `directory`
-    /// are what the operation knows of it beside the head, so that it need not be read.
-    fn adopt(&mut self, held: Held, batches: &[Decoded], directory: Option<Arc<Directory>>) {
-        let step = |version: &Option<(Tag, Arc<Head>)>| version.as_ref().map(|(_, head)| head.step);
-        let is_older = self.is_known && step(&held.version) < step(&self.version);
-        if is_older && !planted::is(Bug::OlderIsAdopted) {
-            return;
-        }
-        self.is_known = true;
-        self.version = held.version;
-        let Some((tag, head)) = &self.version else { return };
-        if let Some(snapshot) = held.snapshot {
-            self.loaded = Some((tag.clone(), snapshot));
-        } else if self.loaded.as_ref().is_some_and(|(loaded, _)| loaded == tag) {
-        } else if let Some((old, snapshot)) = self.loaded.take() {
-            let directory: Vec<_> = directory.into_iter().collect();
-            self.loaded = Some(match Snapshot::advance(snapshot, head, batches, &directory) {
-                Ok(next) => (tag.clone(), Arc::new(next)),
-                Err(snapshot) => (old, snapshot),
-            });
-        }
     }
 }

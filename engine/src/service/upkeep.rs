@@ -9,7 +9,7 @@ use core::ops::Range;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::base::id::{Generation, Incarnation, Nonces, Stamp};
+use crate::base::id::{Generation, Incarnation, Nonces};
 use crate::base::limits;
 use crate::base::name::NamespaceName;
 use crate::base::planted::{self, Bug};
@@ -24,8 +24,10 @@ use crate::ops::merge::MergePlan;
 use crate::ops::publication::{Plan, Publicized};
 use crate::ops::snapshot::Held;
 use crate::ops::sweep::SweepPlan;
-use crate::service::namespace::{Settings, View};
+use crate::service::settings::Settings;
+use crate::service::sweeps::{Sweeps, WORK_TIME_MAX};
 use crate::service::task::{Output, Start};
+use crate::service::view::View;
 
 /// What this node does for a namespace unasked.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -44,10 +46,7 @@ pub(super) struct Upkeep {
     kept_trash: (u32, Timestamp),
     /// Whether trash is being collected.
     is_collecting: bool,
-    /// Whether orphans are being swept.
-    is_sweeping: bool,
-    /// When orphans, or a head where there was none, were last looked for, and the head's step then.
-    swept: (Timestamp, Option<Stamp>),
+    sweeps: Sweeps,
     /// Whether somebody asked to have a look.
     is_asked: bool,
     /// Looks one after the other that met something damaged, and when to look again of one's own accord.
@@ -74,6 +73,11 @@ const BUILD_TIME_MAX: Duration = Duration::from_mins(10);
 /// The longest that a publication may take.
 const PUBLISH_TIME_MAX: Duration = Duration::from_secs(30);
 
+const _: () = assert!(
+    BUILD_TIME_MAX.as_secs() + PUBLISH_TIME_MAX.as_secs() <= WORK_TIME_MAX.as_secs(),
+    "what is begun by this node is over when a sweep takes it for dead"
+);
+
 /// The pause after work that failed so often, one time after the other.
 fn pause(failed: u32) -> Duration {
     PAUSE.saturating_mul(1 << failed.min(PAUSE_DOUBLINGS))
@@ -90,8 +94,7 @@ impl Upkeep {
             failed_merges: (0, now),
             kept_trash: (0, now),
             is_collecting: false,
-            is_sweeping: false,
-            swept: (now, None),
+            sweeps: Sweeps::new(now),
             is_asked: false,
             unread: (0, now),
             unpublished: 0,
@@ -121,6 +124,17 @@ impl Upkeep {
         self.unindexed_since.get_or_insert(now);
     }
 
+    /// Work of this node is over that may have left something behind.
+    pub(super) const fn worked(&mut self, now: Timestamp) {
+        self.sweeps.owe(now);
+    }
+
+    /// Somebody saw what nobody names.
+    pub(super) const fn suspect(&mut self, now: Timestamp) {
+        self.sweeps.owe(now);
+        self.is_asked = true;
+    }
+
     /// Whether a publication runs, so that commits wait (V1).
     pub(super) fn has_turn(&self) -> bool {
         [&self.flush, &self.merge].into_iter().any(|build| matches!(build, Build::Publishing(_)))
@@ -131,7 +145,7 @@ impl Upkeep {
         self.flush == Build::Idle
             && self.merge == Build::Idle
             && !self.is_collecting
-            && !self.is_sweeping
+            && !self.sweeps.is_owing()
             && !self.is_asked
     }
 
@@ -182,7 +196,7 @@ impl Upkeep {
             .max()
             .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.kept_trash.1));
         let trash = trash.filter(|_| !self.is_collecting);
-        let sweep = (!self.is_sweeping).then_some(self.swept.0 + settings.sweep_every);
+        let sweep = self.sweeps.due_at(settings.sweep_every);
         let met_damage = self.unread.0 > 0 && (self.is_asked || self.lacks(view));
         // Once the pause is over the look begins, or is under way, and its end wakes the driver.
         let look = Some(self.unread.1).filter(|at| met_damage && now < *at);
@@ -204,9 +218,12 @@ impl Upkeep {
     ) -> Vec<Start> {
         self.notice(now, view);
         let Some((tag, head)) = view.version().cloned() else {
+            if view.is_known {
+                self.sweeps.forgive();
+            }
             // A write of unknown outcome may land late and begin the namespace.
-            if self.swept.0 + settings.sweep_every <= now {
-                self.swept.0 = now;
+            if self.sweeps.is_due(now, settings.sweep_every) {
+                self.sweeps.looked_for_head(now);
                 self.is_asked = true;
             }
             return Vec::new();
@@ -232,24 +249,22 @@ impl Upkeep {
             starts.push(Start::Collect(Box::new(plan), tag.clone(), head.clone()));
         }
         // A dead namespace is swept as well: what lands late in it is named by nobody.
-        if !self.is_sweeping && self.swept.0 + settings.sweep_every <= now {
-            self.is_sweeping = true;
+        if self.sweeps.is_due(now, settings.sweep_every) {
             let plan = SweepPlan {
                 namespace: name.clone(),
-                // Work that began before the last sweep has had its time.
-                floor: self.swept.1.unwrap_or_default(),
+                floor: self.sweeps.begin(now, head.step, settings.sweep_every),
                 wall,
                 nonces: nonces.fork(),
                 deadline: now + BUILD_TIME_MAX,
             };
             starts.push(Start::Sweep(Box::new(plan)));
-            self.swept = (now, Some(head.step));
         }
         starts
     }
 
     /// Takes note of what the newest version says about what there is to do.
     fn notice(&mut self, now: Timestamp, view: &View) {
+        view.version().into_iter().for_each(|(_, head)| self.sweeps.notice(head));
         let live = view.version().and_then(|(_, head)| head.live());
         match live {
             Some(live) if !live.log.entries.is_empty() => {
@@ -366,6 +381,9 @@ impl Upkeep {
         now: Timestamp,
         output: Output,
     ) -> Option<(Held, Option<Arc<Directory>>)> {
+        if matches!(output, Output::Flush(_) | Output::Merge(_) | Output::Publication(_)) {
+            self.worked(now);
+        }
         match output {
             Output::Flush(Ok(flushed)) => {
                 self.flush = Build::Built(Edit::Flush(flushed.edit), flushed.directory);
@@ -402,7 +420,7 @@ impl Upkeep {
                 Some((Held { version: Some(version), snapshot: None }, None))
             }
             Output::Sweep(swept) => {
-                self.is_sweeping = planted::is(Bug::SweeperRunsOnce);
+                self.sweeps.ended(now, swept.is_complete);
                 swept.held.map(|held| (held, None))
             }
             Output::Refresh(_) | Output::Commit(_) | Output::Delete(_) | Output::Query(_) => {

@@ -11,7 +11,7 @@ use clap::Args;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use sana_engine::base::name::NamespaceName;
-use sana_engine::service::namespace::Settings;
+use sana_engine::service::settings::Settings;
 use serde_json::Value;
 
 use super::failure::Failed;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sana_engine::base::name::NamespaceName;
 use sana_engine::base::time::Timestamp;
 use sana_engine::machine::drive::Clock;
-use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
+use sana_engine::service::namespace::{NamespaceService, Ticket, Word};
+use sana_engine::service::settings::Settings;
 use sana_engine::service::task::{Output, Start, TaskId};
 use tokio::sync::{Notify, oneshot};
 

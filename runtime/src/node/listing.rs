@@ -26,6 +26,8 @@ pub struct ListError;
 /// The most names of a page, and the keys that are asked for at a time: tombstones are among them, and
 /// there may be more of them than of names.
 pub(super) const PAGE_MAX: usize = 1_000;
+/// The same, as a request has it.
+pub(super) const PAGE: u32 = PAGE_MAX as u32;
 /// How long one request of a listing may take.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -44,8 +46,7 @@ pub(super) async fn list<S: ObjectStore, C: Clock>(
     let mut after = after.map(|after| layout::heads(after.as_str()));
     let mut names = Vec::new();
     loop {
-        let (heads, more) =
-            ask(store, clock, layout::heads(prefix), after, PAGE_MAX as u32).await?;
+        let (heads, more) = ask(store, clock, layout::heads(prefix), after, PAGE).await?;
         after = heads.last().map(|(key, _)| key.clone());
         let is_dots = |(key, _): &&(Key, u64)| key.as_str().starts_with(layout::dots().as_str());
         dots.extend(heads.iter().filter(|head| finds_dots && is_dots(head)).filter_map(live));
@@ -93,7 +94,8 @@ pub(super) async fn reach<S: ObjectStore, C: Clock>(store: &S, clock: &C) -> Res
     ask(store, clock, layout::heads(""), None, 1).await.map(drop)
 }
 
-async fn ask<S: ObjectStore, C: Clock>(
+/// A page of keys with their sizes, and whether there may be more.
+pub(super) async fn ask<S: ObjectStore, C: Clock>(
     store: &S,
     clock: &C,
     prefix: Key,

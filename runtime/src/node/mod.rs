@@ -17,7 +17,7 @@
 //! 5. Who asks several things of one version, or wants nothing from memory, takes a version in hand and
 //!    asks it (`moment`).
 //! 6. A node that indexes goes through all namespaces again and again, for others write as well
-//!    (`watch`).
+//!    (`watch`), and lists everything now and then, for crashed processes leave objects behind (`survey`).
 //!
 //! # Invariants
 //!
@@ -33,6 +33,7 @@ mod hosted;
 mod listing;
 mod moment;
 mod reads;
+mod survey;
 mod watch;
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +48,8 @@ use sana_engine::namespace::request::{
 };
 use sana_engine::namespace::snapshot::Snapshot;
 use sana_engine::ops::delete::DeleteError;
-use sana_engine::service::namespace::{NamespaceService, Settings, Ticket, Word};
+use sana_engine::service::namespace::{NamespaceService, Ticket, Word};
+use sana_engine::service::settings::Settings;
 
 use crate::cache::{CacheStatistics, CachedStore};
 use crate::clock::SystemClock;

@@ -31,9 +31,9 @@ use crate::compute::Crashed;
 type Unindexed = BTreeMap<NamespaceName, Cursor>;
 
 /// The pause between two namespaces.
-const LOOK_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// The pause before a store is asked again that did not answer.
-const STORE_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(5);
 /// How long reading one head may take.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -101,14 +101,19 @@ impl Node {
     /// How far the log of a namespace is indexed, if that is not to its end. What cannot be read now
     /// is read in the next round.
     async fn indexed_so_far(&self, name: &NamespaceName) -> Option<Cursor> {
+        let head = self.newest_head(name).await?;
+        head.live().filter(|live| !live.log.entries.is_empty()).map(|live| live.log.indexed)
+    }
+
+    /// The head of a namespace, if there is one and it can be read.
+    pub(super) async fn newest_head(&self, name: &NamespaceName) -> Option<Head> {
         let key = layout::head(name);
         let clock = &self.shared.clock;
         let round = Round::ask(Request::get(key.clone()), clock.now() + TIME_MAX);
         let reply = fly(&self.shared.counted, clock, round).await.pop();
         let Some(Reply::Found { body, .. }) = reply else { return None };
         let head = Head::decode(&key, &body);
-        let head = head.inspect_err(|bad| tracing::error!("{bad}")).ok()?;
-        head.live().filter(|live| !live.log.entries.is_empty()).map(|live| live.log.indexed)
+        head.inspect_err(|bad| tracing::error!("{bad}")).ok()
     }
 
     fn look_or_tell(&self, name: &NamespaceName) {
@@ -123,7 +128,7 @@ mod tests {
 
     use sana_engine::base::value::Raw;
     use sana_engine::namespace::request::{RawDocument, WriteRequest};
-    use sana_engine::service::namespace::Settings;
+    use sana_engine::service::settings::Settings;
 
     use super::*;
     use crate::store::memory::MemoryStore;

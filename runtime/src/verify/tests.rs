@@ -4,7 +4,7 @@ use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::Raw;
 use sana_engine::machine::request::When;
 use sana_engine::namespace::request::{RawDocument, WriteRequest};
-use sana_engine::service::namespace::Settings;
+use sana_engine::service::settings::Settings;
 use std::sync::Arc;
 
 use super::*;

@@ -9,6 +9,7 @@ use std::fmt;
 
 use sana_engine::base::id::Stamp;
 use sana_engine::format::head::Head;
+use sana_engine::format::layout;
 use sana_engine::format::manifest::SegmentRef;
 use sana_engine::format::schema::Schema;
 use sana_engine::index::filter::Filter;
@@ -66,7 +67,7 @@ pub struct Bill {
     pub rounds: u32,
     /// Requests, each counted once however often it was repeated.
     pub requests: u32,
-    /// Rounds in which something was refused, turned away, missing or not answered.
+    /// Rounds in which something was refused, turned away or not answered, or an object was missing.
     pub troubles: u32,
     /// Rounds that create an object before a head can name it.
     pub staged: u32,
@@ -79,6 +80,8 @@ pub struct Bill {
     found: u32,
     /// Rounds of deletions.
     deletions: u32,
+    /// Whether the round under way looks for a head, which need not be there.
+    looks_for_head: bool,
     /// Rounds it may take if nothing happens to it; those counted above come on top.
     most: u32,
     /// The step that was held.
@@ -160,6 +163,7 @@ impl Bill {
             lists: 0,
             found: 0,
             deletions: 0,
+            looks_for_head: false,
             most,
             held,
         }
@@ -177,12 +181,16 @@ impl Bill {
         self.births += any(is_birth);
         self.lists += any(|request| matches!(request, Request::List { .. }));
         self.deletions += any(|request| matches!(request, Request::Delete { .. }));
+        let is_of_head = |request: &Request| !layout::is_immutable(request.key());
+        self.looks_for_head = requests.iter().any(|one| one.is_read() && is_of_head(one));
     }
 
     /// Its round was answered so.
     pub fn answered(&mut self, replies: &[Reply]) {
-        let is_trouble = |reply: &Reply| {
-            matches!(reply, Reply::Lost | Reply::Refused | Reply::Throttled | Reply::Missing)
+        let is_trouble = |reply: &Reply| match reply {
+            Reply::Lost | Reply::Refused | Reply::Throttled => true,
+            Reply::Missing => !self.looks_for_head,
+            _ => false,
         };
         self.troubles += u32::from(replies.iter().any(is_trouble));
         let found = replies.iter().filter(|reply| matches!(reply, Reply::Found { .. }));

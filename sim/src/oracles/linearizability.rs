@@ -28,6 +28,7 @@ use sana_engine::namespace::request::{Found, QueryRequest};
 use crate::digest::Shared;
 use crate::model::keys::Keys;
 use crate::model::{Change, Contents, Effect, State};
+use crate::oracles::reading::{Carried, Reading};
 use crate::oracles::{Broken, Oracle, search};
 use crate::phrases;
 
@@ -61,33 +62,6 @@ pub struct Monitor {
     /// Whether it is told whose requests each change of the store carries.
     is_guided: bool,
 }
-
-/// What a change of the store is said to carry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Carried<'a> {
-    /// These requests, in this order.
-    Requests(&'a [OpId]),
-    /// An empty namespace, with which a batch too large for a head begins.
-    Creation,
-    /// Nothing that a client asked for.
-    Nothing,
-}
-
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-struct Reading {
-    state: Shared<State>,
-    /// Open changes that have taken effect, and what they came to.
-    done: BTreeMap<OpId, Effect>,
-    /// What each open query may have seen.
-    seen: BTreeMap<OpId, BTreeSet<Contents>>,
-    /// The states since each open change began, if guided: what comes to nothing is carried by no
-    /// change of the store.
-    was: BTreeMap<OpId, BTreeSet<Shared<State>>>,
-}
-
-/// A request that takes effect, and what it comes to; none if an empty namespace begins. Then the
-/// state that is come to.
-type Happening = (Option<(OpId, Effect)>, Shared<State>);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ending {
@@ -438,75 +412,6 @@ impl Monitor {
         } else {
             Oracle::Recoverable.broken(format!("{change}, by no request"))
         }
-    }
-}
-
-impl Reading {
-    /// Whether a change came to what a client was told.
-    ///
-    /// Two clients that delete one namespace at once may both be told that they did: the promise is
-    /// that what was there when they asked is gone, and that something was there.
-    fn explains(&self, op: OpId, effect: &Effect) -> bool {
-        let gone =
-            |seen: &BTreeSet<Contents>| seen.contains(&None) && seen.iter().any(Option::is_some);
-        match self.done.get(&op) {
-            Some(done) => done == effect,
-            None => *effect == Effect::Removed && self.seen.get(&op).is_some_and(gone),
-        }
-    }
-
-    /// Whether a change that came to this could have left all as it was, at a moment since it began.
-    fn changed_nothing(&self, op: OpId, change: &Change, effect: &Effect) -> bool {
-        let same = |state: &Shared<State>| {
-            let (after, came_to) = state.after(change);
-            came_to == *effect && after == **state
-        };
-        !self.done.contains_key(&op)
-            && match self.was.get(&op) {
-                Some(states) => states.iter().any(same),
-                None => same(&self.state),
-            }
-    }
-
-    /// What happens, one after the other, by a change of the store that carries this.
-    fn carrying(&self, carried: Carried<'_>, open: &BTreeMap<OpId, Change>) -> Vec<Happening> {
-        let mut steps: Vec<Happening> = Vec::new();
-        match carried {
-            Carried::Requests(ops) => {
-                for op in ops.iter().filter(|op| !self.done.contains_key(*op)) {
-                    let state = steps.last().map_or(&self.state, |(_, state)| state);
-                    if let Some(change) = open.get(op) {
-                        let (state, effect) = state.after(change);
-                        steps.push((Some((*op, effect)), Shared::new(state)));
-                    }
-                }
-            }
-            Carried::Creation => {
-                let (state, _) = self.state.after(&Change::Create);
-                steps.push((None, Shared::new(state)));
-            }
-            Carried::Nothing => (),
-        }
-        steps
-    }
-
-    fn with(&self, op: OpId, change: &Change) -> Self {
-        let (state, effect) = self.state.after(change);
-        let mut next = self.clone();
-        next.done.insert(op, effect);
-        next.enter(Shared::new(state));
-        next
-    }
-
-    /// Comes to a state: whoever is open may see it.
-    fn enter(&mut self, state: Shared<State>) {
-        for seen in self.seen.values_mut() {
-            seen.insert(state.contents.clone());
-        }
-        for was in self.was.values_mut() {
-            was.insert(state.clone());
-        }
-        self.state = state;
     }
 }
 

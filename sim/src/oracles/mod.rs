@@ -3,6 +3,7 @@
 //! | module              | oracle                                                              |
 //! |---------------------|---------------------------------------------------------------------|
 //! | [`linearizability`] | O1 answers fit one order of requests · O2 what is acknowledged can be recovered · O3 what is refused is never seen · O4 a key has one effect |
+//! | [`reading`]         | one order of the requests that explains what was seen               |
 //! | [`history`]         | O1 once more, from what clients saw alone, by [`wgl`]                |
 //! | [`recovery`]        | what O2 recovers: the documents that an object store holds, without the engine |
 //! | [`register`]        | O5 heads form one chain · O6 what is counted is there                |
@@ -21,6 +22,7 @@ pub mod cost;
 pub mod history;
 pub mod linearizability;
 pub mod reachability;
+pub mod reading;
 pub mod recovery;
 pub mod register;
 pub mod reuse;

@@ -54,6 +54,11 @@ impl Reuse {
         })
     }
 
+    /// Who first tried to create an object, if anybody did.
+    pub fn maker(&self, key: &Key) -> Option<Maker> {
+        self.names.get(key).map(|(maker, _)| *maker)
+    }
+
     /// A head was put over another.
     ///
     /// # Errors

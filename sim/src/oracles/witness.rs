@@ -11,8 +11,9 @@ use sana_engine::format::layout;
 use sana_engine::machine::request::{Reply, Request};
 
 use crate::digest::Shared;
-use crate::oracles::linearizability::{Carried, Monitor, OpId};
+use crate::oracles::linearizability::{Monitor, OpId};
 use crate::oracles::reachability::Deleted;
+use crate::oracles::reading::Carried;
 use crate::oracles::recovery::Memory;
 use crate::oracles::register::Chain;
 use crate::oracles::{Broken, recovery};

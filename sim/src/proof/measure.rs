@@ -14,7 +14,7 @@ use crate::mutants::{self, Hunt, Hunters};
 use crate::smallest::{self, Effort};
 use crate::stopwatch::Stopwatch;
 use crate::swarm::{self, Band};
-use crate::world::Size;
+use crate::world::size::Size;
 
 /// How much is measured.
 #[derive(Clone, PartialEq, Debug)]

@@ -7,7 +7,7 @@
 
 use core::time::Duration;
 
-use sana_engine::service::namespace::Settings;
+use sana_engine::service::settings::Settings;
 
 use crate::choices::{self, Choices, Scope};
 use crate::ledger::Site;

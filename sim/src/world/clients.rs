@@ -106,9 +106,10 @@ impl World {
         self.note(&ask);
         let local = self.nodes[node].clock.at(self.now);
         let earlier = self.earlier(space, node, &ask);
+        self.host(node, space).asked_at = self.now;
         let Space { witness, history, .. } = &mut self.spaces[space];
         let monitor = &mut witness.monitor;
-        let hosted = self.nodes[node].hosted.get_mut(&space).expect("it is up");
+        let hosted = self.nodes[node].hosted.get_mut(&space).expect("it was just brought there");
         let ticket = Ticket(op.into());
         hosted.tickets.insert(ticket, c);
         match &ask {

@@ -236,6 +236,9 @@ impl World {
     fn send_due(&mut self, n: usize, space: usize, did: bool) -> Result<(), Broken> {
         let (now, clock) = (self.now, self.nodes[n].clock);
         let (local, wall) = (clock.at(now), clock.wall(now));
+        if self.forget(n, space)? {
+            return Ok(());
+        }
         let life = self.nodes[n].life;
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let mut parcels = Vec::new();
@@ -276,12 +279,13 @@ impl World {
         })?;
         let rounds = hosted.tasks.values().map(|running| running.flight.wake_at());
         let next = rounds.chain(hosted.service.wake_at(local, wall)).min();
-        if let Some(next) = next {
-            let at = clock.time_of(next).max(now + 1);
-            if hosted.wake <= now || at < hosted.wake {
-                hosted.wake = at;
-                self.after(at - now, Event::Wake { node: n, life, space });
-            }
+        let next = next.map(|next| clock.time_of(next).max(now + 1));
+        let forgets_at = Some(hosted.asked_at + self.fleet.forget_after).filter(|at| now < *at);
+        if let Some(at) = next.into_iter().chain(forgets_at).min()
+            && (hosted.wake <= now || at < hosted.wake)
+        {
+            hosted.wake = at;
+            self.after(at - now, Event::Wake { node: n, life, space });
         }
         for parcel in parcels {
             if !self.send(parcel) {

@@ -17,14 +17,15 @@
 use core::time::Duration;
 
 use sana_engine::base::id::Cursor;
-use sana_engine::service::namespace::{NamespaceService, Settings};
+use sana_engine::service::settings::Settings;
 
 use crate::choices::{Choices, Scope, Site};
 use crate::oracles::Broken;
 use crate::story::{Act, Lane};
-use crate::world::node::{Hosted, Node};
+use crate::world::node::{Node, Watched};
 use crate::world::profile::Fault;
-use crate::world::{Event, Size, Space, World};
+use crate::world::size::Size;
+use crate::world::{Event, Space, World};
 
 /// What a node is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -62,7 +63,7 @@ impl Role {
     }
 
     /// How a node of this role treats namespaces.
-    fn settings(self, settings: Settings) -> Settings {
+    pub(super) fn settings(self, settings: Settings) -> Settings {
         match self {
             Self::All | Self::Indexer => settings,
             Self::Api => Settings { indexes: false, ..settings },
@@ -78,6 +79,10 @@ pub struct Fleet {
     is_mixed: bool,
     /// How often a node looks for work, in milliseconds.
     watch_every: u64,
+    /// How long a node keeps a namespace in memory for which nobody asks, in milliseconds.
+    pub(super) forget_after: u64,
+    /// How often a node lists everything, in milliseconds.
+    pub(super) survey_every: u64,
     /// When the nodes are restarted one after the other, and how long after one the next.
     rolls: Option<(u64, u64)>,
     /// Whether some nodes stay away once the faults have stopped.
@@ -94,8 +99,15 @@ impl Fleet {
         let first = choices.between(Site::Node, 0, size.busy.min(u64::from(u32::MAX) - 1));
         let pause = [1_000, 100, 5_000][choices.choose(Site::Node, 3)];
         let has_core = choices.choose(Site::Node, 2) == 1;
-        let watch_every = if size.pace.is_of_production() { 30_000 } else { watch_every };
-        Self { is_mixed, watch_every, rolls: rolls.then_some((first, pause)), has_core }
+        let forget_after = [300_000, 30_000, 5_000, 500][choices.choose(Site::Profile, 4)];
+        let survey_every = [60_000, 10_000, 300_000][choices.choose(Site::Profile, 3)];
+        let [watch_every, forget_after, survey_every] = if size.pace.is_of_production() {
+            [30_000, 300_000, 86_400_000]
+        } else {
+            [watch_every, forget_after, survey_every]
+        };
+        let rolls = rolls.then_some((first, pause));
+        Self { is_mixed, watch_every, forget_after, survey_every, rolls, has_core }
     }
 
     /// What each node is for. Each namespace has a node that serves clients and one that indexes.
@@ -133,7 +145,7 @@ impl World {
         if self.nodes[n].is_gone {
             return Ok(());
         }
-        let (now, settings) = (self.now, self.profile.settings);
+        let now = self.now;
         let node = &mut self.nodes[n];
         node.life += 1;
         node.is_up = true;
@@ -141,22 +153,18 @@ impl World {
         node.paused_until = 0;
         node.drawn = 0;
         let Node { role, life, .. } = *node;
-        let local = node.clock.at(now);
         let spaces = node.spaces.clone();
-        for space in spaces.iter().copied() {
-            let name = self.spaces[space].name.clone();
-            let mut service = NamespaceService::new(local, name, role.settings(settings));
-            if role.indexes() {
-                service.look();
-            }
-            self.nodes[n].hosted.insert(space, Hosted::new(service));
-        }
         self.tell(|| Act::Starts(Lane::Node(n), format!("starts ({role:?}, life {life})")));
-        for space in spaces.iter().copied() {
-            self.pump(n, space)?;
+        for space in spaces.iter().copied().filter(|_| role.indexes()) {
+            // An earlier process may have left anything to be done. A listing shows who lives.
+            let head = self.spaces[space].witness.chain().head();
+            if head.is_some_and(|head| head.live().is_some()) {
+                self.host(n, space).service.look();
+                self.pump(n, space)?;
+            }
             self.watch_node(n, space);
         }
-        Ok(())
+        self.survey(n, life)
     }
 
     /// A node crashes: its memory is gone, and what it sent goes its way. Later it starts again.
@@ -187,6 +195,7 @@ impl World {
         let node = &mut self.nodes[n];
         let life = node.life;
         node.is_up = false;
+        node.watched.clear();
         let hosted = std::mem::take(&mut node.hosted);
         for (space, hosted) in hosted {
             for (_, client) in hosted.tickets {
@@ -230,12 +239,12 @@ impl World {
             return;
         }
         let Node { life, started, .. } = self.nodes[n];
-        let Some(hosted) = self.nodes[n].hosted.get(&space) else { return };
-        if !hosted.is_watched {
-            self.nodes[n].hosted.get_mut(&space).expect("it was just there").is_watched = true;
-            let next = every - (now - started) % every;
-            self.after(next, Event::Watch { node: n, life, space });
+        if !self.nodes[n].is_up || self.nodes[n].watched.get(&space).is_some_and(|w| w.is_planned) {
+            return;
         }
+        self.nodes[n].watched.entry(space).or_default().is_planned = true;
+        let next = every - (now - started) % every;
+        self.after(next, Event::Watch { node: n, life, space });
     }
 
     /// A node looks at the head of a namespace.
@@ -252,14 +261,16 @@ impl World {
             return Ok(());
         }
         let unindexed = self.unindexed(space);
-        let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
-        let before = std::mem::replace(&mut hosted.unindexed, unindexed);
-        hosted.is_watched = unindexed.is_some();
+        let before = self.nodes[n].watched.remove(&space).and_then(|watched| watched.unindexed);
         if unindexed.is_none() {
             return Ok(());
         }
+        self.nodes[n].watched.insert(space, Watched { is_planned: true, unindexed });
         let is_left = before == unindexed;
         if is_left {
+            let now = self.now;
+            let hosted = self.host(n, space);
+            hosted.asked_at = now;
             hosted.service.look();
         }
         self.after(self.fleet.watch_every, Event::Watch { node: n, life, space });

@@ -7,7 +7,8 @@
 use crate::oracles::Broken;
 use crate::story::Story;
 use crate::world::profile::{Activations, Fault};
-use crate::world::{Run, Size, World};
+use crate::world::size::Size;
+use crate::world::{Run, World};
 
 /// What a copy of a world does not share with the original.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

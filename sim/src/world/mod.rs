@@ -11,6 +11,7 @@
 //! | module      | what it answers                                       |
 //! |-------------|-------------------------------------------------------|
 //! | [`clock`]   | What do a node's clocks show?                         |
+//! | [`size`]    | How large is it, and how much is asked?               |
 //! | [`profile`] | Which faults are there, and how often did each happen? |
 //! | [`faults`]  | What becomes of each fault that we know of?           |
 //! | [`aim`]     | Which writes do faults fall on?                        |
@@ -19,6 +20,7 @@
 //! | [`damage`]  | Which reads say what is not so, and who may hear of it? |
 //! | [`node`]    | What does a process consist of?                       |
 //! | [`fleet`]   | What is each node for, and how does it start and end?  |
+//! | [`memory`]  | What does it have in memory?                          |
 //! | [`drive`]   | What does a node do next?                             |
 //! | [`network`] | What becomes of a request?                            |
 //! | [`clients`] | What do clients ask, and what are they told?          |
@@ -43,22 +45,21 @@ pub mod drive;
 pub mod faults;
 pub mod fleet;
 pub mod fork;
+pub mod memory;
 pub mod network;
 pub mod node;
 pub mod profile;
 pub mod quiet;
+pub mod size;
 pub mod waits;
 pub mod watch;
 pub mod weather;
 
-use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
 use sana_engine::format::head::Head;
-use sana_engine::service::namespace::Settings;
-use serde::{Deserialize, Serialize};
 
 use crate::choices::{Choices, Scope, Site, Ways};
 use crate::digest::{self, Digest, Mixer};
@@ -69,7 +70,7 @@ use crate::oracles::linearizability::OpId;
 use crate::oracles::snapshots::Versions;
 use crate::oracles::witness::Witness;
 use crate::oracles::{Broken, Oracle};
-use crate::store::{Kind, Store};
+use crate::store::Store;
 use crate::story::{Act, Scene, Story};
 use agenda::Agenda;
 use clients::Client;
@@ -78,8 +79,9 @@ use fleet::Fleet;
 use network::Parcel;
 use node::Node;
 use profile::{Activations, Fault, Profile};
+use size::{Pace, Size};
 use watch::{Counts, Watch};
-use weather::{Climate, Weather};
+use weather::Weather;
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -159,57 +161,14 @@ enum Event {
     Roll(usize),
     /// A node looks whether there is work that nobody asks it for.
     Watch { node: usize, life: u32, space: usize },
-}
-
-/// How much clients ask.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub enum Pace {
-    /// As the seed draws it, and nodes have no patience.
-    #[default]
-    Drawn,
-    /// After thinking for up to so many milliseconds, in every namespace.
-    Steady(u32),
-    /// A few times a day, and nodes have the settings that they have in production.
-    Idle,
-    /// As steadily, and nodes have the settings that they have in production.
-    Patient(u32),
-}
-
-impl Pace {
-    /// Whether nodes have the settings that they have in production.
-    const fn is_of_production(self) -> bool {
-        matches!(self, Self::Idle | Self::Patient(_))
-    }
-}
-
-/// How large a world is, and which store it has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Size {
-    /// Nodes.
-    pub nodes: usize,
-    /// Namespaces.
-    pub spaces: usize,
-    /// Nodes that have to do with a namespace.
-    pub nodes_per_space: usize,
-    /// Clients of a namespace.
-    pub clients_per_space: usize,
-    /// How long clients go on asking, in milliseconds.
-    pub busy: u64,
-    /// What the store keeps of its promises.
-    pub store: Kind,
-    /// How much clients ask.
-    pub pace: Pace,
+    /// A node lists everything.
+    Survey { node: usize, life: u32 },
 }
 
 /// A checkpoint is kept after this many events.
 pub const CHECKPOINT_EVERY: u64 = 1_024;
 /// The state of a service goes into the fingerprint when services were let do what they can so often.
 const STATE_EVERY: u64 = 64;
-/// A world with more namespaces is large.
-const SPACES_FEW: usize = 2_000;
-/// How long a client of an idle fleet thinks, in milliseconds, at most: two days.
-const IDLE_THINK: u64 = 172_800_000;
-
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -243,7 +202,7 @@ impl World {
     /// Never: the names of its namespaces are good.
     pub fn new(mut choices: Choices, size: Size, story: Story) -> Self {
         let mut profile = Profile::draw(&mut choices, size.store);
-        pace(&mut profile, size);
+        size.shape(&mut profile);
         let store = Store::of_kind(size.store, profile.backend.tags).with_pages_of(profile.page);
         let clocks: Vec<Clock> = (0..size.nodes).map(|n| draw_clock(n, &mut choices)).collect();
         let mut skew = Skew::default();
@@ -366,6 +325,7 @@ impl World {
             Event::Start(node) => self.start(node)?,
             Event::Roll(node) => self.roll(node),
             Event::Watch { node, life, space } => self.look(node, life, space)?,
+            Event::Survey { node, life } => self.survey(node, life)?,
             Event::Weather => self.change_weather(),
         }
         Ok(true)
@@ -375,7 +335,9 @@ impl World {
     fn paused(&self, event: &Event) -> Option<u64> {
         let node = match event {
             Event::Return(parcel) => parcel.node,
-            Event::Wake { node, .. } | Event::Watch { node, .. } => *node,
+            Event::Wake { node, .. } | Event::Watch { node, .. } | Event::Survey { node, .. } => {
+                *node
+            }
             Event::Arrive(_)
             | Event::Client(_)
             | Event::Start(_)
@@ -467,32 +429,6 @@ fn draw_clock(n: usize, choices: &mut Choices) -> Clock {
     let calendar_off = [0, -3_000, 3_000, 3_600_000][choices.choose(Site::Node, 4)];
     let calendar_drift = [0, 0, -DRIFT_MOST, DRIFT_MOST][choices.choose(Site::Node, 4)];
     Clock { ahead, rate, calendar_off, calendar_drift, slept: 0 }
-}
-
-/// Whether there are so many namespaces that nodes look for orphans as seldom as in production, that those
-/// who are cut off for ever are taken away in the end, and that large texts are rare.
-pub const fn is_large(spaces: usize) -> bool {
-    spaces > SPACES_FEW
-}
-
-/// Makes a drawn profile one of a world of this size and pace.
-fn pace(profile: &mut Profile, size: Size) {
-    if is_large(size.spaces) {
-        profile.mix.spare_memory();
-        let often = profile.settings.sweep_every;
-        profile.settings.sweep_every = Duration::from_hours(1).max(often);
-    }
-    if size.pace.is_of_production() {
-        profile.settings = Settings::default();
-    }
-    match size.pace {
-        Pace::Drawn => {}
-        Pace::Idle => {
-            profile.weather = Climate::default();
-            profile.think = IDLE_THINK;
-        }
-        Pace::Steady(think) | Pace::Patient(think) => profile.think = think.into(),
-    }
 }
 
 #[cfg(test)]

@@ -40,8 +40,10 @@ pub struct Node {
     suspended: Vec<(u64, u64)>,
     /// How often it drew what nonces are made of, in this life. Counted only for clones.
     pub drawn: u64,
-    /// The namespaces it has to do with, by their numbers.
+    /// The namespaces it has in memory, by their numbers.
     pub hosted: BTreeMap<usize, Hosted>,
+    /// Those at whose heads it looks.
+    pub watched: BTreeMap<usize, Watched>,
     /// Reads and writes sent about each namespace, replies heard and looks taken, in all its lives.
     counts: BTreeMap<usize, [u32; 4]>,
 }
@@ -59,8 +61,15 @@ pub struct Hosted {
     pub wake: u64,
     /// How often it was woken in a row and found nothing to do.
     pub idle_wakes: u32,
+    /// When somebody last asked for it.
+    pub asked_at: u64,
+}
+
+/// What a node that looks for work has seen of a namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Watched {
     /// Whether the node will look at its head.
-    pub is_watched: bool,
+    pub is_planned: bool,
     /// How far its log was indexed when the node last looked, if that was not to its end.
     pub unindexed: Option<Cursor>,
 }
@@ -109,6 +118,7 @@ impl Node {
             suspended: Vec::new(),
             drawn: 0,
             hosted: BTreeMap::new(),
+            watched: BTreeMap::new(),
             counts: BTreeMap::new(),
         }
     }
@@ -165,17 +175,21 @@ impl Past {
 }
 
 impl Hosted {
-    /// A namespace of which nothing is known.
-    pub fn new(service: NamespaceService) -> Self {
+    /// A namespace of which nothing is known, and for which somebody asks.
+    pub fn new(service: NamespaceService, asked_at: u64) -> Self {
         Self {
             service,
             tasks: BTreeMap::new(),
             tickets: BTreeMap::new(),
             wake: 0,
             idle_wakes: 0,
-            is_watched: false,
-            unindexed: None,
+            asked_at,
         }
+    }
+
+    /// Whether nobody waits and nothing runs or is about to.
+    pub fn has_nothing_to_do(&self) -> bool {
+        self.tickets.is_empty() && self.tasks.is_empty() && self.service.is_idle()
     }
 
     /// A machine is in its next round.

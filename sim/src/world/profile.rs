@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use sana_engine::base::host::Host;
-use sana_engine::service::namespace::Settings;
+use sana_engine::service::settings::Settings;
 
 use crate::choices::{Choices, Site};
 use crate::ledger;
@@ -292,6 +292,10 @@ pub enum Fault {
     Rolled,
     /// A node found work that nobody had asked it for.
     Watched,
+    /// A node forgot a namespace.
+    Forgotten,
+    /// A node saw objects that nobody names in a listing of everything.
+    Surveyed,
     /// A node stayed dead when the faults had stopped.
     StayedDead,
     /// A node never reached the store again when the faults had stopped.
@@ -302,7 +306,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 63] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -361,6 +365,8 @@ impl Fault {
         Self::CrashOverReply,
         Self::Rolled,
         Self::Watched,
+        Self::Forgotten,
+        Self::Surveyed,
         Self::StayedDead,
         Self::CutOff,
         Self::Slow,

@@ -5,20 +5,18 @@
 //! store again. What is left is a *core*: of each namespace at least one node that serves clients, and
 //! one that indexes. These must do it alone.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sana_engine::base::name::Key;
-use sana_engine::format::layout;
 use sana_engine::namespace::request::{Consistency, Include, QueryRequest, Rank, Want};
 
 use crate::choices::{Scope, Site};
-use crate::oracles::{Broken, Oracle, reachability};
+use crate::oracles::{Broken, Oracle};
 use crate::story::{Act, Lane};
 use crate::workload::Ask;
+use crate::world::World;
 use crate::world::fleet::Role;
 use crate::world::profile::Fault;
-use crate::world::{World, is_large};
+use crate::world::size::is_large;
 
 /// How long it may take, in milliseconds, where all calendars agree.
 ///
@@ -28,6 +26,8 @@ use crate::world::{World, is_large};
 const PATIENCE: u64 = 900_000;
 /// So often orphans may have to be looked for until all are gone.
 const SWEEPS: u64 = 4;
+/// So often everything may have to be listed until nothing is overlooked.
+const SURVEYS: u64 = 2;
 /// How long it must then stay quiet, in milliseconds.
 const IDLE: u64 = 60_000;
 /// Requests that a service may make in that time: it sweeps every few seconds in these worlds.
@@ -111,6 +111,7 @@ impl World {
     pub(super) fn get_quiet(&mut self) -> Result<(), Broken> {
         let sweep = self.profile.settings.sweep_every.as_millis() as u64;
         let patience = PATIENCE + SWEEPS * sweep;
+        let patience = patience + SURVEYS * self.fleet.survey_every;
         let until = self.now + patience + self.skew.most_at(self.now + 2 * patience);
         let mut at = 0;
         let mut cut_off = Some(self.now + CUT_OFF).filter(|_| is_large(self.spaces.len()));
@@ -156,10 +157,10 @@ impl World {
     fn stay_quiet(&mut self) -> Result<(), Broken> {
         let (until, before) = (self.now + IDLE, self.requests);
         self.pass_until(until)?;
-        let hosted: usize = self.nodes.iter().map(|node| node.hosted.len()).sum();
+        let services: usize = self.nodes.iter().map(|node| node.spaces.len()).sum();
         let requests = self.requests - before;
-        Oracle::Live.demand(requests <= hosted as u64 * IDLE_REQUESTS_MAX, || {
-            format!("{requests} requests in an idle minute, by {hosted} services")
+        Oracle::Live.demand(requests <= services as u64 * IDLE_REQUESTS_MAX, || {
+            format!("{requests} requests in an idle minute, by {services} services")
         })
     }
 
@@ -191,20 +192,27 @@ impl World {
         for n in 0..self.nodes.len() {
             let node = &self.nodes[n];
             if node.is_up && !node.is_cut && node.role.indexes() {
-                restless.extend(node.hosted.keys().map(|space| (n, *space)));
+                restless.extend(node.spaces.iter().map(|space| (n, *space)));
             }
         }
         for (n, space) in restless.iter().copied() {
-            let hosted = self.nodes[n].hosted.get_mut(&space);
-            hosted.into_iter().for_each(|hosted| hosted.service.look());
+            let now = self.now;
+            let hosted = self.host(n, space);
+            hosted.asked_at = now;
+            hosted.service.look();
             self.pump(n, space)?;
         }
         // Whatever was begun before the faults stopped may have to run out of time first.
         let until = self.now + PATIENCE;
         while !restless.is_empty() && self.now < until {
             self.pass_until(self.now + SETTLE_EVERY)?;
-            let hosted = |(n, space): &(usize, usize)| self.nodes[*n].hosted.get(space);
-            restless.retain(|at| hosted(at).is_some_and(|hosted| !hosted.service.is_settled()));
+            let now = self.now;
+            restless.retain(|(n, space)| {
+                let Some(hosted) = self.nodes[*n].hosted.get_mut(space) else { return false };
+                // Whoever looks whether it is settled keeps it from being forgotten.
+                hosted.asked_at = now;
+                !hosted.service.is_settled()
+            });
         }
         Oracle::Live.demand(restless.is_empty(), || {
             let all = restless.iter().map(|(n, space)| format!("node {n} of ns{space}"));
@@ -242,12 +250,6 @@ impl World {
                 return Some(format!("ns{s} has trash: {:?}", live.trash));
             }
         }
-        let prefix = layout::namespace_data(&space.name);
-        let mut keys = self.store.keys_below(&prefix).peekable();
-        keys.peek()?;
-        let named: BTreeSet<Key> =
-            head.map(|head| reachability::names(&space.name, head).collect()).unwrap_or_default();
-        let orphan = keys.find(|key| !named.contains(key) && !self.weather.is_foreign(key));
-        orphan.map(|key| format!("in ns{s} nobody names {key}"))
+        self.unnamed(s).first().map(|key| format!("in ns{s} nobody names {key}"))
     }
 }

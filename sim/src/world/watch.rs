@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sana_engine::base::name::Key;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::namespace::request::{QueryError, Rank, Want, WriteError, WriteRequest};
 use sana_engine::service::namespace::{Ticket, Word};
@@ -88,6 +89,11 @@ pub struct Passage {
 }
 
 impl Watch {
+    /// Which node created an object, and in which life.
+    pub fn maker(&self, key: &Key) -> Option<(usize, u32)> {
+        self.reuse.maker(key).map(|maker| (maker.node, maker.life))
+    }
+
     /// The fate of a write is sealed, and its sender has not crashed so far.
     pub fn seal(&mut self, parcel: &Parcel, fate: ledger::Fate) {
         let &Parcel { node, life, space, task, round, .. } = parcel;

@@ -12,7 +12,8 @@ use crate::namespace::request::{
     Consistency, Found, Include, Operator, Predicate, QueryRequest, Rank, RawDocument, Want,
     WriteOutcome, WriteRequest,
 };
-use crate::service::namespace::{NamespaceService, Settings, Ticket, Word};
+use crate::service::namespace::{NamespaceService, Ticket, Word};
+use crate::service::settings::Settings;
 use crate::service::task::{Output, Start, Task};
 
 /// A bucket and the time.

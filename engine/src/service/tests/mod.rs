@@ -2,6 +2,7 @@
 
 mod bench;
 mod matching;
+mod sweeps;
 mod upkeep;
 
 use core::time::Duration;
@@ -13,7 +14,8 @@ use crate::base::time::Timestamp;
 use crate::base::value::Raw;
 use crate::machine::request::{Request, When};
 use crate::namespace::request::{Consistency, Idempotency, QueryRequest, WriteError, WriteRequest};
-use crate::service::namespace::{NamespaceService, Settings, Ticket, Word};
+use crate::service::namespace::{NamespaceService, Ticket, Word};
+use crate::service::settings::Settings;
 
 #[test]
 fn a_write_on_an_idle_namespace_is_one_put_and_nothing_else() {

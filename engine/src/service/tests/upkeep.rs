@@ -11,7 +11,8 @@ use crate::format::head::{State, Trash};
 use crate::format::layout::{Family, ObjectName};
 use crate::machine::request::Request;
 use crate::namespace::request::{Found, WriteError, WriteRequest};
-use crate::service::namespace::{NamespaceService, Settings, Ticket, Word};
+use crate::service::namespace::{NamespaceService, Ticket, Word};
+use crate::service::settings::Settings;
 use crate::service::task::Start;
 
 #[test]
@@ -146,53 +147,6 @@ fn a_namespace_that_ends_while_it_is_merged_is_asked_for_no_more() {
     }
     assert_eq!(merges, 1, "eight segments of a tier are merged");
     assert!(service.head().is_some_and(|head| head.live().is_none()), "and it was found deleted");
-}
-
-#[test]
-fn a_sweep_writes_only_where_there_is_something_to_delete() {
-    let (mut bench, mut service) = (Bench::default(), service());
-    bench.write(&mut service, text(1, 1_500_000));
-    bench.wait(&mut service, 2_000);
-    bench.wait(&mut service, 700_000);
-    bench.wait(&mut service, 3_600_000);
-    bench.look();
-    bench.wait(&mut service, 3_600_000);
-    let (_, asked) = bench.look();
-    assert!(asked.iter().any(|request| matches!(request, Request::List { .. })), "{asked:?}");
-    assert!(asked.iter().all(Request::is_read), "{asked:?}");
-    let named = bench.objects.keys().find(|key| key.as_str().ends_with(".segment")).cloned();
-    let named = named.expect("the write was flushed");
-    let (stamp, _) = named.as_str().rsplit_once('-').expect("a stamp and a nonce");
-    let orphan = Key::new(format!("{stamp}-{:032x}.segment", 7));
-    bench.objects.insert(orphan.clone(), (0, Blob::default()));
-    bench.wait(&mut service, 3_600_000);
-    bench.wait(&mut service, 3_600_000);
-    assert!(!bench.objects.contains_key(&orphan), "an orphan is deleted");
-    assert_eq!(service.head().unwrap().live().unwrap().manifest.live_rows, 1);
-}
-
-/// A commit that was given up had staged a batch at the newest version, and nobody wrote any more: no
-/// floor is above the newest version, so the batch stayed for ever.
-#[test]
-fn an_orphan_of_the_newest_version_is_deleted_though_nobody_writes() {
-    let (mut bench, mut service) = (Bench::default(), service());
-    bench.write(&mut service, upsert(1, 1));
-    bench.wait(&mut service, 2_000);
-    let named = bench.objects.keys().find(|key| key.as_str().ends_with(".segment")).cloned();
-    let named = named.expect("the write was flushed");
-    let (folder, _) = named.as_str().rsplit_once('/').expect("a folder");
-    let newest = service.head().unwrap().step;
-    let orphan = Key::new(format!("{folder}/{:016x}-{:032x}.segment", newest.0, 7));
-    bench.objects.insert(orphan.clone(), (0, Blob::default()));
-    for _ in 0..5 {
-        bench.wait(&mut service, 3_600_000);
-    }
-    assert!(!bench.objects.contains_key(&orphan));
-    bench.look();
-    bench.wait(&mut service, 3_600_000);
-    let (_, asked) = bench.look();
-    assert!(asked.iter().all(Request::is_read), "and then nobody writes: {asked:?}");
-    assert_eq!(service.head().unwrap().live().unwrap().manifest.live_rows, 1);
 }
 
 #[test]

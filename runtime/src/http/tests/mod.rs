@@ -7,7 +7,7 @@ mod openapi;
 
 use core::net::SocketAddr;
 
-use sana_engine::service::namespace::Settings;
+use sana_engine::service::settings::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;

@@ -1,0 +1,117 @@
+//! Which namespaces a node has in memory.
+//!
+//! One comes there when somebody asks for it, or when the node finds something to do for it, and is
+//! forgotten when nobody has asked for a while and nothing is left to do (`runtime/src/node/hosted.rs`).
+//!
+//! # Surveys
+//!
+//! What nobody names shows in no head, so nodes that index list everything when they start and from time
+//! to time, and take up the namespaces of which they see such (`runtime/src/node/survey.rs`). That is
+//! how what a crashed node left behind is found where nobody ever writes again.
+
+use std::collections::BTreeSet;
+
+use sana_engine::base::name::Key;
+use sana_engine::format::layout;
+use sana_engine::ops::sweep;
+use sana_engine::service::namespace::NamespaceService;
+
+use crate::oracles::{Broken, reachability};
+use crate::story::{Act, Lane};
+use crate::world::node::Hosted;
+use crate::world::profile::Fault;
+use crate::world::{Event, World};
+
+impl World {
+    /// The namespace in a node's memory; brought there if it is not.
+    pub(super) fn host(&mut self, n: usize, space: usize) -> &mut Hosted {
+        let (now, settings) = (self.now, self.profile.settings);
+        let name = &self.spaces[space].name;
+        let node = &mut self.nodes[n];
+        let (local, role) = (node.clock.at(now), node.role);
+        node.hosted.entry(space).or_insert_with(|| {
+            let service = NamespaceService::new(local, name.clone(), role.settings(settings));
+            Hosted::new(service, now)
+        })
+    }
+
+    /// Forgets a namespace for which nobody has asked for a while, and of a name that stands for nothing
+    /// all that was asked about it. False if the node has to keep it.
+    pub(super) fn forget(&mut self, n: usize, space: usize) -> Result<bool, Broken> {
+        let (now, after) = (self.now, self.fleet.forget_after);
+        let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(true) };
+        let is_over = hosted.asked_at + after <= now || hosted.service.head().is_none();
+        if !is_over || !hosted.has_nothing_to_do() {
+            return Ok(false);
+        }
+        if hosted.service.head().is_some() {
+            self.activations.count(Fault::Forgotten);
+            self.tell(|| Act::Does(Lane::Node(n), format!("forgets ns{space}")));
+            self.leaves_nothing(n, space)?;
+        }
+        self.nodes[n].hosted.remove(&space);
+        Ok(true)
+    }
+
+    /// Who indexes and forgets a namespace has deleted whatever it has made there that nobody names.
+    fn leaves_nothing(&self, n: usize, space: usize) -> Result<(), Broken> {
+        let node = &self.nodes[n];
+        let faults = &self.profile.faults;
+        // What lands when its sender has given up, it cannot know of.
+        let lands_late = faults.late + faults.twice > 0;
+        if lands_late || !node.role.indexes() {
+            return Ok(());
+        }
+        let is_own = |key: &Key| self.watch.maker(key) == Some((n, node.life));
+        let left = self.unnamed(space).into_iter().find(is_own);
+        Self::live_demand(left.is_none(), || {
+            format!("node {n} forgets ns{space}, where it has left {left:?}, which nobody names")
+        })
+    }
+
+    /// The objects of a namespace that nobody names.
+    pub(super) fn unnamed(&self, space: usize) -> Vec<Key> {
+        let space = &self.spaces[space];
+        let prefix = layout::namespace_data(&space.name);
+        let mut keys = self.store.keys_below(&prefix).peekable();
+        if keys.peek().is_none() {
+            return Vec::new();
+        }
+        let head = space.witness.chain().head();
+        let names = head.map(|head| reachability::names(&space.name, head));
+        let named: BTreeSet<Key> = names.into_iter().flatten().collect();
+        let is_unnamed = |key: &&Key| !named.contains(key) && !self.weather.is_foreign(key);
+        keys.filter(is_unnamed).cloned().collect()
+    }
+
+    /// A node lists everything, and will again.
+    pub(super) fn survey(&mut self, n: usize, life: u32) -> Result<(), Broken> {
+        if self.nodes[n].life != life || !self.nodes[n].is_up {
+            return Ok(());
+        }
+        self.after(self.fleet.survey_every, Event::Survey { node: n, life });
+        if self.nodes[n].is_cut || !self.nodes[n].role.indexes() {
+            return Ok(());
+        }
+        let spaces = self.nodes[n].spaces.clone();
+        for space in spaces.iter().copied() {
+            if self.shows_unnamed(space) {
+                self.activations.count(Fault::Surveyed);
+                self.tell(|| Act::Does(Lane::Node(n), format!("sees orphans in ns{space}")));
+                let local = self.nodes[n].clock.at(self.now);
+                self.host(n, space).service.suspect(local);
+                self.pump(n, space)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a listing of a namespace shows objects that its head does not name.
+    fn shows_unnamed(&self, space: usize) -> bool {
+        let space = &self.spaces[space];
+        let prefix = layout::namespace_data(&space.name);
+        let seen: Vec<Key> = self.store.keys_below(&prefix).cloned().collect();
+        let head = space.witness.chain().head();
+        !seen.is_empty() && head.is_some_and(|head| sweep::finds_unnamed(&seen, head))
+    }
+}
