@@ -10,10 +10,10 @@ use sana_engine::base::id::{Nonce, Row};
 use sana_engine::base::name::Key;
 use sana_engine::format::head::Head;
 use sana_engine::machine::request::{Request, When};
-use sana_engine::service::task::TaskId;
 
 use crate::digest::{self, Digest};
 use crate::oracles::{Broken, Oracle};
+use crate::world::node::Errand;
 
 /// One machine of one node in one of its lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -25,7 +25,7 @@ pub struct Maker {
     /// The namespace it worked for.
     pub space: usize,
     /// The machine.
-    pub task: TaskId,
+    pub errand: Errand,
 }
 
 /// What was given out.

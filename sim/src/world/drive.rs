@@ -17,13 +17,16 @@ use crate::store::Kind;
 use crate::story::Act;
 use crate::words;
 use crate::world::network::{Answer, Parcel};
-use crate::world::node::{Past, Running};
+use crate::world::node::{Errand, Past, Running};
 use crate::world::profile::Fault;
 use crate::world::watch::Passage;
 use crate::world::{Event, World};
 
-/// A service that is woken this often in a row and does nothing keeps its node busy for ever.
-const IDLE_WAKES_MAX: u32 = 2_000;
+/// A service that is woken this often in a row and does nothing, and more often than twice a second, keeps
+/// its node busy for ever.
+const IDLE_WAKES_MAX: u64 = 2_000;
+/// So many milliseconds lie between two wakes of one that is not.
+const IDLE_WAKE_EVERY: u64 = 500;
 
 /// When a node crashes over a reply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,8 +45,8 @@ impl World {
         if !is_awaited {
             return Ok(());
         }
-        let Parcel { node, space, task, place, request, .. } = parcel;
-        let (node, space, task, place) = (*node, *space, *task, *place);
+        let Parcel { node, space, errand, place, request, .. } = parcel;
+        let (node, space, task, place) = (*node, *space, errand.task, *place);
         let Answer::Reply(reply) = parcel.answer.clone() else { return Ok(()) };
         self.note(&(node, space, task, place));
         self.note(&reply);
@@ -102,7 +105,7 @@ impl World {
 
     /// The time has come that a service or a round waited for.
     pub(super) fn wake(&mut self, n: usize, life: u32, space: usize) -> Result<(), Broken> {
-        if self.nodes[n].life != life || !self.nodes[n].is_up {
+        if !self.lives(n, life) {
             return Ok(());
         }
         // It was found since that it has to be woken earlier. Then it was, and will be again.
@@ -242,17 +245,18 @@ impl World {
         let life = self.nodes[n].life;
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let mut parcels = Vec::new();
+        let stay = hosted.stay;
         for (task, running) in &mut hosted.tasks {
             for place in running.flight.due(local) {
                 let request: Request = running.flight.request(place).clone();
-                let (task, round, ops) = (*task, running.past.round, running.past.ops.clone());
+                let (round, ops) = (running.past.round, running.past.ops.clone());
                 let (node, answer) = (n, Answer::True);
                 let site = ledger::Site::of(running.past.bill.work, &request);
                 parcels.push(Parcel {
                     node,
                     life,
                     space,
-                    task,
+                    errand: Errand { stay, task: *task },
                     round,
                     ops,
                     place,
@@ -268,9 +272,13 @@ impl World {
         self.weigh_load(n, space)?;
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let did = did || !parcels.is_empty();
-        hosted.idle_wakes = if did { 0 } else { hosted.idle_wakes + 1 };
-        let is_busy = hosted.idle_wakes < IDLE_WAKES_MAX;
-        Self::live_demand(is_busy, || {
+        if did {
+            hosted.idle_wakes = (0, now);
+        }
+        hosted.idle_wakes.0 += 1;
+        let (wakes, since) = hosted.idle_wakes;
+        let is_calm = wakes <= IDLE_WAKES_MAX + (now - since) / IDLE_WAKE_EVERY;
+        Self::live_demand(is_calm, || {
             let wake = hosted.service.wake_at(local, wall);
             format!(
                 "node {n} is woken again and again at {wake:?} for nothing: {:?}",

@@ -162,9 +162,18 @@ impl World {
                 self.host(n, space).service.look();
                 self.pump(n, space)?;
             }
+            if !self.lives(n, life) {
+                // It crashed over what it sent.
+                return Ok(());
+            }
             self.watch_node(n, space);
         }
         self.survey(n, life)
+    }
+
+    /// Whether a node runs, and in this life.
+    pub(super) fn lives(&self, n: usize, life: u32) -> bool {
+        self.nodes[n].life == life && self.nodes[n].is_up
     }
 
     /// A node crashes: its memory is gone, and what it sent goes its way. Later it starts again.
@@ -249,7 +258,7 @@ impl World {
 
     /// A node looks at the head of a namespace.
     pub(super) fn look(&mut self, n: usize, life: u32, space: usize) -> Result<(), Broken> {
-        if self.nodes[n].life != life || !self.nodes[n].is_up {
+        if !self.lives(n, life) {
             return Ok(());
         }
         let looked = self.nodes[n].looked(space);

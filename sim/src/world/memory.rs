@@ -28,10 +28,13 @@ impl World {
         let (now, settings) = (self.now, self.profile.settings);
         let name = &self.spaces[space].name;
         let node = &mut self.nodes[n];
+        assert!(node.is_up, "who does not run has no memory");
         let (local, role) = (node.clock.at(now), node.role);
+        let stays = &mut node.stays;
         node.hosted.entry(space).or_insert_with(|| {
             let service = NamespaceService::new(local, name.clone(), role.settings(settings));
-            Hosted::new(service, now)
+            *stays += 1;
+            Hosted::new(service, now, *stays)
         })
     }
 
@@ -86,7 +89,7 @@ impl World {
 
     /// A node lists everything, and will again.
     pub(super) fn survey(&mut self, n: usize, life: u32) -> Result<(), Broken> {
-        if self.nodes[n].life != life || !self.nodes[n].is_up {
+        if !self.lives(n, life) {
             return Ok(());
         }
         self.after(self.fleet.survey_every, Event::Survey { node: n, life });
@@ -101,6 +104,10 @@ impl World {
                 let local = self.nodes[n].clock.at(self.now);
                 self.host(n, space).service.suspect(local);
                 self.pump(n, space)?;
+            }
+            if !self.lives(n, life) {
+                // It crashed over what it sent.
+                return Ok(());
             }
         }
         Ok(())

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use sana_engine::format::layout;
 use sana_engine::machine::request::{Reply, Request};
-use sana_engine::service::task::TaskId;
 
 use crate::choices::{Scope, Site};
 use crate::digest;
@@ -14,6 +13,7 @@ use crate::oracles::linearizability::OpId;
 use crate::story::{Act, Lane, Letter};
 use crate::words;
 use crate::world::damage::{PARTS, Spoil};
+use crate::world::node::Errand;
 use crate::world::profile::Fault;
 use crate::world::watch::Passage;
 use crate::world::weather::Breach;
@@ -29,7 +29,7 @@ pub struct Parcel {
     /// The namespace it is about.
     pub space: usize,
     /// The machine that waits.
-    pub task: TaskId,
+    pub errand: Errand,
     /// Which of its rounds.
     pub round: u32,
     /// The requests of clients that it works for.
@@ -128,7 +128,7 @@ impl Fate {
 impl Parcel {
     /// What tells it from all others that are under way.
     pub fn letter(&self) -> Letter {
-        digest::of(&(self.node, self.life, self.space, self.task, self.round, self.place))
+        digest::of(&(self.node, self.life, self.space, self.errand, self.round, self.place))
     }
 }
 
@@ -343,9 +343,9 @@ impl World {
     }
 
     fn tell_sent(&mut self, parcel: &Parcel) {
-        let Parcel { node, space, task, request, .. } = parcel;
+        let Parcel { node, space, errand, request, .. } = parcel;
         let hosted = self.nodes[*node].hosted.get(space);
-        let running = hosted.and_then(|hosted| hosted.tasks.get(task));
+        let running = hosted.and_then(|hosted| hosted.running(*errand));
         let machine = running.map_or("", |running| words::machine(&running.task));
         self.tell(|| Act::Sent {
             letter: parcel.letter(),
@@ -475,7 +475,7 @@ impl World {
 
     /// Whether the machine still waits that sent this.
     pub(super) fn waits_for(&self, parcel: &Parcel) -> bool {
-        self.waits_in(parcel.node, parcel.life, parcel.space, parcel.task, parcel.round)
+        self.waits_in(parcel.node, parcel.life, parcel.space, parcel.errand, parcel.round)
     }
 
     /// Whether a machine of a node in this life is still in this round.
@@ -484,11 +484,11 @@ impl World {
         node: usize,
         life: u32,
         space: usize,
-        task: TaskId,
+        errand: Errand,
         round: u32,
     ) -> bool {
         let node = &self.nodes[node];
-        let running = node.hosted.get(&space).and_then(|hosted| hosted.tasks.get(&task));
+        let running = node.hosted.get(&space).and_then(|hosted| hosted.running(errand));
         node.life == life && running.is_some_and(|running| running.past.round == round)
     }
 }

@@ -44,8 +44,20 @@ pub struct Node {
     pub hosted: BTreeMap<usize, Hosted>,
     /// Those at whose heads it looks.
     pub watched: BTreeMap<usize, Watched>,
+    /// How often a namespace came into its memory, in all its lives.
+    pub stays: u32,
     /// Reads and writes sent about each namespace, replies heard and looks taken, in all its lives.
     counts: BTreeMap<usize, [u32; 4]>,
+}
+
+/// A machine of a namespace, in one of its stays in memory: a service that begins anew numbers its tasks
+/// anew.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Errand {
+    /// Which of all stays of namespaces in the node's memory.
+    pub stay: u32,
+    /// The task of the service.
+    pub task: TaskId,
 }
 
 /// One namespace on one node.
@@ -59,10 +71,12 @@ pub struct Hosted {
     pub tickets: BTreeMap<Ticket, usize>,
     /// The next time it is sure to be woken; it may have passed.
     pub wake: u64,
-    /// How often it was woken in a row and found nothing to do.
-    pub idle_wakes: u32,
+    /// How often it was woken in a row and found nothing to do, and since when.
+    pub idle_wakes: (u64, u64),
     /// When somebody last asked for it.
     pub asked_at: u64,
+    /// Which of all stays in the node's memory this is.
+    pub stay: u32,
 }
 
 /// What a node that looks for work has seen of a namespace.
@@ -119,6 +133,7 @@ impl Node {
             drawn: 0,
             hosted: BTreeMap::new(),
             watched: BTreeMap::new(),
+            stays: 0,
             counts: BTreeMap::new(),
         }
     }
@@ -176,15 +191,21 @@ impl Past {
 
 impl Hosted {
     /// A namespace of which nothing is known, and for which somebody asks.
-    pub fn new(service: NamespaceService, asked_at: u64) -> Self {
+    pub fn new(service: NamespaceService, asked_at: u64, stay: u32) -> Self {
         Self {
             service,
             tasks: BTreeMap::new(),
             tickets: BTreeMap::new(),
             wake: 0,
-            idle_wakes: 0,
+            idle_wakes: (0, asked_at),
             asked_at,
+            stay,
         }
+    }
+
+    /// The machine of an errand, if it is one of this stay and runs.
+    pub fn running(&self, errand: Errand) -> Option<&Running> {
+        self.tasks.get(&errand.task).filter(|_| errand.stay == self.stay)
     }
 
     /// Whether nobody waits and nothing runs or is about to.

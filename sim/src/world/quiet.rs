@@ -135,8 +135,12 @@ impl World {
             if !self.nodes[n].is_cut || !self.nodes[n].is_up {
                 continue;
             }
-            let waits = self.nodes[n].hosted.values().any(|hosted| !hosted.tickets.is_empty());
-            Self::live_demand(!waits, || format!("node {n} is cut off and does not say so"))?;
+            let mut hosted = self.nodes[n].hosted.iter();
+            let waits = hosted.find(|(_, hosted)| !hosted.tickets.is_empty()).map(|(s, _)| *s);
+            Self::live_demand(waits.is_none(), || {
+                let who = waits.map(|space| self.node_waits(n, space)).unwrap_or_default();
+                format!("who asked a node that is cut off is not told so:\n{who}")
+            })?;
             self.tell(|| Act::Does(Lane::Node(n), "is taken away".to_owned()));
             self.nodes[n].is_gone = true;
             self.fall(n);

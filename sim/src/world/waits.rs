@@ -43,7 +43,7 @@ impl World {
     }
 
     /// What a node does about a namespace.
-    fn node_waits(&self, n: usize, space: usize) -> String {
+    pub(super) fn node_waits(&self, n: usize, space: usize) -> String {
         let node = &self.nodes[n];
         let Node { role, life, is_gone, is_cut, is_up, .. } = node;
         let state = match (is_gone, is_cut, is_up) {

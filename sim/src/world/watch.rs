@@ -6,7 +6,7 @@ use sana_engine::base::name::Key;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::namespace::request::{QueryError, Rank, Want, WriteError, WriteRequest};
 use sana_engine::service::namespace::{Ticket, Word};
-use sana_engine::service::task::{Output, TaskId};
+use sana_engine::service::task::Output;
 
 use crate::ledger::{self, Ledger};
 use crate::marks::{Mark, Tally};
@@ -20,7 +20,7 @@ use crate::oracles::snapshots::Asked;
 use crate::words;
 use crate::workload::Ask;
 use crate::world::network::{Answer, Parcel};
-use crate::world::node::Running;
+use crate::world::node::{Errand, Running};
 use crate::world::{Space, World};
 
 /// All of that.
@@ -65,7 +65,7 @@ impl Counts {
 struct Sealed {
     life: u32,
     space: usize,
-    task: TaskId,
+    errand: Errand,
     round: u32,
     site: ledger::Site,
     fate: ledger::Fate,
@@ -96,9 +96,9 @@ impl Watch {
 
     /// The fate of a write is sealed, and its sender has not crashed so far.
     pub fn seal(&mut self, parcel: &Parcel, fate: ledger::Fate) {
-        let &Parcel { node, life, space, task, round, .. } = parcel;
+        let &Parcel { node, life, space, errand, round, .. } = parcel;
         if let Some(site) = parcel.passage.site {
-            let sealed = Sealed { life, space, task, round, site, fate };
+            let sealed = Sealed { life, space, errand, round, site, fate };
             self.sealed.entry(node).or_default().push(sealed);
         }
     }
@@ -121,17 +121,17 @@ impl Watch {
 impl World {
     /// A node crashes, and may wait to hear of some of its writes.
     pub(super) fn saw_crash(&mut self, n: usize) {
-        for Sealed { life, space, task, round, site, fate } in
+        for Sealed { life, space, errand, round, site, fate } in
             self.watch.sealed.remove(&n).unwrap_or_default()
         {
-            let waits = self.waits_in(n, life, space, task, round);
+            let waits = self.waits_in(n, life, space, errand, round);
             self.watch.counts.ledger.count(site, fate, waits);
         }
     }
 
     /// A request has reached the store.
     pub(super) fn saw_arrival(&mut self, parcel: &Parcel, reply: &Reply) -> Result<(), Broken> {
-        let &Parcel { node, life, space, task, ref request, .. } = parcel;
+        let &Parcel { node, life, space, errand, ref request, .. } = parcel;
         if let Some(site) = parcel.passage.site {
             let fate = match (&parcel.answer, reply) {
                 _ if parcel.passage.is_late => ledger::Fate::Late,
@@ -160,7 +160,7 @@ impl World {
         if *reply == Reply::NotModified && words::is_head(request) {
             self.watch.counts.marks.count(Mark::UnchangedHead.bit());
         }
-        self.watch.reuse.created(Maker { node, life, space, task }, request)
+        self.watch.reuse.created(Maker { node, life, space, errand }, request)
     }
 
     /// A head was put over another, as this request says.
