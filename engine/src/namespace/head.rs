@@ -349,3 +349,91 @@ impl From<Stale> for Blocked {
         Self::Stale
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A namespace that lives, with so many commits of ten bytes and two documents each.
+    fn head(commits: u64) -> Head {
+        let first = Head::create(None, Nonce(1), Incarnation(Nonce(9)), WallTime(0));
+        (1..=commits)
+            .fold(first, |head, n| head.commit(Nonce(n.into()), entry(n), &no(), at()).unwrap())
+    }
+
+    fn entry(n: u64) -> NewEntry {
+        let payload = Payload::Inline(Blob::from(vec![0; 10]));
+        let (commit, schema) = (CommitId(Nonce(n.into())), Schema::default());
+        NewEntry { commit, operations: 2, bytes: 10, payload, schema, read_only: false }
+    }
+
+    fn no() -> Spilled {
+        Spilled::new()
+    }
+
+    fn at() -> WallTime {
+        WallTime(0)
+    }
+
+    /// The attempt of a commit on the head with so many commits.
+    fn attempt(after: u64, commit: u64) -> Attempt {
+        let base = head(after);
+        let cursor = base.live().unwrap().log.committed.next();
+        let commit = CommitId(Nonce(commit.into()));
+        Attempt { commit, incarnation: base.incarnation, cursor, step: base.step.next() }
+    }
+
+    #[test]
+    fn what_is_not_indexed_is_counted_in_bytes_and_documents() {
+        let mut live = head(3).live().unwrap().clone();
+        assert_eq!((live.log.unindexed_bytes(), live.log.unindexed_operations()), (30, 6));
+        assert_eq!(live.log.inline().count(), 3);
+        live.log.absorb(Cursor(2));
+        assert_eq!((live.log.unindexed_bytes(), live.log.unindexed_operations()), (10, 2));
+        assert_eq!((live.log.indexed, live.log.inline().count()), (Cursor(2), 1));
+    }
+
+    #[test]
+    fn the_ring_tells_of_a_commit_for_as_long_as_it_reaches_back() {
+        let longest = limits::RECENT_COMMITS_MAX as u64;
+        let (landed, missed) = (attempt(4, 5), attempt(4, 7_777));
+        assert_eq!(head(5).fate_of(&landed), CommitFate::Landed);
+        assert_eq!(head(4).fate_of(&missed), CommitFate::Missed, "it cannot have happened yet");
+        // The oldest commit of a full ring is the one at the cursor of the attempt.
+        assert_eq!(head(4 + longest).fate_of(&landed), CommitFate::Landed);
+        assert_eq!(head(4 + longest).fate_of(&missed), CommitFate::Missed);
+        assert_eq!(head(5 + longest).fate_of(&landed), CommitFate::Unknown);
+        assert_eq!(head(5 + longest).fate_of(&missed), CommitFate::Unknown);
+    }
+
+    #[test]
+    fn another_life_and_a_tombstone_tell_of_commits_only_by_steps() {
+        let missed = attempt(4, 7_777);
+        let dead = |commits| head(commits).tombstone(Nonce(50));
+        let reborn =
+            |dead: &Head| Head::create(Some(dead), Nonce(51), Incarnation(Nonce(10)), at());
+        // The tombstone has the very step of the attempt: so that did not happen.
+        assert_eq!(dead(4).fate_of(&missed), CommitFate::Missed);
+        assert_eq!(dead(5).fate_of(&missed), CommitFate::Unknown);
+        assert_eq!(reborn(&dead(3)).fate_of(&missed), CommitFate::Missed);
+        assert_eq!(reborn(&dead(4)).fate_of(&missed), CommitFate::Unknown);
+        let written = reborn(&dead(3)).commit(Nonce(60), entry(60), &no(), at()).unwrap();
+        assert_eq!(written.fate_of(&missed), CommitFate::Missed, "this life began at its step");
+    }
+
+    #[test]
+    fn what_lies_below_the_floor_is_named_no_more() {
+        let floor = |to| head(3).edit(Nonce(70), &Edit::RaiseFloor(Stamp(to)), at());
+        let raised = floor(3).unwrap();
+        assert_eq!((raised.floor, raised.step), (Stamp(3), Stamp(5)));
+        assert_eq!(floor(9).unwrap().floor, Stamp(4), "not above the newest version");
+        assert_eq!(floor(0), Err(Blocked::Done));
+        let named = |stamp| {
+            let name = ObjectName { stamp: Stamp(stamp), nonce: Nonce(80) };
+            let payload = Payload::Object { name, start: 0 };
+            raised.commit(Nonce(71), NewEntry { payload, ..entry(71) }, &no(), at())
+        };
+        assert_eq!(named(2), Err(Blocked::BelowFloor));
+        assert!(named(3).is_ok());
+    }
+}

@@ -200,12 +200,16 @@ impl CollectPlan {
                 deleting.due.retain(|due| due != retired);
             }
         }
-        if !deleting.left.is_empty() && now < self.deadline {
-            return self.delete_more(deleting);
+        if !deleting.left.is_empty() {
+            if now < self.deadline {
+                return self.delete_more(deleting);
+            }
+            // Nothing can be put any more: the next collection deletes once more what is gone.
+            let kept = deleting.kept + deleting.left.len() as u64;
+            return self.end((deleting.deleted, kept), None);
         }
-        let Deleting { tag, head, left, mut due, deleted, kept, .. } = *deleting;
-        due.retain(|due| left.iter().all(|(retired, ..)| retired != due));
-        let done = (deleted, kept + left.len() as u64);
+        let Deleting { tag, head, due, deleted, kept, .. } = *deleting;
+        let done = (deleted, kept);
         if due.is_empty() {
             return self.end(done, Some((tag, head)));
         }

@@ -24,7 +24,7 @@ use crate::oracles::Broken;
 use crate::story::{Act, Lane};
 use crate::world::node::{Node, Watched};
 use crate::world::profile::Fault;
-use crate::world::size::Size;
+use crate::world::size::{Size, is_large};
 use crate::world::{Event, Space, World};
 
 /// What a node is for.
@@ -106,6 +106,8 @@ impl Fleet {
         } else {
             [watch_every, forget_after, survey_every]
         };
+        let seldom = if is_large(size.spaces) { 3_600_000 } else { 0 };
+        let survey_every = survey_every.max(seldom);
         let rolls = rolls.then_some((first, pause));
         Self { is_mixed, watch_every, forget_after, survey_every, rolls, has_core }
     }

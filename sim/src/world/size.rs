@@ -54,7 +54,7 @@ pub struct Size {
     pub pace: Pace,
 }
 
-/// Whether there are so many namespaces that nodes look for orphans as seldom as in production, that those
+/// Whether there are so many namespaces that nodes look for orphans once an hour, that those
 /// who are cut off for ever are taken away in the end, and that large texts are rare.
 pub const fn is_large(spaces: usize) -> bool {
     spaces > SPACES_FEW

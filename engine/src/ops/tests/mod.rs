@@ -1,5 +1,6 @@
 //! Flushes and merges on a store in memory, against a map that says what should be there.
 
+mod collect;
 mod flush;
 mod merge;
 mod world;
