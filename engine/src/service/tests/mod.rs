@@ -191,6 +191,33 @@ fn an_object_that_the_newest_head_names_and_the_store_lost_is_named_by_an_error(
 }
 
 #[test]
+fn a_query_names_the_batch_that_the_store_cannot_read_back() {
+    let (mut bench, mut writer) = (Bench::default(), service());
+    bench.write(&mut writer, text(1, 1_500_000));
+    let staged = bench.objects.keys().find(|key| key.as_str().starts_with("data/")).cloned();
+    let staged = staged.expect("a batch of this size is staged");
+    bench.rotten.insert(staged.clone());
+    let mut reader = service();
+    reader.query(Timestamp(bench.now), Ticket(2), by_id(1));
+    let word = bench.settle(&mut reader).remove(&Ticket(2));
+    let Some(Word::Answered(Err(error))) = word else { panic!("{word:?}") };
+    assert!(error.to_string().starts_with(&format!("object {staged} is damaged")), "{error}");
+}
+
+#[test]
+fn a_batch_is_taken_however_large_where_nothing_waits_to_be_indexed() {
+    let mut bench = Bench::default();
+    let settings = Settings { unindexed_bytes_max: 10, indexes: false, ..Settings::default() };
+    let name = NamespaceName::parse("ns").unwrap();
+    let mut writer = NamespaceService::new(Timestamp(0), name, settings);
+    for id in 0..2 {
+        let word = bench.write(&mut writer, upsert(id, 1));
+        let is_taken = matches!(word, Word::Written(Ok(_)));
+        assert_eq!(is_taken, id == 0, "one is never too much, and a second is: {word:?}");
+    }
+}
+
+#[test]
 fn a_patch_of_a_document_whose_object_the_store_lost_names_the_object() {
     let (mut bench, mut writer) = (Bench::default(), service());
     bench.write(&mut writer, upsert(1, 1));
