@@ -80,8 +80,11 @@ async fn a_crash_is_told_to_who_waits_and_the_next_request_starts_anew() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_idle_and_indexed_leaves_memory_and_comes_back() {
-    let (node, docs) = (node(&MemoryStore::new()), name("docs"));
+async fn a_namespace_that_is_idle_indexed_and_swept_leaves_memory_and_comes_back() {
+    let sweeps = Settings { sweep_every: Duration::from_millis(200), ..Settings::default() };
+    let metrics = Arc::new(Metrics::new());
+    let node = Node::start(MemoryStore::new().into(), 1 << 20, 1, sweeps, metrics);
+    let docs = name("docs");
     node.write(&docs, upsert(1), 10).await.unwrap().unwrap();
     let hosted = node.shared.namespaces().get(&docs).cloned().unwrap();
     let now = node.shared.clock.now();
