@@ -8,8 +8,8 @@ use sana_sim::guard;
 use sana_sim::story::Story;
 use sana_sim::swarm;
 use sana_sim::trace::Trace;
-use sana_sim::world::size::Size;
 use sana_sim::world::World;
+use sana_sim::world::size::Size;
 
 static SILENCE: Once = Once::new();
 
