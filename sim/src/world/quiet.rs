@@ -161,7 +161,8 @@ impl World {
     fn stay_quiet(&mut self) -> Result<(), Broken> {
         let (until, before) = (self.now + IDLE, self.requests);
         self.pass_until(until)?;
-        let services: usize = self.nodes.iter().map(|node| node.spaces.len()).sum();
+        let up = self.nodes.iter().filter(|node| node.is_up);
+        let services: usize = up.map(|node| node.spaces.len()).sum();
         let requests = self.requests - before;
         Oracle::Live.demand(requests <= services as u64 * IDLE_REQUESTS_MAX, || {
             format!("{requests} requests in an idle minute, by {services} services")

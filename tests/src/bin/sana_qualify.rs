@@ -37,7 +37,7 @@ use sana_tests::qualify::{self, Outcome, Plan};
 #[derive(Debug, Parser)]
 #[command(version, name = "sana-qualify")]
 struct Arguments {
-    /// The store: a folder, `folder:PATH`, `file://PATH`, `s3://BUCKET/PREFIX`, memory, or a model: sound,
+    /// The store: a folder, `folder:PATH`, `file://PATH`, `s3://BUCKET/PREFIX`, memory, or a model: any,
     /// or as negative controls weak-conditions, weak-races, weak-reads. What is put there is taken
     /// away again.
     #[arg(long)]
