@@ -134,7 +134,7 @@ impl Node {
 
     fn write(&mut self, request: WriteRequest) -> Result<WriteOutcome, WriteError> {
         let ticket = self.ticket();
-        self.service.write(ticket, request, 1_000);
+        self.service.write(self.clock.now(), ticket, request, 1_000);
         match self.settle().pop() {
             Some((_, Word::Written(outcome))) => outcome,
             other => panic!("a write is told {other:?}"),

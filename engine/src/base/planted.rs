@@ -257,6 +257,8 @@ pub enum Bug {
     NeverSettled = 186,
     /// A driver may forget a namespace for which the node owes a sweep.
     SweepIsNotOwed = 187,
+    /// A node looks after logs that others left and not after their trash.
+    OnlyLogsAreWatched = 188,
     /// A node draws the same nonces whenever it begins something.
     NoncesComeBack = 190,
     /// Of several searches the later ones do not look at the overlay.
@@ -269,7 +271,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 129] = [
+    pub const ALL: [Self; 130] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -395,6 +397,7 @@ impl Bug {
         Self::LogsCountAsSettled,
         Self::NeverSettled,
         Self::SweepIsNotOwed,
+        Self::OnlyLogsAreWatched,
         Self::NoncesComeBack,
         Self::PartsOfTwoMoments,
         Self::NothingIsSpilled,

@@ -107,6 +107,7 @@ pub fn decide(
     };
     let outcomes = requests.iter().map(|request| group.apply(request)).collect();
     assert!(group.exists || live.is_none(), "C2: a decision ends no namespace");
+    group.keep_last_words();
     let commits = group.is_changed || group.batch != Batch::default();
     let Group { schema, read_only, batch, .. } = group;
     Decision { schema, read_only, batch, outcomes, commits }
@@ -128,6 +129,16 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
+    /// Leaves out the operations that a later one of the group replaces. A patch of few bytes is written as
+    /// the whole document, so many of one document would make a batch many times as large as it.
+    fn keep_last_words(&mut self) {
+        let Some(last) = &self.last else { return };
+        let mut is_last = vec![false; self.batch.operations.len()];
+        last.values().for_each(|place| is_last[*place] = true);
+        let mut is_last = is_last.into_iter();
+        self.batch.operations.retain(|_| is_last.next().unwrap_or(true));
+    }
+
     fn apply(&mut self, request: &WriteRequest) -> Result<WriteOutcome, WriteError> {
         if planted::is(Bug::LockBeforeKey) {
             self.may_write(request)?;
@@ -215,9 +226,15 @@ impl Group<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits;
     use crate::base::name::AttributeName;
-    use crate::base::value::{IdType, Raw};
-    use crate::namespace::request::{Idempotency, Operator, Predicate, RawDocument};
+    use crate::base::value::{IdType, Raw, ScalarType, Type};
+    use crate::namespace::matched::Matches;
+    use crate::namespace::request::{
+        AttributeRequest, ByFilter, Idempotency, Operator, Predicate, RawDocument,
+    };
+
+    const TEXT: Type = Type::Scalar(ScalarType::String);
 
     const NOW: WallTime = WallTime(1_000_000);
     const KEPT: Duration = Duration::from_secs(10);
@@ -250,7 +267,7 @@ mod tests {
         let patched: Vec<_> =
             decision.outcomes.iter().map(|o| o.as_ref().unwrap().patched).collect();
         assert_eq!(patched, [None, None, Some(0), None, Some(1)]);
-        assert_eq!(decision.batch.operations.len(), 4);
+        assert_eq!(decision.batch.operations.len(), 1, "the last word");
     }
 
     #[test]
@@ -421,5 +438,37 @@ mod tests {
         assert_eq!(attribute.id.0, 1, "a number is given once");
         let patched = decision.batch.operations[0].document().unwrap();
         assert_eq!(patched.attributes.len(), 1, "the old value is gone");
+    }
+
+    #[test]
+    fn what_filters_match_is_changed_only_as_far_as_it_can_be_written() {
+        let text = Raw::Text("x".repeat(8_000_000).into());
+        let given: Vec<_> = (0..50).map(|id| document(id, 1)).collect();
+        let declared = AttributeRequest { filterable: Some(false), ..AttributeRequest::of(TEXT) };
+        let name = AttributeName::parse("text").unwrap();
+        let schema = vec![(name.clone(), declared)];
+        let upserts = Some(given);
+        let first = WriteRequest { upserts, schema, ..WriteRequest::default() };
+        let first = decided(&[first], &Known::default());
+        let documents = first.batch.operations.iter().filter_map(Operation::document);
+        let documents = documents.map(|document| (document.id.clone(), document.clone()));
+        let patches = Matches { documents: documents.collect(), more: false };
+        let matched = Matched { patches, ..Matched::default() };
+        let known = Known { matched, ..Known::default() };
+        let live = live(first.schema);
+        let patch = |allows_partial| {
+            let filter = compare("a", Operator::Eq, Raw::Integer(1));
+            let by_filter = ByFilter { filter, allows_partial };
+            let patch_by_filter = Some((by_filter, vec![(name.clone(), text.clone())]));
+            let request = WriteRequest { patch_by_filter, ..WriteRequest::default() };
+            decide(Some(&live), &[request], &known, NOW, KEPT)
+        };
+        let most = limits::FOUND_BYTES_MAX;
+        let too_large = WriteError::Invalid(InvalidWrite::MatchesTooLarge { most });
+        assert_eq!(patch(false).outcomes, [Err(too_large)]);
+        let part = patch(true);
+        let outcome = part.outcomes[0].as_ref().unwrap();
+        assert_eq!((outcome.patched, outcome.remaining), (Some(33), Some(true)));
+        assert_eq!(part.batch.operations.len(), 33);
     }
 }

@@ -134,18 +134,29 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
             return Err(InvalidWrite::TooManyMatches { field: "patch_by_filter", most }.into());
         }
         self.names_no_vector(changes)?;
+        let (mut bytes, mut are_left) = (0, false);
         for (id, document) in &matched.patches.documents {
             let is_removed = self.by_filter(id, &self.removed).is_some();
             if is_removed && !planted::is(Bug::PatchRevivesDeleted) {
                 continue;
             }
             let patched = self.changed(document, changes)?;
+            // In memory they share what is new in them; in the log each has its own.
+            bytes += patched.logical_bytes();
+            let most = limits::FOUND_BYTES_MAX;
+            if bytes > most as u64 {
+                are_left = by_filter.allows_partial && !self.affected.patched.is_empty();
+                if are_left {
+                    break;
+                }
+                return Err(InvalidWrite::MatchesTooLarge { most }.into());
+            }
             self.operations.push(Operation::Put(patched));
             self.affected.patched.push(id.clone());
         }
         self.changed = self.removed.end..self.operations.len();
         *self.outcome.patched.get_or_insert(0) += self.changed.len() as u64;
-        *self.outcome.remaining.get_or_insert(false) |= more;
+        *self.outcome.remaining.get_or_insert(false) |= more || are_left;
         Ok(())
     }
 

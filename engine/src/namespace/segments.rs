@@ -142,15 +142,20 @@ const DIRECTORY_BYTES_MAX: u64 = PART_BYTES_MAX as u64 * 3 / 4;
 /// rows are dead.
 pub fn next_merge(snapshot: &Snapshot) -> Option<Range<usize>> {
     let manifest = &snapshot.live().manifest;
-    tiered(&manifest.segments).or_else(|| mostly_dead(snapshot))
+    tiered(&manifest.segments).or_else(|| mostly_dead(manifest, |at| snapshot.dead(at).len()))
 }
 
 /// The segments to merge next until there are as few as can be, without dead rows.
 pub fn next_compaction(snapshot: &Snapshot) -> Option<Range<usize>> {
-    let neighbours = groups(&snapshot.live().manifest.segments, u32::MAX);
-    let dead = || (0..snapshot.directories.len()).find(|place| !snapshot.dead(*place).is_empty());
-    let several = neighbours.into_iter().find(|group| group.len() > 1);
-    several.or_else(|| dead().map(|place| place..place + 1))
+    compaction(&snapshot.live().manifest.segments, |at| snapshot.dead(at).len())
+}
+
+/// The first neighbours that may become one segment, or else the first segment with dead rows; `dead`
+/// says how many of one are.
+fn compaction(segments: &[SegmentRef], dead: impl Fn(usize) -> u64) -> Option<Range<usize>> {
+    let several = groups(segments, u32::MAX).into_iter().find(|group| group.len() > 1);
+    let with_dead = || (0..segments.len()).find(|place| dead(*place) > 0);
+    several.or_else(|| with_dead().map(|place| place..place + 1))
 }
 
 /// The first group of neighbours, smallest tier first, in which a tier is full.
@@ -201,15 +206,15 @@ fn fit(segments: &[SegmentRef]) -> bool {
     directories.sum::<u64>() <= DIRECTORY_BYTES_MAX && span <= SEGMENT_ROWS_MAX
 }
 
-/// The first segment above the lowest tier of which more than half the rows are dead.
-fn mostly_dead(snapshot: &Snapshot) -> Option<Range<usize>> {
-    let manifest = &snapshot.live().manifest;
+/// The first segment above the lowest tier of which more than half the rows are dead, if more than a
+/// quarter of all are; `dead` says how many of one are.
+fn mostly_dead(manifest: &Manifest, dead: impl Fn(usize) -> u64) -> Option<Range<usize>> {
     let rows: u64 = manifest.segments.iter().map(|segment| u64::from(segment.rows)).sum();
     if (rows - manifest.live_rows) * 4 <= rows {
         return None;
     }
     let is_dead = |(place, segment): (usize, &SegmentRef)| {
-        tier(segment) > 0 && snapshot.dead(place).len() * 2 > u64::from(segment.rows)
+        tier(segment) > 0 && dead(place) * 2 > u64::from(segment.rows)
     };
     let found = manifest.segments.iter().enumerate().position(is_dead);
     found.map(|place| place..place + 1)
@@ -339,5 +344,58 @@ mod tests {
         assert_eq!(with(DIRECTORY_BYTES_MAX / 16), Some(0..16));
         assert_eq!(with(DIRECTORY_BYTES_MAX / 8), Some(0..8));
         assert_eq!(with(DIRECTORY_BYTES_MAX / 2), None);
+    }
+
+    #[test]
+    fn a_merged_directory_fits_into_a_part_and_fills_most_of_it() {
+        let part = PART_BYTES_MAX as u64;
+        assert!(DIRECTORY_BYTES_MAX < part && part < 2 * DIRECTORY_BYTES_MAX);
+        let one = |n: u64, bytes: u64| SegmentRef {
+            directory: Extent { bytes: bytes as u32, ..Extent::default() },
+            ..segment(u128::from(n), n * 10..n * 10 + 10, SMALL)
+        };
+        let groups = |bytes| groups(&[one(0, bytes), one(1, bytes)], u32::MAX);
+        assert_eq!(groups(DIRECTORY_BYTES_MAX / 2 - 1), [0..2]);
+        assert!(groups(DIRECTORY_BYTES_MAX / 2).is_empty(), "each is full, though both would fit");
+    }
+
+    #[test]
+    fn a_merged_segment_spans_no_more_rows_than_positions_can_name() {
+        let first = 5 * SEGMENT_ROWS_MAX;
+        let groups = |span| {
+            let (first, last) = (first..first + 10, first + span - 10..first + span);
+            groups(&[segment(1, first, SMALL), segment(2, last, SMALL)], u32::MAX)
+        };
+        assert_eq!(groups(SEGMENT_ROWS_MAX), [0..2]);
+        assert_eq!(groups(SEGMENT_ROWS_MAX + 1), [0..1, 1..2]);
+    }
+
+    #[test]
+    fn of_segments_that_are_mostly_dead_the_first_large_one_is_merged_alone() {
+        let large = |nonce, rows| segment(nonce, rows, MEDIUM);
+        let segments = vec![segment(1, 0..20, SMALL), large(2, 20..120), large(3, 120..220)];
+        let before = manifest(segments);
+        let next = |dead: [u64; 3]| {
+            let live_rows = before.live_rows - dead.iter().sum::<u64>();
+            mostly_dead(&Manifest { live_rows, ..before.clone() }, |at| dead[at])
+        };
+        assert_eq!(next([0, 0, 55]), None, "a quarter of all");
+        assert_eq!(next([0, 0, 56]), Some(2..3));
+        assert_eq!(next([20, 50, 50]), None, "half of each, and all of a small one");
+        assert_eq!(next([0, 50, 51]), Some(2..3));
+        assert_eq!(next([0, 99, 99]), Some(1..2));
+    }
+
+    #[test]
+    fn a_compaction_merges_neighbours_first_and_then_what_has_dead_rows() {
+        let full = |n: u64| SegmentRef {
+            directory: Extent { bytes: DIRECTORY_BYTES_MAX as u32, ..Extent::default() },
+            ..segment(u128::from(n), n * 10..n * 10 + 10, MEDIUM)
+        };
+        let small = |n: u64| segment(u128::from(n), n * 10..n * 10 + 10, SMALL);
+        let apart = [full(0), small(1), full(2), small(3)];
+        assert_eq!(compaction(&apart, |_| 0), None);
+        assert_eq!(compaction(&apart, |at| u64::from(at == 2)), Some(2..3));
+        assert_eq!(compaction(&[full(0), small(1), small(2)], |_| 1), Some(1..3));
     }
 }

@@ -33,7 +33,8 @@ pub struct Lookup {
     source: Source,
     ids: BTreeSet<Id>,
     search: Search,
-    flying: Vec<Read>,
+    /// What is being read, and since when.
+    flying: (Timestamp, Vec<Read>),
 }
 
 /// What was looked up: for every id its document, or that there is none.
@@ -44,6 +45,7 @@ type Outcome = Result<Documents, QueryError>;
 impl Lookup {
     /// Begins to look up `ids`, with these attributes at least.
     pub fn start(
+        now: Timestamp,
         snapshot: Arc<Snapshot>,
         ids: BTreeSet<Id>,
         attributes: BTreeSet<AttributeId>,
@@ -52,13 +54,13 @@ impl Lookup {
         let source = Source { snapshot, deadline, window_bytes: WINDOW_BYTES };
         let sees_overlay = !planted::is(Bug::OverlayIsNotLookedUp);
         let search = Search::begin(&source, &ids, attributes, sees_overlay);
-        Self { source, ids, search, flying: Vec::new() }.advance()
+        Self { source, ids, search, flying: (now, Vec::new()) }.advance(now)
     }
 
-    fn advance(mut self) -> Step<Self> {
-        self.flying = self.search.wanted(&self.source);
-        if !self.flying.is_empty() {
-            let round = self.source.round(&self.flying);
+    fn advance(mut self, now: Timestamp) -> Step<Self> {
+        self.flying = (now, self.search.wanted(&self.source));
+        if !self.flying.1.is_empty() {
+            let round = self.source.round(&self.flying.1);
             return Step::Wait(self, round);
         }
         let mut documents: Documents = self.ids.into_iter().map(|id| (id, None)).collect();
@@ -70,9 +72,9 @@ impl Lookup {
     }
 
     fn take(&mut self, replies: Vec<Reply>) -> Result<(), QueryError> {
-        let flying = core::mem::take(&mut self.flying);
+        let (asked_at, flying) = (self.flying.0, core::mem::take(&mut self.flying.1));
         assert!(!flying.is_empty(), "L1: a round was asked for");
-        let arrived = self.source.arrived(flying, replies)?;
+        let arrived = self.source.arrived(asked_at, flying, replies)?;
         self.search.take(&self.source, &arrived)
     }
 }
@@ -80,14 +82,14 @@ impl Lookup {
 impl Machine for Lookup {
     type Output = Outcome;
 
-    fn step(mut self, _: Timestamp, replies: Vec<Reply>) -> Step<Self> {
+    fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
         match self.take(replies) {
-            Ok(()) => self.advance(),
+            Ok(()) => self.advance(now),
             Err(error) => Step::Done(Err(error)),
         }
     }
 
     fn is_heavy(&self) -> bool {
-        self.source.is_heavy(&self.flying)
+        self.source.is_heavy(&self.flying.1)
     }
 }

@@ -9,6 +9,7 @@
 //!   check serves every query that arrived before it began.
 //! - **V3** What is held is never replaced by an older version.
 //! - **V4** Every ticket is answered exactly once.
+//! - **V5** Who has waited for the turn as long as a write may take is turned away: nothing was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -96,13 +97,13 @@ impl NamespaceService {
     }
 
     /// A client writes. `bytes` is about how large the request is.
-    pub fn write(&mut self, ticket: Ticket, request: WriteRequest, bytes: usize) {
-        self.queue.writes.push(ticket, request, bytes);
+    pub fn write(&mut self, now: Timestamp, ticket: Ticket, request: WriteRequest, bytes: usize) {
+        self.queue.writes.push(now, ticket, request, bytes);
     }
 
     /// A client deletes the namespace.
-    pub fn delete(&mut self, ticket: Ticket) {
-        self.queue.deletes.push_back(ticket);
+    pub fn delete(&mut self, now: Timestamp, ticket: Ticket) {
+        self.queue.deletes.push_back((now, ticket));
     }
 
     /// A client asks a query.
@@ -117,13 +118,21 @@ impl NamespaceService {
     }
 
     /// Somebody who knows says that there may be something to index.
+    ///
+    /// Does nothing where this node does not index.
     pub fn look(&mut self) {
-        self.upkeep.look();
+        if self.settings.indexes {
+            self.upkeep.look();
+        }
     }
 
     /// Somebody who knows says that there may be objects that nobody names.
+    ///
+    /// Does nothing where this node does not index.
     pub fn suspect(&mut self, now: Timestamp) {
-        self.upkeep.suspect(now);
+        if self.settings.indexes {
+            self.upkeep.suspect(now);
+        }
     }
 
     /// Drops what was read of the namespace beside its head: the next query loads it anew. The head
@@ -227,7 +236,7 @@ impl NamespaceService {
     /// If no such operation runs.
     pub fn finished(&mut self, now: Timestamp, id: TaskId, output: Output) -> Vec<(Ticket, Word)> {
         let running = self.running.remove(&id).expect("V4: a task ends once");
-        match (running, output) {
+        let mut words = match (running, output) {
             (Running::Refresh { asks, began }, Output::Refresh(outcome)) => self.refreshed(
                 now,
                 asks,
@@ -235,7 +244,7 @@ impl NamespaceService {
                 outcome,
             ),
             (Running::Commit { group, .. }, Output::Commit(committed))
-                if group.tickets.len() > 1 && committed.is_unreadable() =>
+                if group.tickets.len() > 1 && committed.is_for_want() =>
             {
                 self.queue.writes.put_back(&group);
                 Vec::new()
@@ -254,7 +263,10 @@ impl NamespaceService {
                 Vec::new()
             }
             (running, output) => unreachable!("{output:?} does not end {running:?}"),
-        }
+        };
+        // What had the turn may have had it for long.
+        words.extend(self.queue.turn_away(now, self.settings.write_time_max));
+        words
     }
 
     fn run(&mut self, running: Running) -> TaskId {
@@ -322,7 +334,7 @@ impl NamespaceService {
     }
 
     fn start_delete(&mut self, nonces: &mut Nonces, now: Timestamp) -> Option<(TaskId, Start)> {
-        let ticket = self.queue.deletes.pop_front()?;
+        let (_, ticket) = self.queue.deletes.pop_front()?;
         let start = Start::Delete {
             namespace: self.name.clone(),
             held: self.view.held(),
@@ -414,9 +426,7 @@ impl NamespaceService {
         assert_eq!(tickets.len(), committed.outcomes.len(), "V4: every request has an outcome");
         self.committed_at = Some(now);
         self.spilled = committed.spilled;
-        if committed.landed.is_some() || committed.outcomes.iter().any(Result::is_err) {
-            self.worked(now);
-        }
+        let may_leave = committed.landed.is_some() || committed.outcomes.iter().any(Result::is_err);
         if let Some(held) = committed.held {
             let log = held.live().map(|(.., live)| live.log.entries.as_slice()).unwrap_or_default();
             if !self.spilled.is_empty() {
@@ -434,15 +444,21 @@ impl NamespaceService {
             let check = if planted::is(Bug::CommitEndIsACheck) { now } else { began };
             self.view.checked_at = self.view.checked_at.max(Some(check));
             self.view.adopt(held, decoded.as_slice(), None);
-            self.upkeep.committed(now);
+            if self.settings.indexes {
+                self.upkeep.committed(now);
+            }
+        }
+        if may_leave {
+            self.worked(now);
         }
         let words = committed.outcomes.into_iter().map(Word::Written);
         tickets.iter().copied().zip(words).collect()
     }
 
-    /// Work is over that may have left something behind. Who does not index leaves it to others.
+    /// Work is over that may have left something behind. Who does not index leaves it to others, and
+    /// where there is no head nothing may be deleted (H3).
     fn worked(&mut self, now: Timestamp) {
-        if self.settings.indexes {
+        if self.settings.indexes && !self.view.is_absent() {
             self.upkeep.worked(now);
         }
     }

@@ -1,11 +1,13 @@
 //! Clients of a namespace that wait for an operation to take them up.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::time::Timestamp;
-use crate::namespace::request::{QueryError, QueryRequest};
+use crate::namespace::request::{QueryError, QueryRequest, WriteError};
 use crate::namespace::snapshot::Snapshot;
+use crate::ops::delete::DeleteError;
 use crate::service::namespace::{Ticket, Word};
 use crate::service::writes::Writes;
 
@@ -13,7 +15,8 @@ use crate::service::writes::Writes;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Queue {
     pub(super) writes: Writes,
-    pub(super) deletes: VecDeque<Ticket>,
+    /// Deletions, and since when they wait.
+    pub(super) deletes: VecDeque<(Timestamp, Ticket)>,
     /// Questions that wait for a head check.
     pub(super) asks: Vec<Ask>,
     /// Queries whose head check is over.
@@ -35,6 +38,17 @@ impl Queue {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.writes.len() + self.deletes.len() + self.asks.len() + self.ready.len()
+    }
+
+    /// Turns those away who have waited for longer than this to change something (V5).
+    pub(super) fn turn_away(&mut self, now: Timestamp, most: Duration) -> Vec<(Ticket, Word)> {
+        let writes = self.writes.turn_away(now, most).into_iter();
+        let writes = writes.map(|t| (t, Word::Written(Err(WriteError::Unavailable))));
+        let mut words: Vec<_> = writes.collect();
+        while let Some((_, ticket)) = self.deletes.pop_front_if(|(since, _)| *since + most < now) {
+            words.push((ticket, Word::Deleted(Err(DeleteError::Unavailable))));
+        }
+        words
     }
 }
 

@@ -6,10 +6,11 @@ use crate::base::host::Host;
 use crate::base::id::Nonces;
 use crate::base::name::NamespaceName;
 use crate::base::time::Timestamp;
+use crate::format::frame::BadObject;
 use crate::format::head::Head;
 use crate::machine::request::{Reply, Tag};
 use crate::machine::{Machine, Step};
-use crate::namespace::request::{Answer, QueryError, QueryRequest};
+use crate::namespace::request::{Answer, QueryError, QueryRequest, WriteError};
 use crate::namespace::snapshot::Snapshot;
 use crate::ops::collect::{Collect, CollectPlan, Collected};
 use crate::ops::commit::{Commit, CommitPlan, Committed};
@@ -127,6 +128,26 @@ pub enum Output {
     Sweep(Swept),
 }
 
+impl Output {
+    /// The damaged object that it met, if it failed for one: what was read of it must not be believed
+    /// again.
+    pub fn damage(&self) -> Option<&BadObject> {
+        match self {
+            Self::Refresh(Err(RefreshError::Damaged(bad)))
+            | Self::Query(Err(QueryError::Damaged(bad)))
+            | Self::Flush(Err(ReadError::Damaged(bad)))
+            | Self::Merge(Err(ReadError::Damaged(bad))) => Some(bad),
+            Self::Commit(committed) => {
+                committed.outcomes.iter().find_map(|outcome| match outcome {
+                    Err(WriteError::Unreadable(bad)) => Some(bad),
+                    _ => None,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Start {
     /// Begins the operation.
     pub fn begin(self, now: Timestamp) -> Step<Task> {
@@ -140,6 +161,10 @@ impl Start {
             }
             Self::Delete { namespace, held, nonces, deadline } => {
                 delete(Delete::start(now, namespace, held, nonces, deadline))
+            }
+            // All its time went by before the store said which version is the newest.
+            Self::Query { deadline, .. } if deadline <= now => {
+                Step::Done(Output::Query(Err(QueryError::Unavailable)))
             }
             Self::Query { snapshot, request, host, deadline } => {
                 query(Query::start(now, snapshot, &request, host, deadline))

@@ -24,6 +24,7 @@ use crate::ops::merge::MergePlan;
 use crate::ops::publication::{Plan, Publicized};
 use crate::ops::snapshot::Held;
 use crate::ops::sweep::SweepPlan;
+use crate::service::backoff::{Backoff, PAUSE};
 use crate::service::settings::Settings;
 use crate::service::sweeps::{Sweeps, WORK_TIME_MAX};
 use crate::service::task::{Output, Start};
@@ -40,19 +41,21 @@ pub(super) struct Upkeep {
     resume_at: Timestamp,
     /// The merge that is next, as of a generation of one life's manifest.
     next_merge: (Option<(Incarnation, Generation)>, Option<Range<usize>>),
-    /// Merges that failed one after the other, and when the next may begin.
-    failed_merges: (u32, Timestamp),
-    /// Collections one after the other that could not delete all, and when the next may begin.
-    kept_trash: (u32, Timestamp),
+    /// Flushes that could not read what they need.
+    flushing: Backoff,
+    /// Merges that could not.
+    merging: Backoff,
+    /// Collections that could not delete all, or could not say so in the head.
+    collecting: Backoff,
+    /// Looks that met something damaged.
+    looking: Backoff,
+    /// Publications of which nobody knows, or that met a damaged head.
+    publishing: Backoff,
     /// Whether trash is being collected.
     is_collecting: bool,
     sweeps: Sweeps,
     /// Whether somebody asked to have a look.
     is_asked: bool,
-    /// Looks one after the other that met something damaged, and when to look again of one's own accord.
-    unread: (u32, Timestamp),
-    /// Publications one after the other of which nobody knows, or that met a damaged head.
-    unpublished: u32,
 }
 
 /// Where the building of a segment stands.
@@ -64,10 +67,6 @@ enum Build {
     Publishing(Option<Arc<Directory>>),
 }
 
-/// The pause after work that failed or was in vain.
-const PAUSE: Duration = Duration::from_millis(200);
-/// How often the pause doubles after work that fails again and again: up to 51 seconds.
-const PAUSE_DOUBLINGS: u32 = 8;
 /// The longest that building a segment may take.
 const BUILD_TIME_MAX: Duration = Duration::from_mins(10);
 /// The longest that a publication may take.
@@ -78,11 +77,6 @@ const _: () = assert!(
     "what is begun by this node is over when a sweep takes it for dead"
 );
 
-/// The pause after work that failed so often, one time after the other.
-fn pause(failed: u32) -> Duration {
-    PAUSE.saturating_mul(1 << failed.min(PAUSE_DOUBLINGS))
-}
-
 impl Upkeep {
     pub(super) const fn new(now: Timestamp) -> Self {
         Self {
@@ -91,13 +85,14 @@ impl Upkeep {
             unindexed_since: None,
             resume_at: now,
             next_merge: (None, None),
-            failed_merges: (0, now),
-            kept_trash: (0, now),
+            flushing: Backoff::new(now),
+            merging: Backoff::new(now),
+            collecting: Backoff::new(now),
+            looking: Backoff::new(now),
+            publishing: Backoff::new(now),
             is_collecting: false,
             sweeps: Sweeps::new(now),
             is_asked: false,
-            unread: (0, now),
-            unpublished: 0,
         }
     }
 
@@ -109,14 +104,13 @@ impl Upkeep {
     /// The namespace was looked at.
     pub(super) const fn looked(&mut self, now: Timestamp) {
         self.is_asked = false;
-        self.unread = (0, now);
+        self.looking = Backoff::new(now);
     }
 
     /// The namespace was looked at, and something of it is damaged. It will hardly be whole in a moment.
     pub(super) fn met_damage(&mut self, now: Timestamp) {
         self.is_asked = false;
-        let met = self.unread.0.saturating_add(1);
-        self.unread = (met, now + pause(met));
+        self.looking.failed(now);
     }
 
     /// A commit of this node landed.
@@ -162,7 +156,7 @@ impl Upkeep {
 
     /// Whether the newest version has to be loaded now for what is to be done.
     pub(super) fn wants_refresh(&self, now: Timestamp, view: &View) -> bool {
-        self.unread.1 <= now && (self.is_asked || self.lacks(view))
+        self.looking.is_over(now) && (self.is_asked || self.lacks(view))
     }
 
     /// Whether the newest version is not loaded, and there is something to be done with it.
@@ -185,21 +179,22 @@ impl Upkeep {
     ) -> Option<Timestamp> {
         // What is not loaded cannot be built from: the refresh that loads it wakes the driver.
         let flush = self.unindexed_since.map(|since| since + settings.flush_after);
+        let flush = flush.map(|at| at.max(self.flushing.until));
         let may = view.is_loaded() || planted::is(Bug::WokenWhileLoading);
-        let flush = flush.filter(|_| may && self.flush == Build::Idle);
-        let merge = self.next_merge.1.as_ref().map(|_| self.failed_merges.1.max(now));
+        let flush = flush.filter(|_| may && self.flush == Build::Idle && !is_full(view));
+        let merge = self.next_merge.1.as_ref().map(|_| self.merging.until.max(now));
         let merge = merge.filter(|_| view.is_loaded() && self.merge == Build::Idle);
         let live = view.version().and_then(|(_, head)| head.live());
         // The oldest need not be the first: each was dated by the calendar of who unlinked it.
         let ages = live.into_iter().flat_map(|live| &live.trash).map(|trash| wall.since(trash.at));
-        let trash = ages
-            .max()
-            .map(|age| (now + settings.trash_retention.saturating_sub(age)).max(self.kept_trash.1));
+        let trash = ages.max().map(|age| {
+            (now + settings.trash_retention.saturating_sub(age)).max(self.collecting.until)
+        });
         let trash = trash.filter(|_| !self.is_collecting);
         let sweep = self.sweeps.due_at(settings.sweep_every);
-        let met_damage = self.unread.0 > 0 && (self.is_asked || self.lacks(view));
+        let met_damage = self.looking.has_failed() && (self.is_asked || self.lacks(view));
         // Once the pause is over the look begins, or is under way, and its end wakes the driver.
-        let look = Some(self.unread.1).filter(|at| met_damage && now < *at);
+        let look = Some(self.looking.until).filter(|at| met_damage && now < *at);
         let next = [flush, merge, trash, sweep, look].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }
@@ -236,7 +231,7 @@ impl Upkeep {
         self.plan_merge(settings, view);
         starts.extend(self.start_flush(now, settings, view, nonces));
         starts.extend(self.start_merge(now, wall, settings, view, nonces));
-        let may_collect = !self.is_collecting && self.kept_trash.1 <= now;
+        let may_collect = !self.is_collecting && self.collecting.is_over(now);
         if may_collect && !collect::due(&head, wall, settings.trash_retention).is_empty() {
             self.is_collecting = true;
             let plan = CollectPlan {
@@ -340,10 +335,8 @@ impl Upkeep {
         let old = self.unindexed_since.is_some_and(|since| since + settings.flush_after <= now);
         let old = old && !planted::is(Bug::SmallLogsAreLeft);
         let large = log.unindexed_bytes() >= settings.flush_bytes;
-        // Where there is no room for a segment, merges make it. Meanwhile the log grows until writers
-        // are turned away.
-        let is_full = snapshot.live().manifest.segments.len() >= limits::SEGMENTS_MAX;
-        if self.flush != Build::Idle || log.entries.is_empty() || !(old || large) || is_full {
+        let may = self.flush == Build::Idle && self.flushing.is_over(now) && !is_full(view);
+        if !may || log.entries.is_empty() || !(old || large) {
             return None;
         }
         self.flush = Build::Building;
@@ -361,7 +354,7 @@ impl Upkeep {
         nonces: &mut Nonces,
     ) -> Option<Start> {
         let snapshot = view.snapshot().filter(|_| view.is_loaded())?;
-        let may = self.merge == Build::Idle && self.failed_merges.1 <= now;
+        let may = self.merge == Build::Idle && self.merging.is_over(now);
         let segments = self.next_merge.1.clone().filter(|_| may)?;
         self.merge = Build::Building;
         let plan = MergePlan {
@@ -386,24 +379,25 @@ impl Upkeep {
         }
         match output {
             Output::Flush(Ok(flushed)) => {
+                self.flushing = Backoff::new(now);
                 self.flush = Build::Built(Edit::Flush(flushed.edit), flushed.directory);
                 None
             }
             Output::Merge(Ok(merged)) => {
-                self.failed_merges = (0, now);
+                self.merging = Backoff::new(now);
                 self.merge = Build::Built(Edit::Merge(merged.edit), merged.directory);
                 None
             }
             Output::Flush(Err(_)) => {
                 self.flush = Build::Idle;
+                // What cannot be read now will hardly be in a moment.
+                self.flushing.failed(now);
                 self.start_over(now);
                 None
             }
             Output::Merge(Err(_)) => {
                 self.merge = Build::Idle;
-                // What cannot be read now will hardly be in a moment, and a merge reads much.
-                let failed = self.failed_merges.0.saturating_add(1);
-                self.failed_merges = (failed, now + pause(failed));
+                self.merging.failed(now);
                 self.start_over(now);
                 None
             }
@@ -413,9 +407,12 @@ impl Upkeep {
                     || (collected.version.is_none() && planted::is(Bug::FailedCollectionIsTheLast));
                 // What could not be deleted is not tried again at once, and if it is locked, not often.
                 // Who was overtaken would be so again: the newest head is looked at first.
-                let kept = if collected.kept > 0 { self.kept_trash.0.saturating_add(1) } else { 0 };
-                self.kept_trash = (kept, now + pause(kept));
                 self.is_asked |= collected.version.is_none();
+                if collected.kept > 0 || collected.version.is_none() {
+                    self.collecting.failed(now);
+                } else {
+                    self.collecting = Backoff::new(now);
+                }
                 let version = collected.version?;
                 Some((Held { version: Some(version), snapshot: None }, None))
             }
@@ -443,7 +440,7 @@ impl Upkeep {
         };
         match outcome {
             Publicized::Landed(tag, head) => {
-                self.unpublished = 0;
+                self.publishing = Backoff::new(now);
                 // What came in while the segment was built is as young as it can be known to be.
                 self.unindexed_since = self.unindexed_since.map(|_| now);
                 Some((Held { version: Some((tag, head)), snapshot: None }, directory))
@@ -454,7 +451,7 @@ impl Upkeep {
                 None
             }
             Publicized::Superseded => {
-                self.unpublished = 0;
+                self.publishing = Backoff::new(now);
                 self.start_over(now);
                 None
             }
@@ -462,8 +459,8 @@ impl Upkeep {
             // less often.
             Publicized::Unknown | Publicized::Damaged(_) => {
                 self.start_over(now);
-                self.resume_at = now + pause(self.unpublished);
-                self.unpublished = self.unpublished.saturating_add(1);
+                self.publishing.failed(now);
+                self.resume_at = self.resume_at.max(self.publishing.until);
                 None
             }
         }
@@ -471,7 +468,14 @@ impl Upkeep {
 
     /// What was done was in vain. The newest head is looked at before anything else is begun.
     fn start_over(&mut self, now: Timestamp) {
-        self.resume_at = now + PAUSE;
+        self.resume_at = self.resume_at.max(now + PAUSE);
         self.is_asked |= !planted::is(Bug::StaleWorkGoesOn);
     }
+}
+
+/// Whether there is no room for a segment. Merges make it; meanwhile the log grows until writers are
+/// turned away.
+fn is_full(view: &View) -> bool {
+    let live = view.snapshot().map(|snapshot| snapshot.live());
+    live.is_some_and(|live| live.manifest.segments.len() >= limits::SEGMENTS_MAX)
 }

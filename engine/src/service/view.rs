@@ -25,6 +25,11 @@ pub(super) struct View {
 }
 
 impl View {
+    /// Whether it is known that there was no head.
+    pub(super) const fn is_absent(&self) -> bool {
+        self.is_known && self.version.is_none()
+    }
+
     /// The newest version, if anything is known, with its snapshot if that is here.
     pub(super) fn held(&self) -> Option<Held> {
         self.is_known.then(|| {

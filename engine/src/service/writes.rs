@@ -1,14 +1,17 @@
 //! Writes that wait to be committed, and which of them go together: group commit.
 //!
 //! What filters match is found for one request, so one with a filter goes alone. What ignores a backlog
-//! does so for itself. And if something that a group needs cannot be read, each of its writes is
-//! committed alone, in their order: then it shows whose it is, and the others are not to blame.
+//! does so for itself. And if something that a group needs cannot be read, or all of it is too much, each
+//! of its writes is committed alone, in their order: then it shows whose it is, and the others are not to
+//! blame.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::limits;
 use crate::base::planted::{self, Bug};
+use crate::base::time::Timestamp;
 use crate::namespace::request::WriteRequest;
 use crate::service::namespace::Ticket;
 
@@ -23,7 +26,8 @@ struct Waiting {
     ticket: Ticket,
     request: WriteRequest,
     bytes: usize,
-    /// Whether it was in a group of which something could not be read.
+    since: Timestamp,
+    /// Whether it was in a group that failed for what its requests need together.
     is_retried: bool,
 }
 
@@ -32,6 +36,8 @@ struct Waiting {
 pub(super) struct Group {
     pub(super) tickets: Vec<Ticket>,
     pub(super) requests: Arc<[WriteRequest]>,
+    /// Since when each waits.
+    since: Vec<Timestamp>,
 }
 
 impl Writes {
@@ -44,8 +50,23 @@ impl Writes {
     }
 
     /// A client writes. `bytes` is about how large the request is.
-    pub(super) fn push(&mut self, ticket: Ticket, request: WriteRequest, bytes: usize) {
-        self.waiting.push_back(Waiting { ticket, request, bytes, is_retried: false });
+    pub(super) fn push(
+        &mut self,
+        since: Timestamp,
+        ticket: Ticket,
+        request: WriteRequest,
+        bytes: usize,
+    ) {
+        self.waiting.push_back(Waiting { ticket, request, bytes, since, is_retried: false });
+    }
+
+    /// Turns those away who have waited for longer than this. They stand in the order of their arrival.
+    pub(super) fn turn_away(&mut self, now: Timestamp, most: Duration) -> Vec<Ticket> {
+        let mut turned_away = Vec::new();
+        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.since + most < now) {
+            turned_away.push(waiting.ticket);
+        }
+        turned_away
     }
 
     /// All that waits and goes together, up to a bound.
@@ -55,23 +76,27 @@ impl Writes {
         let joins = |next: &Waiting| {
             !is_alone && !next.goes_alone() && next.request.ignores_backlog == ignores
         };
-        let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut requests, mut tickets, mut since, mut bytes) =
+            (Vec::new(), Vec::new(), Vec::new(), 0);
         while let Some(next) = self.waiting.pop_front_if(|next| {
             requests.is_empty() || (joins(next) && bytes + next.bytes <= limits::GROUP_BYTES_MAX)
         }) {
             bytes += next.bytes;
             tickets.push(next.ticket);
             requests.push(next.request);
+            since.push(next.since);
         }
-        Some(Group { tickets, requests: requests.into() })
+        Some(Group { tickets, requests: requests.into(), since })
     }
 
     /// Puts a group back of which nothing was written, each to be committed by itself.
     pub(super) fn put_back(&mut self, group: &Group) {
         assert_eq!(group.tickets.len(), group.requests.len(), "V4: every request has a ticket");
-        for (ticket, request) in group.tickets.iter().zip(&*group.requests).rev() {
-            let (ticket, request) = (*ticket, request.clone());
-            self.waiting.push_front(Waiting { ticket, request, bytes: 0, is_retried: true });
+        let named = group.tickets.iter().zip(&group.since).zip(&*group.requests);
+        for ((ticket, since), request) in named.rev() {
+            let (ticket, since, request) = (*ticket, *since, request.clone());
+            let waiting = Waiting { ticket, request, bytes: 0, since, is_retried: true };
+            self.waiting.push_front(waiting);
         }
     }
 }

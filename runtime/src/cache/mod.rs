@@ -8,6 +8,7 @@
 //! - **C3** Equal reads that overlap ask the store once. A read that ends without an answer is
 //!   forgotten, and the next one asks again.
 //! - **C4** After a purge nothing is kept of a namespace that was read before it, whenever it arrives.
+//! - **C5** Nor of an object of which something that was read turned out to be damaged.
 
 mod sieve;
 
@@ -119,6 +120,14 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
         state.kept.remove_all(&(prefix.clone(), None), |(key, _)| {
             key.as_str().starts_with(prefix.as_str())
         });
+    }
+
+    /// Drops all that is kept of an object: what was read of it turned out to be damaged, and the store
+    /// may have it whole (C5).
+    pub fn forget(&self, key: &Key) {
+        let mut state = self.shared.state();
+        state.purges += 1;
+        state.kept.remove_all(&(key.clone(), None), |(kept, _)| kept == key);
     }
 
     /// How the cache has fared.

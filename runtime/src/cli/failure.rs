@@ -98,9 +98,10 @@ impl From<BadPlace> for Failed {
 impl From<ServeError> for Failed {
     fn from(error: ServeError) -> Self {
         match error {
-            ServeError::OpenToAll(_) | ServeError::EmptyKey | ServeError::Log { .. } => {
-                Self::Usage(error.to_string())
-            }
+            ServeError::OpenToAll(_)
+            | ServeError::EmptyKey
+            | ServeError::CommitInterval
+            | ServeError::Log { .. } => Self::Usage(error.to_string()),
             ServeError::Store(bad) => Self::from(bad),
             ServeError::Listen { .. } | ServeError::System(_) => Self::Trouble(error.to_string()),
         }

@@ -61,6 +61,12 @@ pub(super) struct ServeArguments {
     #[arg(long, value_parser = sizes::time, default_value = "30d")]
     idempotency_retention: Duration,
 
+    /// The least time between two commits to one namespace, up to 10 seconds. For stores that turn away
+    /// whoever changes an object more than once in a second, such as GCS and R2: there `1s` costs less
+    /// than to be turned away.
+    #[arg(long, value_parser = sizes::time, default_value = "0s")]
+    commit_interval: Duration,
+
     /// The size of one request's body.
     #[arg(long, value_parser = sizes::bytes, default_value = "512MB")]
     body_bytes_max: u64,
@@ -88,6 +94,10 @@ pub(super) struct ServeArguments {
 /// The least pause between two rounds through all namespaces or all objects.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 
+/// The most time between two commits. Writes that wait for their turn for longer than a write may take
+/// are turned away.
+const COMMIT_INTERVAL_MAX: Duration = Duration::from_secs(10);
+
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServeError {
@@ -97,6 +107,8 @@ pub(super) enum ServeError {
     OpenToAll(SocketAddr),
     #[error("an API key must not be empty")]
     EmptyKey,
+    #[error("--commit-interval is at most 10s: writes would wait for longer than they may take")]
+    CommitInterval,
     #[error(transparent)]
     Store(#[from] BadPlace),
     #[error("the log filter '{filter}' is not one: {error}")]
@@ -137,7 +149,11 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
     let Opened { store, place } = place::open(&arguments.store).await?;
     let metrics = Arc::new(Metrics::new());
+    if arguments.commit_interval > COMMIT_INTERVAL_MAX {
+        return Err(ServeError::CommitInterval);
+    }
     let settings = Settings {
+        commit_interval_min: arguments.commit_interval,
         unindexed_bytes_max: arguments.unindexed_bytes_max,
         trash_retention: arguments.trash_retention,
         idempotency_retention: arguments.idempotency_retention,

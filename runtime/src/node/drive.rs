@@ -21,6 +21,9 @@ impl Shared {
             match step {
                 Step::Done(output) => {
                     self.metrics.operation(kind, began.elapsed());
+                    if let Some(bad) = output.damage() {
+                        self.store.forget(&bad.key);
+                    }
                     return Ok((output, tally.reads()));
                 }
                 Step::Wait(machine, round) => {

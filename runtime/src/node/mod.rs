@@ -1,7 +1,7 @@
 //! One node: the namespaces it has to do with, and the operations they start.
 //!
 //! What a namespace is on a node, who waits and what is run next is decided by
-//! [`NamespaceService`], a plain value. Here it is
+//! [`NamespaceService`](sana_engine::service::namespace::NamespaceService), a plain value. Here it is
 //! given a lock, a clock, threads and a store.
 //!
 //! # Story
@@ -48,7 +48,7 @@ use sana_engine::namespace::request::{
 };
 use sana_engine::namespace::snapshot::Snapshot;
 use sana_engine::ops::delete::DeleteError;
-use sana_engine::service::namespace::{NamespaceService, Ticket, Word};
+use sana_engine::service::namespace::{Ticket, Word};
 use sana_engine::service::settings::Settings;
 
 use crate::cache::{CacheStatistics, CachedStore};
@@ -136,7 +136,8 @@ impl Node {
         request: WriteRequest,
         bytes: usize,
     ) -> Given<WriteOutcome, WriteError> {
-        let word = self.ask(name, |service, ticket| service.write(ticket, request, bytes));
+        let now = self.shared.clock.now();
+        let word = self.ask(name, |service, ticket| service.write(now, ticket, request, bytes));
         match word.await? {
             (Word::Written(outcome), _) => Ok(outcome),
             (other, _) => unreachable!("V4: {other:?} answers no write"),
@@ -187,7 +188,8 @@ impl Node {
     ///
     /// [`Crashed`] if it was given up; nothing is known of it then.
     pub async fn delete(&self, name: &NamespaceName) -> Given<bool, DeleteError> {
-        let word = self.ask(name, NamespaceService::delete);
+        let now = self.shared.clock.now();
+        let word = self.ask(name, |service, ticket| service.delete(now, ticket));
         match word.await? {
             (Word::Deleted(outcome), _) => Ok(outcome),
             (other, _) => unreachable!("V4: {other:?} answers no deletion"),
@@ -238,10 +240,11 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Crashed`] if it was given up.
+    /// [`Crashed`] if it was given up, and [`QueryError::NoNamespace`] if there is none.
     pub async fn purge(&self, name: &NamespaceName) -> Given<(), QueryError> {
-        if let Err(error) = self.newest(name).await? {
-            return Ok(Err(error));
+        // If it is there and cannot be read, what is in memory may be what is wrong.
+        if let Err(QueryError::NoNamespace) = self.newest(name).await? {
+            return Ok(Err(QueryError::NoNamespace));
         }
         self.drop_from_memory(name)?;
         self.shared.store.purge(name);

@@ -4,6 +4,9 @@ use core::time::Duration;
 
 use sana_engine::base::name::AttributeName;
 use sana_engine::base::value::Raw;
+use sana_engine::format::layout;
+use sana_engine::machine::drive::ObjectStore;
+use sana_engine::machine::request::{Reply, Request, When};
 use sana_engine::namespace::request::{
     Consistency, Found, Include, Predicate, Rank, RawDocument, Want,
 };
@@ -49,6 +52,40 @@ async fn what_one_node_wrote_another_reads() {
     assert_eq!(other.delete(&docs).await.unwrap(), Ok(true));
     assert_eq!(one.delete(&docs).await.unwrap(), Ok(false));
     assert_eq!(one.describe(&docs).await.unwrap().unwrap_err(), QueryError::NoNamespace);
+}
+
+/// What came damaged once was kept, and a node answered from it until it was restarted.
+#[tokio::test]
+async fn what_was_read_damaged_is_read_again() {
+    let store = MemoryStore::new();
+    let (writer, docs) = (node(&store), name("docs"));
+    writer.write(&docs, upsert(1), 10).await.unwrap().unwrap();
+    settled(&writer, &docs).await;
+    let listed = Request::List { prefix: layout::namespace_data(&docs), after: None, limit: 9 };
+    let Reply::Listed { objects, .. } = store.perform(listed).await else { panic!("a listing") };
+    let key = objects[0].key.clone();
+    let Reply::Found { body: whole, .. } = store.perform(Request::get(key.clone())).await else {
+        panic!("a segment")
+    };
+    let put = async |body: Vec<u8>| {
+        let Reply::Found { tag, .. } = store.perform(Request::get(key.clone())).await else {
+            panic!("it is there")
+        };
+        let put = Request::Put { key: key.clone(), body: body.into(), when: When::Matches(tag) };
+        assert!(matches!(store.perform(put).await, Reply::Stored { .. }));
+    };
+    for place in [0, whole.len() - 1] {
+        let reader = node(&store);
+        let mut bytes = whole.as_slice().to_vec();
+        bytes[place] ^= 1;
+        put(bytes).await;
+        let want = Want::rows(Rank::By(vec![]), 1_000, Include::All);
+        let request = QueryRequest { filter: None, want, consistency: Consistency::Strong };
+        let damaged = reader.query(&docs, request).await.unwrap().unwrap_err();
+        assert!(matches!(&damaged, QueryError::Damaged(bad) if bad.key == key), "{damaged:?}");
+        put(whole.as_slice().to_vec()).await;
+        assert_eq!(count(&reader, &docs).await, 1, "byte {place}");
+    }
 }
 
 #[tokio::test]
@@ -109,6 +146,8 @@ async fn names_without_a_namespace_take_no_memory() {
         let asked = node.describe(&name(&format!("none-{n}"))).await.unwrap();
         assert_eq!(asked.unwrap_err(), QueryError::NoNamespace);
     }
+    let refused = node.write(&name("none"), WriteRequest::default(), 10).await.unwrap();
+    assert!(refused.is_err(), "{refused:?}");
     assert_eq!(node.held(), []);
     let docs = name("docs");
     node.write(&docs, upsert(1), 10).await.unwrap().unwrap();
@@ -124,7 +163,7 @@ async fn what_an_earlier_process_left_is_indexed() {
     let earlier = Node::start(store.clone().into(), 1 << 20, 1, settings, metrics);
     earlier.write(&docs, upsert(1), 10).await.unwrap().unwrap();
     let later = node(&store);
-    later.look_at_all().await;
+    later.round(|_, _| true).await;
     settled(&earlier, &docs).await;
 }
 

@@ -1,10 +1,11 @@
-//! Finds what there is to index in namespaces that nobody asks this node for.
+//! Finds what is left to be done in namespaces that nobody asks this node for.
 //!
 //! # Story
 //!
-//! 1. At the start every namespace is looked at: an earlier process may have left anything to be done.
-//! 2. Then, from time to time, the head of every namespace is read and nothing more. Where something
-//!    is not indexed, and no more of it is than a round ago, nobody else sees to it, and this node does.
+//! 1. At the start the head of every namespace is read, and nothing more: an earlier process may have left
+//!    a log that is not indexed, or trash that is due. Such a namespace is looked at.
+//! 2. Then heads are read from time to time. Where something is left, and nothing has moved since a round
+//!    ago, nobody else sees to it, and this node does.
 //!
 //! # Invariants
 //!
@@ -16,19 +17,20 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use sana_engine::base::id::Cursor;
 use sana_engine::base::name::NamespaceName;
 use sana_engine::format::head::Head;
 use sana_engine::format::layout;
 use sana_engine::machine::Round;
 use sana_engine::machine::drive::{Clock, fly};
 use sana_engine::machine::request::{Reply, Request};
+use sana_engine::service::left::{Progress, left};
 
 use super::{Node, Page, listing};
+use crate::clock;
 use crate::compute::Crashed;
 
-/// How far the logs were indexed that were not indexed to their end.
-type Unindexed = BTreeMap<NamespaceName, Cursor>;
+/// How far the upkeep had come where something was left.
+type Left = BTreeMap<NamespaceName, Progress>;
 
 /// The pause between two namespaces.
 pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(5);
@@ -41,48 +43,31 @@ impl Node {
     /// Sees to it that all namespaces are indexed, whoever writes to them, for as long as it runs.
     /// `every` is the pause between two rounds.
     pub async fn watch(&self, every: Duration) {
-        self.look_at_all().await;
-        let mut unindexed = Unindexed::new();
+        let mut before = self.round(|_, _| true).await;
         loop {
             tokio::time::sleep(every).await;
-            unindexed = self.look_at_what_is_left(&unindexed).await;
+            before = self.round(|name, left| before.get(name) == Some(left)).await;
         }
     }
 
-    /// Looks at every namespace once.
-    pub async fn look_at_all(&self) {
-        let mut after = None;
+    /// Reads the head of every namespace, and looks at those with something to do that are to be looked
+    /// at. Says how far all of these are.
+    pub(super) async fn round(&self, is_ours: impl Fn(&NamespaceName, &Progress) -> bool) -> Left {
+        let (mut all, mut after) = (Left::new(), None);
         loop {
             let page = self.page(after.as_ref()).await;
             for name in &page.names {
-                self.look_or_tell(name);
-                tokio::time::sleep(LOOK_PAUSE).await;
-            }
-            after = page.names.last().cloned().filter(|_| page.more);
-            if after.is_none() {
-                return;
-            }
-        }
-    }
-
-    /// Looks at the namespaces of which nothing was indexed since the last round, though there is
-    /// something to index; says how far the others are.
-    async fn look_at_what_is_left(&self, before: &Unindexed) -> Unindexed {
-        let (mut unindexed, mut after) = (Unindexed::new(), None);
-        loop {
-            let page = self.page(after.as_ref()).await;
-            for name in &page.names {
-                if let Some(indexed) = self.indexed_so_far(name).await {
-                    if before.get(name) == Some(&indexed) {
+                if let Some(left) = self.left(name).await {
+                    if is_ours(name, &left) {
                         self.look_or_tell(name);
                     }
-                    unindexed.insert(name.clone(), indexed);
+                    all.insert(name.clone(), left);
                 }
                 tokio::time::sleep(LOOK_PAUSE).await;
             }
             after = page.names.last().cloned().filter(|_| page.more);
             if after.is_none() {
-                return unindexed;
+                return all;
             }
         }
     }
@@ -98,11 +83,10 @@ impl Node {
         }
     }
 
-    /// How far the log of a namespace is indexed, if that is not to its end. What cannot be read now
-    /// is read in the next round.
-    async fn indexed_so_far(&self, name: &NamespaceName) -> Option<Cursor> {
-        let head = self.newest_head(name).await?;
-        head.live().filter(|live| !live.log.entries.is_empty()).map(|live| live.log.indexed)
+    /// How far the upkeep of a namespace has come, if something is left. What cannot be read now is read
+    /// in the next round.
+    async fn left(&self, name: &NamespaceName) -> Option<Progress> {
+        left(&self.newest_head(name).await?, clock::wall_time(), &self.shared.settings)
     }
 
     /// The head of a namespace, if there is one and it can be read.
@@ -135,7 +119,10 @@ mod tests {
     use crate::telemetry::Metrics;
 
     fn node(store: &MemoryStore, indexes: bool) -> Node {
-        let settings = Settings { indexes, ..Settings::default() };
+        with(store, Settings { indexes, ..Settings::default() })
+    }
+
+    fn with(store: &MemoryStore, settings: Settings) -> Node {
         Node::start(store.clone().into(), 1 << 20, 1, settings, Arc::new(Metrics::new()))
     }
 
@@ -174,15 +161,43 @@ mod tests {
         let (store, docs) = (MemoryStore::new(), NamespaceName::parse("docs").unwrap());
         let (writer, indexer) = (node(&store, false), node(&store, true));
         write(&writer, &docs, 1).await;
-        let first = indexer.look_at_what_is_left(&Unindexed::new()).await;
-        assert_eq!(first, Unindexed::from([(docs.clone(), Cursor(0))]));
+        let again =
+            |before: &Left, name: &NamespaceName, left: &Progress| before.get(name) == Some(left);
+        let first = indexer.round(|name, left| again(&Left::new(), name, left)).await;
+        assert_eq!(first.keys().collect::<Vec<_>>(), [&docs]);
         assert_eq!(indexer.held(), [], "its writer may be about to index it");
-        assert_eq!(indexer.look_at_what_is_left(&first).await, first);
+        assert_eq!(indexer.round(|name, left| again(&first, name, left)).await, first);
         assert_eq!(indexer.held().len(), 1);
         while !is_indexed(&writer, &docs).await {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let third = indexer.look_at_what_is_left(&first).await;
-        assert_eq!(third, Unindexed::new(), "there is nothing left");
+        let third = indexer.round(|name, left| again(&first, name, left)).await;
+        assert_eq!(third, Left::new(), "there is nothing left");
+    }
+
+    /// It stayed for as long as no process that indexes was restarted.
+    #[tokio::test]
+    async fn trash_of_a_process_that_ended_is_collected_by_those_that_run() {
+        let (store, docs) = (MemoryStore::new(), NamespaceName::parse("docs").unwrap());
+        let flushes = Settings { flush_after: Duration::ZERO, ..Settings::default() };
+        let collects = Settings { trash_retention: Duration::ZERO, ..Settings::default() };
+        let (ends, runs) = (with(&store, flushes), with(&store, collects));
+        for id in 0..8 {
+            write(&ends, &docs, id).await;
+            while !ends.is_settled(&docs) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        let trash = async || {
+            let head = runs.newest_head(&docs).await.unwrap();
+            head.live().unwrap().trash.len()
+        };
+        assert_eq!((trash().await, runs.held()), (1, vec![]), "eight segments became one");
+        drop(ends);
+        assert_eq!(runs.round(|_, _| true).await.len(), 1);
+        while trash().await > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(runs.round(|_, _| true).await, Left::new(), "nothing is left");
     }
 }

@@ -117,12 +117,12 @@ impl World {
                 let change = Change::Write(Arc::clone(request));
                 history.begin(op, change.clone());
                 monitor.change(|monitor| monitor.begin(op, change));
-                hosted.service.write(ticket, (**request).clone(), 100);
+                hosted.service.write(local, ticket, (**request).clone(), 100);
             }
             Ask::Remove => {
                 history.begin(op, Change::Remove);
                 monitor.change(|monitor| monitor.begin(op, Change::Remove));
-                hosted.service.delete(ticket);
+                hosted.service.delete(local, ticket);
             }
             Ask::Query(query) => {
                 history.begin_query(op, query);

@@ -10,13 +10,14 @@
 //!
 //! # Looking for work
 //!
-//! A process that indexes reads the head of every namespace from time to time, and sees to a log of
-//! which nothing was indexed between two looks (`runtime/src/node/watch.rs`). A look that finds nothing
-//! has no effect, so looks happen here only while there is a log: a fleet that rests costs nothing.
+//! A process that indexes reads the head of every namespace from time to time, and sees to what is left
+//! there if nothing has moved between two looks (`runtime/src/node/watch.rs`): a log, or trash that is
+//! due. A look that finds nothing has no effect, so looks happen here only when there is a log or trash
+//! is due: a fleet that rests costs nothing.
 
 use core::time::Duration;
 
-use sana_engine::base::id::Cursor;
+use sana_engine::service::left::{self, Progress};
 use sana_engine::service::settings::Settings;
 
 use crate::choices::{Choices, Scope, Site};
@@ -158,9 +159,8 @@ impl World {
         let spaces = node.spaces.clone();
         self.tell(|| Act::Starts(Lane::Node(n), format!("starts ({role:?}, life {life})")));
         for space in spaces.iter().copied().filter(|_| role.indexes()) {
-            // An earlier process may have left anything to be done. A listing shows who lives.
-            let head = self.spaces[space].witness.chain().head();
-            if head.is_some_and(|head| head.live().is_some()) {
+            // An earlier process may have left anything to be done.
+            if self.left(n, space).is_some() {
                 self.host(n, space).service.look();
                 self.pump(n, space)?;
             }
@@ -244,57 +244,71 @@ impl World {
         }
     }
 
+    /// Plans the next look of a node at a namespace, if there is or will be something that it may be left.
     fn watch_node(&mut self, n: usize, space: usize) {
         let (now, every) = (self.now, self.fleet.watch_every);
-        if !self.nodes[n].role.indexes() || self.unindexed(space).is_none() {
+        if !self.nodes[n].role.indexes() || !self.nodes[n].is_up {
             return;
         }
+        let Some(wait) = self.left_after(n, space) else { return };
         let Node { life, started, .. } = self.nodes[n];
-        if !self.nodes[n].is_up || self.nodes[n].watched.get(&space).is_some_and(|w| w.is_planned) {
-            return;
+        let at = started + ((now - started + wait) / every + 1) * every;
+        let planned = &mut self.nodes[n].watched.entry(space).or_default().planned;
+        if planned.is_none_or(|planned| at < planned) {
+            *planned = Some(at);
+            self.after(at - now, Event::Watch { node: n, life, space });
         }
-        self.nodes[n].watched.entry(space).or_default().is_planned = true;
-        let next = every - (now - started) % every;
-        self.after(next, Event::Watch { node: n, life, space });
     }
 
     /// A node looks at the head of a namespace.
     pub(super) fn look(&mut self, n: usize, life: u32, space: usize) -> Result<(), Broken> {
-        if !self.lives(n, life) {
+        let now = self.now;
+        let planned = self.nodes[n].watched.get(&space).and_then(|watched| watched.planned);
+        if !self.lives(n, life) || planned.is_none_or(|at| now < at) {
             return Ok(());
         }
         let looked = self.nodes[n].looked(space);
         self.choices.enter(Scope::Watch(n as u32, space as u32, looked));
         let lost = self.profile.faults.dropped + self.profile.faults.throttled;
         let is_lost = self.choices.chance(Site::Fate, if self.is_faulty { lost } else { 0 });
+        let before = self.nodes[n].watched.remove(&space).and_then(|watched| watched.left);
         if is_lost || self.nodes[n].is_cut {
-            self.after(self.fleet.watch_every, Event::Watch { node: n, life, space });
+            self.watch_node(n, space);
             return Ok(());
         }
-        let unindexed = self.unindexed(space);
-        let before = self.nodes[n].watched.remove(&space).and_then(|watched| watched.unindexed);
-        if unindexed.is_none() {
-            return Ok(());
+        let left = self.left(n, space);
+        if left.is_some() {
+            self.nodes[n].watched.insert(space, Watched { planned: None, left });
         }
-        self.nodes[n].watched.insert(space, Watched { is_planned: true, unindexed });
-        let is_left = before == unindexed;
-        if is_left {
-            let now = self.now;
+        self.watch_node(n, space);
+        if left.is_some() && left == before {
             let hosted = self.host(n, space);
             hosted.asked_at = now;
             hosted.service.look();
-        }
-        self.after(self.fleet.watch_every, Event::Watch { node: n, life, space });
-        if is_left {
             self.activations.count(Fault::Watched);
             self.pump(n, space)?;
         }
         Ok(())
     }
 
-    /// How far the log of a namespace is indexed, if that is not to its end.
-    fn unindexed(&self, space: usize) -> Option<Cursor> {
-        let live = self.spaces[space].witness.chain().head().and_then(|head| head.live())?;
-        (!live.log.entries.is_empty()).then_some(live.log.indexed)
+    /// How far the upkeep of a namespace has come, if something is left, as a node sees it.
+    fn left(&self, n: usize, space: usize) -> Option<Progress> {
+        let head = self.spaces[space].witness.chain().head()?;
+        let node = &self.nodes[n];
+        let settings = node.role.settings(self.profile.settings);
+        left::left(head, node.clock.wall(self.now), &settings)
+    }
+
+    /// In how many milliseconds something may be left of a namespace, as a node sees it, if nothing is
+    /// done until then.
+    fn left_after(&self, n: usize, space: usize) -> Option<u64> {
+        let live = self.spaces[space].witness.chain().head()?.live()?;
+        if !live.log.entries.is_empty() {
+            return Some(0);
+        }
+        let wall = self.nodes[n].clock.wall(self.now);
+        let oldest = live.trash.iter().map(|trash| wall.since(trash.at)).max()?;
+        let wait = self.profile.settings.trash_retention.saturating_sub(oldest);
+        Some(wait.as_millis() as u64)
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sana_engine::base::id::Cursor;
 use sana_engine::machine::flight::Flight;
+use sana_engine::service::left::Progress;
 use sana_engine::service::namespace::{NamespaceService, Ticket};
 use sana_engine::service::task::{Start, Task, TaskId};
 
@@ -82,10 +82,10 @@ pub struct Hosted {
 /// What a node that looks for work has seen of a namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Watched {
-    /// Whether the node will look at its head.
-    pub is_planned: bool,
-    /// How far its log was indexed when the node last looked, if that was not to its end.
-    pub unindexed: Option<Cursor>,
+    /// When the node will look at its head.
+    pub planned: Option<u64>,
+    /// What was left when the node last looked.
+    pub left: Option<Progress>,
 }
 
 /// A machine in its round.

@@ -23,7 +23,7 @@ impl Group {
         match held.snapshot.clone() {
             Some(snapshot) if !ids.is_empty() => {
                 let attributes = mentioned_attributes(schema, &self.plan.requests);
-                let lookup = Lookup::start(snapshot, ids, attributes, self.plan.deadline);
+                let lookup = Lookup::start(now, snapshot, ids, attributes, self.plan.deadline);
                 self.looking_up(now, held, lookup)
             }
             _ => self.remember(now, held, Known::default()),

@@ -31,6 +31,8 @@
 //! - **C4** Every attempt has a commit id of its own, and is repeated with the same bytes on the same
 //!   condition until its fate is known: so at most one attempt of a group lands.
 //! - **C5** A head names a log object only after the store said that it is there.
+//! - **C8** A batch is not much larger than its requests and what was found for them: a document that
+//!   several of them change is in it once, and what filters match is bounded as it will be written.
 //! - **C6** Nobody is told that a write happened before the put of its head is known to have.
 
 mod looking;
@@ -56,7 +58,7 @@ use crate::machine::{Machine, Round, Step};
 use crate::namespace::documents::{Known, decide};
 use crate::namespace::head::{Attempt, Spilled};
 use crate::namespace::matched::Matched;
-use crate::namespace::request::{WriteError, WriteRequest};
+use crate::namespace::request::{InvalidWrite, WriteError, WriteRequest};
 use crate::ops::lookup::Lookup;
 use crate::ops::matching::Matching;
 use crate::ops::records::Records;
@@ -163,9 +165,17 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// Whether nothing was written because something that a request needs cannot be read.
-    pub fn is_unreadable(&self) -> bool {
-        let is = |outcome: &Result<_, _>| matches!(outcome, Err(WriteError::Unreadable(_)));
+    /// Whether nothing was written because of what the requests need together: something cannot be
+    /// read, or it is too much. Alone most of them may well succeed.
+    pub fn is_for_want(&self) -> bool {
+        let is = |outcome: &Result<_, _>| {
+            matches!(
+                outcome,
+                Err(WriteError::Unreadable(_)
+                    | WriteError::TooMuch
+                    | WriteError::Invalid(InvalidWrite::MatchesTooLarge { .. }))
+            )
+        };
         !self.outcomes.is_empty() && self.outcomes.iter().all(is)
     }
 }

@@ -177,7 +177,7 @@ impl Group {
         let entry = NewEntry {
             commit,
             operations: decided.batch.operations.len() as u32,
-            bytes: decided.bytes.len() as u32,
+            bytes: u32::try_from(decided.bytes.len()).expect("C8: a batch is below 4 GiB"),
             payload: match own {
                 Some((name, start)) => Payload::Object { name, start },
                 None => Payload::Inline(decided.bytes.clone()),

@@ -80,8 +80,8 @@ pub struct Query {
     several: bool,
     /// How several lists become one.
     fuse: Option<Fuse>,
-    /// What is being read.
-    flying: Vec<Read>,
+    /// What is being read, and since when.
+    flying: (Timestamp, Vec<Read>),
 }
 
 /// One search on its way.
@@ -207,7 +207,8 @@ impl Query {
             plan::fit_together(searches.iter().map(|search| &*search.plan))?;
         }
         assert!(searches.len() <= most, "searches are counted before they are planned");
-        Ok(Self { source, searches, several, fuse, flying: Vec::new() })
+        let flying = (deadline, Vec::new());
+        Ok(Self { source, searches, several, fuse, flying })
     }
 
     /// Goes on to the next round, or to the end.
@@ -228,8 +229,8 @@ impl Query {
         if wanted.is_empty() {
             return Step::Wait(self, Round::sleep(now));
         }
-        self.flying = wanted.into_iter().collect();
-        let round = self.source.round(&self.flying);
+        self.flying = (now, wanted.into_iter().collect());
+        let round = self.source.round(&self.flying.1);
         Step::Wait(self, round)
     }
 
@@ -257,10 +258,10 @@ impl Machine for Query {
     type Output = Outcome;
 
     fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
-        let flying = core::mem::take(&mut self.flying);
+        let (asked_at, flying) = (self.flying.0, core::mem::take(&mut self.flying.1));
         let mut shares = self.searches.iter().flat_map(|search| &search.flying);
         assert!(shares.all(|read| flying.binary_search(read).is_ok()), "Q2: a share of no round");
-        let arrived = match self.source.arrived(flying, replies) {
+        let arrived = match self.source.arrived(asked_at, flying, replies) {
             Ok(arrived) => arrived,
             Err(error) => return Step::Done(Err(error)),
         };
@@ -275,7 +276,7 @@ impl Machine for Query {
     fn is_heavy(&self) -> bool {
         let computes =
             |search: &Searching| matches!(search.stage, Stage::Planning | Stage::Overlaid(_));
-        self.searches.iter().any(computes) || self.source.is_heavy(&self.flying)
+        self.searches.iter().any(computes) || self.source.is_heavy(&self.flying.1)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a query reads: pages and blocks of segments, a window at a time.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -22,6 +23,10 @@ use crate::namespace::snapshot::Snapshot;
 
 /// Bytes above which taking what was read is heavy.
 const LIGHT_BYTES_MAX: usize = 256 << 10;
+
+/// The longest that a store takes for a round, if it is well. If an answer is missing after that, it is
+/// not because a query asks for much.
+const STORE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Something to read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -114,20 +119,22 @@ impl Source {
         Round::ask_all(reads.iter().map(request).collect(), self.deadline)
     }
 
-    /// What was read.
+    /// What was read in the round that was asked at this moment.
     pub(in crate::ops) fn arrived(
         &self,
+        asked_at: Timestamp,
         reads: Vec<Read>,
         replies: Vec<Reply>,
     ) -> Result<BTreeMap<Read, Blob>, QueryError> {
         assert_eq!(reads.len(), replies.len(), "M1: a reply for each request");
         let answers = replies.iter().any(|reply| matches!(reply, Reply::Found { .. }));
+        let was_late = self.deadline < asked_at + STORE_TIME_MAX;
         let body = |(read, reply)| match reply {
             Reply::Found { body, .. } => Ok((read, body)),
             Reply::Missing => Err(QueryError::Vanished(self.key(&read).clone())),
             Reply::Unreadable => Err(Damage::Unreadable.of(self.key(&read)).into()),
             // Reads are repeated until the deadline, so it has come: was it the store or the query?
-            _ if answers => Err(QueryError::TooLong),
+            _ if answers && was_late => Err(QueryError::TooLong),
             _ => Err(QueryError::Unavailable),
         };
         reads.into_iter().zip(replies).map(body).collect()

@@ -118,7 +118,7 @@ impl Bench {
     }
 
     pub(super) fn write(&mut self, service: &mut NamespaceService, request: WriteRequest) -> Word {
-        service.write(Ticket(1), request, 100);
+        service.write(Timestamp(self.now), Ticket(1), request, 100);
         self.settle(service).remove(&Ticket(1)).unwrap()
     }
 

@@ -55,7 +55,7 @@ fn a_write_by_filter_that_is_overtaken_matches_what_is_there_then() {
         bench.wait(&mut first, 2_000);
         let request =
             WriteRequest { delete_by_filter: Some(smaller_than(10)), ..WriteRequest::default() };
-        first.write(Ticket(1), request, 100);
+        first.write(Timestamp(bench.now), Ticket(1), request, 100);
         let starts = first.due(Timestamp(bench.now), WallTime(bench.now), 77);
         let [(id, start)] = <[_; 1]>::try_from(starts).expect("a commit");
         let (task, requests) = until_put(&mut bench, start);
@@ -92,7 +92,7 @@ fn a_write_that_fails_at_an_old_head_does_not_make_it_count_as_looked_at() {
     let changes = vec![(AttributeName::parse("a").unwrap(), Raw::Integer(2))];
     let patch_by_filter = Some((smaller_than(10), changes));
     let request = WriteRequest { patch_by_filter, ..WriteRequest::default() };
-    first.write(Ticket(1), request, 100);
+    first.write(Timestamp(bench.now), Ticket(1), request, 100);
     let starts = first.due(Timestamp(bench.now), WallTime(bench.now), 77);
     let (id, start) = starts.into_iter().next().expect("a commit");
     let Step::Wait(task, round) = start.begin(Timestamp(bench.now)) else { panic!("it reads") };
@@ -122,7 +122,7 @@ fn what_a_filter_matched_is_found_again_if_its_attribute_was_dropped_meanwhile()
     let filter = Predicate::Compare { attribute: "a".into(), operator: Operator::Gte, operand };
     let by_filter = ByFilter { filter, allows_partial: false };
     let request = WriteRequest { delete_by_filter: Some(by_filter), ..WriteRequest::default() };
-    first.write(Ticket(1), request, 100);
+    first.write(Timestamp(bench.now), Ticket(1), request, 100);
     let starts = first.due(Timestamp(bench.now), WallTime(bench.now), 77);
     let [(id, start)] = <[_; 1]>::try_from(starts).expect("a commit");
     let (task, requests) = until_put(&mut bench, start);

@@ -1,6 +1,8 @@
 //! A service with a store that never fails: what it asks, and what it tells.
 
 mod bench;
+mod driving;
+mod failing;
 mod matching;
 mod sweeps;
 mod upkeep;
@@ -161,7 +163,7 @@ fn a_deleted_namespace_is_gone_and_can_be_made_again() {
     let (mut bench, mut service) = (Bench::default(), service());
     bench.write(&mut service, upsert(1, 1));
     let first = service.head().unwrap().incarnation;
-    service.delete(Ticket(7));
+    service.delete(Timestamp(bench.now), Ticket(7));
     let words = bench.settle(&mut service);
     assert_eq!(words[&Ticket(7)], Word::Deleted(Ok(true)));
     assert!(bench.objects.values().all(|(_, body)| body.len() <= 256), "a tombstone is small");
@@ -240,7 +242,7 @@ fn who_meets_a_document_that_cannot_be_read_fails_none_of_its_group() {
     bench.objects.remove(&segment.expect("the write was flushed"));
     let group = [upsert(2, 2), patch(1, 5), upsert(3, 3), patch(3, 4)];
     for (ticket, request) in (10..).zip(group) {
-        writer.write(Ticket(ticket), request, 100);
+        writer.write(Timestamp(bench.now), Ticket(ticket), request, 100);
     }
     let words = bench.settle(&mut writer);
     let patched = |ticket| match &words[&Ticket(ticket)] {

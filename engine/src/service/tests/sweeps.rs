@@ -61,7 +61,7 @@ fn the_data_of_a_deleted_namespace_goes_before_it_is_forgotten() {
     let mut service = written_and_indexed(&mut bench);
     bench.wait(&mut service, OWED);
     assert!(service.is_idle() && bench.objects.len() == 2);
-    service.delete(Ticket(9));
+    service.delete(Timestamp(bench.now), Ticket(9));
     bench.settle(&mut service);
     assert!(!service.is_idle(), "its data is still there");
     bench.wait(&mut service, OWED);

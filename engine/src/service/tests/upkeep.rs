@@ -59,7 +59,7 @@ fn who_does_not_index_leaves_a_namespace_alone_that_is_gone() {
     let name = NamespaceName::parse("ns").unwrap();
     let mut service = NamespaceService::new(Timestamp(0), name, settings);
     bench.write(&mut service, upsert(1, 10));
-    service.delete(Ticket(9));
+    service.delete(Timestamp(bench.now), Ticket(9));
     let mut rounds = 0;
     loop {
         bench.seeds += 1;
@@ -138,7 +138,7 @@ fn a_namespace_that_ends_while_it_is_merged_is_asked_for_no_more() {
             if matches!(start, Start::Merge(_)) {
                 merges += 1;
                 let mut other = self::service();
-                other.delete(Ticket(1));
+                other.delete(Timestamp(bench.now), Ticket(1));
                 bench.settle(&mut other);
             }
             let output = run(&mut bench, start);
@@ -307,7 +307,7 @@ fn a_deleted_namespace_is_left_alone_though_a_merge_was_planned() {
     }
     let live = service.head().unwrap().live().unwrap();
     assert_eq!(live.manifest.segments.len(), 8, "the merge could not read them");
-    service.delete(Ticket(7));
+    service.delete(Timestamp(bench.now), Ticket(7));
     let words = bench.settle(&mut service);
     assert_eq!(words[&Ticket(7)], Word::Deleted(Ok(true)));
     bench.look();
@@ -324,7 +324,7 @@ fn a_deleted_namespace_is_left_alone_by_a_node_that_does_not_index() {
     let name = NamespaceName::parse("ns").unwrap();
     let mut service = NamespaceService::new(Timestamp(0), name, settings);
     bench.write(&mut service, upsert(1, 1));
-    service.delete(Ticket(7));
+    service.delete(Timestamp(bench.now), Ticket(7));
     assert_eq!(bench.settle(&mut service)[&Ticket(7)], Word::Deleted(Ok(true)));
     bench.look();
     bench.wait(&mut service, 60_000);

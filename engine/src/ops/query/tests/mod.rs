@@ -297,9 +297,9 @@ fn between_words_of_a_large_overlay_a_query_looks_at_its_deadline() {
 }
 
 /// The first round of a query that reads.
-fn reading(world: &World) -> (Query, Vec<Request>) {
+fn reading(world: &World, now: Timestamp) -> (Query, Vec<Request>) {
     let request = rows(None, by_n_descending(), 3);
-    let first = Query::start(Timestamp(0), world.snapshot(), &request, Host::default(), DEADLINE);
+    let first = Query::start(now, world.snapshot(), &request, Host::default(), DEADLINE);
     let Step::Wait(query, round) = first else { panic!("it reads") };
     assert_eq!(round.until, DEADLINE);
     (query, round.requests)
@@ -316,7 +316,7 @@ fn outcome(step: Step<Query>) -> Result<Answer, QueryError> {
 fn what_goes_wrong_is_said() {
     let mut world = numbers(20);
     world.flush();
-    let (query, requests) = reading(&world);
+    let (query, requests) = reading(&world, Timestamp(0));
     let key: Key = requests[0].key().clone();
     let replies = || requests.iter().map(|request| world.reply(request)).collect::<Vec<_>>();
     let ends = |replies, now| outcome(query.clone().step(now, replies));
@@ -328,7 +328,9 @@ fn what_goes_wrong_is_said() {
     assert_eq!(ends(lost, DEADLINE), Err(QueryError::Unavailable));
     let mut late = replies();
     late[0] = Reply::Lost;
-    assert_eq!(ends(late, DEADLINE), Err(QueryError::TooLong));
+    assert_eq!(ends(late.clone(), DEADLINE), Err(QueryError::Unavailable), "it had a minute");
+    let (last, _) = reading(&world, Timestamp(DEADLINE.0 - 9_000));
+    assert_eq!(outcome(last.step(DEADLINE, late)), Err(QueryError::TooLong));
     assert_eq!(ends(replies(), DEADLINE), Err(QueryError::TooLong), "there is more to read");
     let mut damaged = replies();
     let Reply::Found { body, .. } = &mut damaged[0] else { panic!("it was found") };

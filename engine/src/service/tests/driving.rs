@@ -1,0 +1,180 @@
+//! What a driver is told: what to begin, when to wake, who waits, and when a namespace may be forgotten.
+
+use core::time::Duration;
+
+use super::bench::*;
+
+use crate::base::name::NamespaceName;
+use crate::base::time::{Timestamp, WallTime};
+use crate::namespace::request::{Consistency, QueryRequest};
+use crate::service::namespace::{NamespaceService, Ticket, Word};
+use crate::service::settings::Settings;
+use crate::service::task::{Output, Start, TaskId};
+
+fn with(settings: Settings) -> NamespaceService {
+    NamespaceService::new(Timestamp(0), NamespaceName::parse("ns").unwrap(), settings)
+}
+
+impl Bench {
+    fn due(&mut self, service: &mut NamespaceService) -> Vec<(TaskId, Start)> {
+        self.seeds += 1;
+        service.due(Timestamp(self.now), WallTime(self.now), self.seeds)
+    }
+
+    fn wakes(&self, service: &NamespaceService) -> Option<u64> {
+        service.wake_at(Timestamp(self.now), WallTime(self.now)).map(|at| at.0)
+    }
+
+    /// Begins the only thing that is due and takes it to its output.
+    fn only(&mut self, service: &mut NamespaceService) -> (TaskId, Output) {
+        let [(id, start)]: [_; 1] = self.due(service).try_into().expect("one thing is due");
+        (id, run(self, start))
+    }
+
+    fn end(&self, service: &mut NamespaceService, ended: (TaskId, Output)) -> Vec<(Ticket, Word)> {
+        service.finished(Timestamp(self.now), ended.0, ended.1)
+    }
+}
+
+#[test]
+fn who_waits_and_what_runs_for_whom_is_told() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    let now = Timestamp(0);
+    assert!(service.is_idle() && service.is_settled());
+    service.write(now, Ticket(1), upsert(1, 1), 100);
+    service.write(now, Ticket(2), upsert(2, 2), 100);
+    assert_eq!((service.waiting(), service.is_idle()), (2, false));
+    let commit = bench.only(&mut service);
+    assert_eq!((service.waiting(), service.is_idle()), (0, false), "it runs");
+    assert_eq!(service.tickets(commit.0), [Ticket(1), Ticket(2)]);
+    service.write(now, Ticket(3), upsert(3, 3), 100);
+    service.delete(now, Ticket(4));
+    service.query(now, Ticket(5), by_id(1));
+    service.describe(now, Ticket(6));
+    assert_eq!(service.waiting(), 4);
+    let check = bench.only(&mut service);
+    assert_eq!(
+        service.tickets(check.0),
+        [Ticket(5), Ticket(6)],
+        "all else waits for the turn (V1)"
+    );
+    assert_eq!(service.waiting(), 2);
+    let words = bench.end(&mut service, check);
+    assert!(matches!(words[..], [(Ticket(6), Word::Described(Ok(_)))]), "{words:?}");
+    assert_eq!(service.waiting(), 3, "the query has its version and waits to begin");
+    let words = bench.end(&mut service, commit);
+    assert_eq!(words.len(), 2);
+    let starts = bench.due(&mut service);
+    let [(query, Start::Query { .. }), (delete, Start::Delete { .. })] = &starts[..] else {
+        panic!("{starts:?}")
+    };
+    assert_eq!(service.tickets(*query), [Ticket(5)]);
+    assert_eq!(service.tickets(*delete), [Ticket(4)]);
+    assert_eq!((service.tickets(TaskId(99)), service.waiting()), (vec![], 1));
+}
+
+#[test]
+fn a_namespace_is_forgotten_only_when_its_log_is_indexed_and_its_trash_is_gone() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, text(1, 1_500_000));
+    bench.now += 700_000;
+    bench.write(&mut service, upsert(2, 2));
+    assert!(!service.is_settled() && !service.is_idle(), "there is a log");
+    bench.wait(&mut service, 2_000);
+    let live = service.head().unwrap().live().unwrap();
+    assert!(live.log.entries.is_empty() && !live.trash.is_empty());
+    assert!(service.is_settled());
+    bench.wait(&mut service, 640_000 - 42_000);
+    assert!(!service.is_idle(), "there is trash");
+    for _ in 0..4 {
+        bench.wait(&mut service, 700_000);
+    }
+    assert!(service.is_idle() && service.is_settled());
+}
+
+#[test]
+fn what_is_held_is_what_is_not_indexed() {
+    let (mut bench, mut indexer) = (Bench::default(), service());
+    let mut service = with(Settings { indexes: false, ..Settings::default() });
+    bench.write(&mut service, upsert(1, 1));
+    assert_eq!(service.held_bytes(), 0, "a write needs the head alone");
+    bench.lookup(&mut service, 1);
+    let live = service.head().unwrap().live().unwrap();
+    assert_eq!(service.held_bytes(), live.log.unindexed_bytes());
+    assert!(service.held_bytes() > 10);
+    indexer.look();
+    bench.settle(&mut indexer);
+    bench.wait(&mut indexer, 2_000);
+    bench.lookup(&mut service, 1);
+    assert_eq!(service.held_bytes(), 0);
+}
+
+#[test]
+fn who_is_asked_to_look_looks_at_once() {
+    let (mut bench, mut writer, mut other) = (Bench::default(), service(), service());
+    bench.write(&mut writer, upsert(1, 1));
+    assert!(bench.due(&mut other).is_empty());
+    other.look();
+    assert!(!other.is_idle() && !other.is_settled());
+    let look = bench.only(&mut other);
+    bench.end(&mut other, look);
+    assert!(other.head().is_some());
+}
+
+#[test]
+fn a_commit_waits_until_the_last_is_long_enough_ago_and_wakes_its_driver_then() {
+    let mut bench = Bench::default();
+    let commit_interval_min = Duration::from_secs(3);
+    let mut service = with(Settings { commit_interval_min, indexes: false, ..Settings::default() });
+    bench.write(&mut service, upsert(1, 1));
+    assert_eq!(bench.wakes(&service), None, "nobody waits");
+    bench.now += 1_000;
+    service.write(Timestamp(bench.now), Ticket(1), upsert(2, 2), 100);
+    assert!(bench.due(&mut service).is_empty());
+    assert_eq!(bench.wakes(&service), Some(3_000));
+    bench.now = 2_999;
+    assert!(bench.due(&mut service).is_empty());
+    bench.now = 3_000;
+    let commit = bench.only(&mut service);
+    service.write(Timestamp(bench.now), Ticket(2), upsert(3, 3), 100);
+    assert_eq!(bench.wakes(&service), None, "the end of what has the turn wakes it");
+    bench.end(&mut service, commit);
+    assert_eq!(bench.wakes(&service), Some(6_000));
+}
+
+#[test]
+fn while_a_segment_is_published_no_commit_and_no_deletion_begins() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.now += 2_000;
+    let flush = bench.only(&mut service);
+    bench.end(&mut service, flush);
+    let publication = bench.only(&mut service);
+    assert!(matches!(publication.1, Output::Publication(_)), "{publication:?}");
+    service.write(Timestamp(bench.now), Ticket(1), upsert(2, 2), 100);
+    service.delete(Timestamp(bench.now), Ticket(2));
+    assert!(bench.due(&mut service).is_empty(), "V1");
+    bench.end(&mut service, publication);
+    let deletion = bench.only(&mut service);
+    assert!(matches!(deletion.1, Output::Delete(_)), "{deletion:?}");
+}
+
+#[test]
+fn an_eventual_query_is_content_with_what_was_checked_a_while_ago() {
+    let mut bench = Bench::default();
+    let mut service = with(Settings { indexes: false, ..Settings::default() });
+    bench.write(&mut service, upsert(1, 1));
+    bench.lookup(&mut service, 1);
+    let mut asks = |service: &mut NamespaceService, at: u64| {
+        bench.now = at;
+        let consistency = Consistency::Eventual(Duration::from_secs(60));
+        let query = QueryRequest { consistency, ..by_id(1) };
+        bench.look();
+        service.query(Timestamp(at), Ticket(2), query);
+        assert!(matches!(bench.settle(service)[&Ticket(2)], Word::Answered(Ok(_))));
+        bench.look().1.len()
+    };
+    assert_eq!(asks(&mut service, 60_000), 0);
+    assert_eq!(asks(&mut service, 60_001), 1, "it was checked a moment too long ago");
+    assert_eq!(asks(&mut service, 120_001), 0);
+}
