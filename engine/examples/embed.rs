@@ -186,7 +186,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         metric: Some(Metric::Cosine),
         ..WriteRequest::default()
     };
-    node.service.borrow_mut().write(Ticket(1), write, 200);
+    node.service.borrow_mut().write(node.clock.now(), Ticket(1), write, 200);
     node.settle();
 
     let to = Raw::List(vec![Raw::Integer(2), Raw::Integer(1)]);

@@ -56,6 +56,8 @@ pub(super) struct Upkeep {
     sweeps: Sweeps,
     /// Whether somebody asked to have a look.
     is_asked: bool,
+    /// Whether work was in vain, and nobody has looked since.
+    is_overtaken: bool,
 }
 
 /// Where the building of a segment stands.
@@ -93,6 +95,7 @@ impl Upkeep {
             is_collecting: false,
             sweeps: Sweeps::new(now),
             is_asked: false,
+            is_overtaken: false,
         }
     }
 
@@ -103,13 +106,13 @@ impl Upkeep {
 
     /// The namespace was looked at.
     pub(super) const fn looked(&mut self, now: Timestamp) {
-        self.is_asked = false;
+        (self.is_asked, self.is_overtaken) = (false, false);
         self.looking = Backoff::new(now);
     }
 
     /// The namespace was looked at, and something of it is damaged. It will hardly be whole in a moment.
     pub(super) fn met_damage(&mut self, now: Timestamp) {
-        self.is_asked = false;
+        (self.is_asked, self.is_overtaken) = (false, false);
         self.looking.failed(now);
     }
 
@@ -195,6 +198,10 @@ impl Upkeep {
         let met_damage = self.looking.has_failed() && (self.is_asked || self.lacks(view));
         // Once the pause is over the look begins, or is under way, and its end wakes the driver.
         let look = Some(self.looking.until).filter(|at| met_damage && now < *at);
+        // Nothing else begins before it, and its end wakes the driver.
+        if self.is_overtaken {
+            return look;
+        }
         let next = [flush, merge, trash, sweep, look].into_iter().flatten().min()?;
         Some(next.max(self.resume_at))
     }
@@ -225,7 +232,7 @@ impl Upkeep {
         };
         let publication = self.publish(now, wall, name, (&tag, &head), is_free, nonces);
         let mut starts: Vec<_> = publication.into_iter().collect();
-        if now < self.resume_at {
+        if now < self.resume_at || self.is_overtaken {
             return starts;
         }
         self.plan_merge(settings, view);
@@ -469,7 +476,9 @@ impl Upkeep {
     /// What was done was in vain. The newest head is looked at before anything else is begun.
     fn start_over(&mut self, now: Timestamp) {
         self.resume_at = self.resume_at.max(now + PAUSE);
-        self.is_asked |= !planted::is(Bug::StaleWorkGoesOn);
+        let looks = !planted::is(Bug::StaleWorkGoesOn);
+        self.is_asked |= looks;
+        self.is_overtaken |= looks;
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Hosted {
     pub asked_at: u64,
     /// Which of all stays in the node's memory this is.
     pub stay: u32,
+    /// Whether it was told that what it had built is of an older version, and has not looked since.
+    pub is_overtaken: bool,
 }
 
 /// What a node that looks for work has seen of a namespace.
@@ -200,6 +202,7 @@ impl Hosted {
             idle_wakes: (0, asked_at),
             asked_at,
             stay,
+            is_overtaken: false,
         }
     }
 
