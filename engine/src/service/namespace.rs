@@ -7,7 +7,8 @@
 //!   beside; it loses races without harm.
 //! - **V2** A strong query is answered from a head whose check began after the query arrived. One
 //!   check serves every query that arrived before it began.
-//! - **V3** What is held is never replaced by an older version.
+//! - **V3** What is held is never replaced by an older version. Heads are never removed: a namespace that
+//!   ends has one that says so.
 //! - **V4** Every ticket is answered exactly once.
 //! - **V5** Who has waited for the turn as long as a write may take is turned away: nothing was sent.
 
@@ -70,8 +71,16 @@ pub struct NamespaceService {
 /// What runs, and who is told of its end.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Running {
-    Refresh { asks: Vec<Ask>, began: Timestamp },
-    Commit { group: Group, began: Timestamp },
+    /// `knew` says that a head was known when it began.
+    Refresh {
+        asks: Vec<Ask>,
+        began: Timestamp,
+        knew: bool,
+    },
+    Commit {
+        group: Group,
+        began: Timestamp,
+    },
     Delete(Ticket),
     Query(Ask),
     Upkeep,
@@ -233,11 +242,18 @@ impl NamespaceService {
     ///
     /// # Panics
     ///
-    /// If no such operation runs.
+    /// If no such operation runs, or the head of the namespace was removed: then nothing that is known
+    /// here is true any more, and a driver starts over with a new service.
     pub fn finished(&mut self, now: Timestamp, id: TaskId, output: Output) -> Vec<(Ticket, Word)> {
         let running = self.running.remove(&id).expect("V4: a task ends once");
         let mut words = match (running, output) {
-            (Running::Refresh { asks, began }, Output::Refresh(outcome)) => self.refreshed(
+            (
+                Running::Refresh { knew: true, .. },
+                Output::Refresh(Ok(Held { version: None, .. })),
+            ) => {
+                panic!("V3: a head that was there is gone, and nobody here removes heads")
+            }
+            (Running::Refresh { asks, began, .. }, Output::Refresh(outcome)) => self.refreshed(
                 now,
                 asks,
                 if planted::is(Bug::AgeFromTheReply) { now } else { began },
@@ -330,7 +346,8 @@ impl NamespaceService {
         let deadline = now + self.settings.query_time_max;
         let start =
             Start::Refresh { namespace: self.name.clone(), held: self.view.loaded(), deadline };
-        starts.push((self.run(Running::Refresh { asks, began: now }), start));
+        let knew = self.view.version.is_some();
+        starts.push((self.run(Running::Refresh { asks, began: now, knew }), start));
     }
 
     fn start_delete(&mut self, nonces: &mut Nonces, now: Timestamp) -> Option<(TaskId, Start)> {

@@ -13,6 +13,10 @@ use crate::compute::{Compute, Crashed};
 impl Shared {
     /// Runs one operation. Steps that compute for long do so on the threads for it.
     pub(super) async fn drive(&self, start: Start, keep: Keep) -> Result<(Output, Reads), Crashed> {
+        let _turn = match start {
+            Start::Merge(_) => self.merges.acquire().await.ok(),
+            _ => None,
+        };
         let (began, kind) = (Instant::now(), kind(&start));
         let compute = if is_upkeep(&start) { &self.background } else { &self.foreground };
         let tally = Tally::new(&self.store, keep);

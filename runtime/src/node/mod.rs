@@ -50,6 +50,7 @@ use sana_engine::namespace::snapshot::Snapshot;
 use sana_engine::ops::delete::DeleteError;
 use sana_engine::service::namespace::{Ticket, Word};
 use sana_engine::service::settings::Settings;
+use tokio::sync::Semaphore;
 
 use crate::cache::{CacheStatistics, CachedStore};
 use crate::clock::SystemClock;
@@ -80,6 +81,9 @@ struct Shared {
     foreground: Compute,
     /// What nobody waits for.
     background: Compute,
+    /// Merges that may run at once. Each has a time by which it must be over, so many that hinder each
+    /// other would all be in vain.
+    merges: Semaphore,
     namespaces: Mutex<BTreeMap<NamespaceName, Arc<Hosted>>>,
     tickets: AtomicU64,
 }
@@ -114,6 +118,7 @@ impl Node {
             metrics,
             foreground: Compute::start(threads),
             background: Compute::start(threads.div_ceil(2)),
+            merges: Semaphore::new(2 * threads.div_ceil(2)),
             namespaces: Mutex::new(BTreeMap::new()),
             tickets: AtomicU64::new(0),
         };

@@ -139,6 +139,21 @@ async fn a_namespace_that_is_idle_indexed_and_swept_leaves_memory_and_comes_back
     panic!("it never was idle");
 }
 
+/// Whoever held it went on with what was no more, until it was restarted.
+#[tokio::test]
+async fn a_namespace_whose_head_was_removed_is_gone_and_can_begin_again() {
+    let (store, docs) = (MemoryStore::new(), name("docs"));
+    let node = node(&store);
+    node.write(&docs, upsert(1), 10).await.unwrap().unwrap();
+    assert_eq!(count(&node, &docs).await, 1);
+    store.perform(Request::Delete { key: layout::head(&docs) }).await;
+    // Who meets it is told that nothing is known, and the next finds what there is.
+    assert!(node.describe(&docs).await.is_err());
+    assert_eq!(node.describe(&docs).await.unwrap().unwrap_err(), QueryError::NoNamespace);
+    node.write(&docs, upsert(2), 10).await.unwrap().unwrap();
+    assert_eq!(count(&node, &docs).await, 1);
+}
+
 #[tokio::test]
 async fn names_without_a_namespace_take_no_memory() {
     let node = node(&MemoryStore::new());

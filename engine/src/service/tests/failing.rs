@@ -159,6 +159,17 @@ fn who_has_waited_as_long_as_a_write_may_take_is_turned_away() {
     assert_eq!((bench.lookup(&mut service, 3), bench.lookup(&mut service, 4)), (None, Some(4)));
 }
 
+/// A file of the folder that cannot be read may be removed to give up what was in it. Whoever had held it
+/// went on with what was no more.
+#[test]
+#[should_panic(expected = "V3: a head that was there is gone")]
+fn who_finds_the_head_removed_starts_over() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.objects.clear();
+    bench.lookup(&mut service, 1);
+}
+
 /// It was told that it asks for too much, and never to ask again.
 #[test]
 fn a_query_whose_time_went_by_before_it_began_may_be_asked_again() {
