@@ -87,3 +87,45 @@ impl Uploads {
 }
 
 const PAUSE_MS: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::Incarnation;
+    use crate::base::name::NamespaceName;
+    use crate::machine::request::Tag;
+
+    #[test]
+    fn parts_are_named_in_order_whichever_is_stored_first() {
+        let namespace = NamespaceName::parse("ns").unwrap();
+        let place = Place { namespace, incarnation: Incarnation::default() };
+        let mut uploads = Uploads::new(place, Stamp(7), Nonces::new(1));
+        (0..3).for_each(|part| uploads.add(vec![part].into()));
+        let stored = || Reply::Stored { tag: Tag::new("1") };
+        let first = uploads.requests();
+        uploads.settle(vec![Reply::Lost, stored(), Reply::Throttled]);
+        assert!(!uploads.is_done());
+        let again = uploads.requests();
+        let body = |request: &Request| match request {
+            Request::Put { body, .. } => body.as_slice().to_vec(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(again.iter().map(body).collect::<Vec<_>>(), [[0], [2]]);
+        assert!(again.iter().all(|request| first.iter().all(|f| f.key() != request.key())), "U1");
+        uploads.settle(vec![stored(), stored()]);
+        let keys: Vec<_> = [&again[0], &first[1], &again[1]].map(|r| r.key().clone()).into();
+        let names = uploads.names().into_iter();
+        let named: Vec<_> = names.map(|name| uploads.place.object(Family::Segment, name)).collect();
+        assert_eq!(named, keys);
+    }
+
+    #[test]
+    fn a_pause_is_a_tenth_to_two_tenths_of_a_second_and_not_the_same_for_all() {
+        let namespace = NamespaceName::parse("ns").unwrap();
+        let place = Place { namespace, incarnation: Incarnation::default() };
+        let mut uploads = Uploads::new(place, Stamp(7), Nonces::new(1));
+        let pauses: Vec<_> = (0..100).map(|_| uploads.pause().as_millis()).collect();
+        assert!(pauses.iter().all(|pause| (100..=200).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+    }
+}

@@ -4,9 +4,11 @@ use core::time::Duration;
 
 use super::bench::*;
 
+use crate::base::id::Cursor;
 use crate::base::name::NamespaceName;
 use crate::base::time::{Timestamp, WallTime};
 use crate::namespace::request::{Consistency, QueryRequest};
+use crate::service::left::left;
 use crate::service::namespace::{NamespaceService, Ticket, Word};
 use crate::service::settings::Settings;
 use crate::service::task::{Output, Start, TaskId};
@@ -177,4 +179,27 @@ fn an_eventual_query_is_content_with_what_was_checked_a_while_ago() {
     assert_eq!(asks(&mut service, 60_000), 0);
     assert_eq!(asks(&mut service, 60_001), 1, "it was checked a moment too long ago");
     assert_eq!(asks(&mut service, 120_001), 0);
+}
+
+#[test]
+fn a_head_says_what_is_left_to_be_done() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    let settings = Settings::default();
+    let left = |service: &NamespaceService, wall: u64| {
+        left(service.head().unwrap(), WallTime(wall), &settings)
+    };
+    bench.write(&mut service, text(1, 1_500_000));
+    let log = left(&service, bench.now).expect("a log");
+    assert_eq!((log.indexed, log.trash), (Cursor(0), 0));
+    bench.wait(&mut service, 2_000);
+    assert_eq!(left(&service, bench.now), None, "its trash is not due");
+    let at = service.head().unwrap().live().unwrap().trash[0].at.0;
+    let retention = settings.trash_retention.as_millis() as u64;
+    assert_eq!(left(&service, at + retention - 1), None);
+    let trash = left(&service, at + retention).expect("trash that is due");
+    assert_eq!((trash.indexed, trash.trash), (Cursor(1), 1));
+    assert!(log.generation < trash.generation && log.incarnation == trash.incarnation);
+    service.delete(Timestamp(bench.now), Ticket(1));
+    bench.settle(&mut service);
+    assert_eq!(left(&service, at + retention), None, "the dead have nothing left to do");
 }
