@@ -7,7 +7,7 @@ use super::bench::*;
 use crate::base::id::Cursor;
 use crate::base::name::NamespaceName;
 use crate::base::time::{Timestamp, WallTime};
-use crate::namespace::request::{Consistency, QueryRequest};
+use crate::namespace::request::{Consistency, QueryError, QueryRequest};
 use crate::service::left::left;
 use crate::service::namespace::{NamespaceService, Ticket, Word};
 use crate::service::settings::Settings;
@@ -202,4 +202,68 @@ fn a_head_says_what_is_left_to_be_done() {
     service.delete(Timestamp(bench.now), Ticket(1));
     bench.settle(&mut service);
     assert_eq!(left(&service, at + retention), None, "the dead have nothing left to do");
+}
+
+#[test]
+fn who_has_written_owes_a_sweep_though_others_have_indexed_it() {
+    let (mut bench, mut writer, mut indexer) = (Bench::default(), service(), service());
+    let slow = Settings { flush_after: Duration::from_hours(1), ..Settings::default() };
+    let mut other = with(slow);
+    bench.write(&mut other, upsert(1, 1));
+    bench.write(&mut writer, upsert(2, 2));
+    indexer.look();
+    bench.settle(&mut indexer);
+    bench.wait(&mut indexer, 2_000);
+    other.look();
+    bench.settle(&mut other);
+    assert!(other.head().unwrap().live().unwrap().log.entries.is_empty());
+    assert!(!other.is_idle(), "it owes a sweep");
+    bench.wait(&mut other, 640_000);
+    assert!(other.is_idle());
+}
+
+#[test]
+fn what_was_spilled_is_known_until_it_is_named() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    let spilled = |bench: &mut Bench, service: &mut NamespaceService| {
+        service.write(Timestamp(bench.now), Ticket(1), upsert(7, 7), 100);
+        let starts = bench.due(service).into_iter();
+        let mut found = None;
+        for (id, start) in starts {
+            if let Start::Commit(plan, _) = &start {
+                found = Some(plan.spilled.len());
+            }
+            let output = run(bench, start);
+            service.finished(Timestamp(bench.now), id, output);
+        }
+        found.expect("a commit")
+    };
+    bench.write(&mut service, upsert(1, 1));
+    bench.write(&mut service, text(2, 900_000));
+    assert_eq!(spilled(&mut bench, &mut service), 2, "both that ride in the head");
+    assert_eq!(spilled(&mut bench, &mut service), 0, "the commit before has named them");
+}
+
+#[test]
+fn a_query_begins_anew_three_times_and_then_says_what_is_not_there() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.wait(&mut service, 2_000);
+    bench.objects.retain(|key, _| key.as_str().starts_with("heads/"));
+    service.query(Timestamp(bench.now), Ticket(2), by_id(1));
+    let mut queries = 0;
+    let word = loop {
+        let (mut words, starts) = (Vec::new(), bench.due(&mut service));
+        for (id, start) in starts {
+            queries += usize::from(matches!(start, Start::Query { .. }));
+            let output = run(&mut bench, start);
+            words.extend(service.finished(Timestamp(bench.now), id, output));
+        }
+        if let Some((_, word)) = words.pop() {
+            break word;
+        }
+        assert!(queries < 10, "it is never answered");
+    };
+    assert!(matches!(word, Word::Answered(Err(QueryError::Vanished(_)))), "{word:?}");
+    assert_eq!(queries, 4);
 }
