@@ -183,3 +183,42 @@ fn a_query_whose_time_went_by_before_it_began_may_be_asked_again() {
     let word = bench.settle(&mut service).remove(&Ticket(2)).unwrap();
     assert_eq!(word, Word::Answered(Err(QueryError::Unavailable)));
 }
+
+/// Whoever meets damage says where, so that a driver does not believe what it has read of it again.
+#[test]
+fn what_fails_for_damage_names_the_object() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    let both = vec![document(1, 1), document(2, 1)];
+    bench.write(&mut service, WriteRequest { upserts: Some(both), ..WriteRequest::default() });
+    bench.wait(&mut service, 2_000);
+    bench.write(&mut service, upsert(1, 2));
+    bench.spoil_segments();
+    let segment = bench.rotten.first().cloned().expect("a segment");
+    let mut reader = self::service();
+    service.write(Timestamp(bench.now), Ticket(1), patch(2, 3), 100);
+    service.query(Timestamp(bench.now), Ticket(2), by_id(2));
+    reader.query(Timestamp(bench.now), Ticket(3), by_id(1));
+    bench.now += 2_000;
+    let (mut named, mut whole) = (Vec::new(), 0);
+    for service in [&mut service, &mut reader] {
+        for _ in 0..3 {
+            bench.seeds += 1;
+            for (id, start) in service.due(Timestamp(bench.now), WallTime(bench.now), bench.seeds) {
+                let output = run(&mut bench, start);
+                match output.damage() {
+                    Some(bad) => {
+                        assert_eq!(bad.key, segment);
+                        let kind = format!("{output:?}");
+                        named.push(kind.split('(').next().unwrap_or_default().to_owned());
+                    }
+                    None => whole += 1,
+                }
+                service.finished(Timestamp(bench.now), id, output);
+            }
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
+    assert_eq!(named, ["Commit", "Flush", "Query", "Refresh"]);
+    assert!(whole > 0, "a check of the head is not to blame");
+}

@@ -6,6 +6,7 @@ mod failing;
 mod matching;
 mod sweeps;
 mod upkeep;
+mod waking;
 
 use core::time::Duration;
 

@@ -198,3 +198,25 @@ fn suspicion_of_what_is_not_there_ends_and_of_what_cannot_be_read_waits() {
     let asked = bench.look().1.len();
     assert!(wakes < 60 && asked < 60, "{wakes} wakes, {asked} requests in two hours");
 }
+
+/// The sweep of the hour looks at what was over by then. What has just ended has not had its time.
+#[test]
+fn a_debt_that_is_younger_than_a_sweep_is_paid_by_the_next() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.wait(&mut service, 2_000);
+    bench.wait(&mut service, 640_000);
+    bench.wait(&mut service, 640_000);
+    assert!(service.is_idle());
+    let hour = service.wake_at(Timestamp(bench.now), WallTime(bench.now)).expect("it sweeps").0;
+    bench.now = hour - 10_000;
+    bench.write(&mut service, upsert(2, 2));
+    bench.wait(&mut service, 2_000);
+    bench.look();
+    bench.wait(&mut service, 8_000);
+    assert_eq!(listings(&bench.look().1), 1, "the sweep of the hour");
+    assert!(!service.is_idle(), "another is owed");
+    bench.wait(&mut service, 640_000);
+    assert_eq!(listings(&bench.look().1), 1);
+    assert!(service.is_idle());
+}

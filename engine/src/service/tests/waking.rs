@@ -1,0 +1,204 @@
+//! When a driver has to wake a service that does something unasked: at the moment at which there is
+//! something to begin, and not before.
+
+use super::bench::*;
+
+use crate::base::name::NamespaceName;
+use crate::base::time::{Timestamp, WallTime};
+use crate::service::namespace::{NamespaceService, Ticket};
+use crate::service::settings::Settings;
+use crate::service::task::{Output, Start, TaskId};
+
+/// A service whose driver wakes it exactly when it asks for it.
+struct Driven {
+    bench: Bench,
+    service: NamespaceService,
+}
+
+impl Driven {
+    fn new() -> Self {
+        Self { bench: Bench::default(), service: service() }
+    }
+
+    fn wakes(&self) -> Option<u64> {
+        let now = self.bench.now;
+        self.service.wake_at(Timestamp(now), WallTime(now)).map(|at| at.0)
+    }
+
+    fn due(&mut self) -> Vec<(TaskId, Start)> {
+        self.bench.seeds += 1;
+        let now = self.bench.now;
+        self.service.due(Timestamp(now), WallTime(now), self.bench.seeds)
+    }
+
+    /// Sleeps until it is to be woken, which must be then and for one thing.
+    fn sleeps_until(&mut self, at: u64) -> (TaskId, Start) {
+        assert!(self.due().is_empty(), "something is left to begin");
+        assert_eq!(self.wakes(), Some(at));
+        self.bench.now = at - 1;
+        assert!(self.due().is_empty(), "a moment before it there is nothing to do");
+        self.bench.now = at;
+        self.only()
+    }
+
+    /// The only thing to begin now.
+    fn only(&mut self) -> (TaskId, Start) {
+        let [only]: [_; 1] = self.due().try_into().expect("one thing is due");
+        only
+    }
+
+    /// Takes something to its end, which takes so long.
+    fn end(&mut self, (id, start): (TaskId, Start), time: u64) {
+        let output = run(&mut self.bench, start);
+        self.bench.now += time;
+        self.service.finished(Timestamp(self.bench.now), id, output);
+    }
+
+    fn write(&mut self, id: u64) {
+        let now = Timestamp(self.bench.now);
+        self.service.write(now, Ticket(1), upsert(id, 1), 100);
+        let commit = self.only();
+        self.end(commit, 0);
+    }
+
+    /// Takes the log to a segment, until it is published.
+    fn flush(&mut self) {
+        let flush = self.sleeps_until(self.bench.now + 1_000);
+        assert!(matches!(flush.1, Start::Flush { .. }), "{flush:?}");
+        self.end(flush, 0);
+        let publication = self.only();
+        self.end(publication, 0);
+    }
+}
+
+#[test]
+fn a_log_its_trash_and_the_sweep_that_is_owed_have_their_moments() {
+    let mut driven = Driven::new();
+    driven.bench.write(&mut driven.service, text(1, 1_500_000));
+    let flush = driven.sleeps_until(1_000);
+    assert!(matches!(flush.1, Start::Flush { .. }), "{flush:?}");
+    assert_eq!(driven.wakes(), Some(630_000), "while it is built, for the sweep alone");
+    driven.end(flush, 500);
+    let publication = driven.only();
+    assert!(matches!(publication.1, Start::Publication(..)), "{publication:?}");
+    assert_eq!(driven.wakes(), Some(631_500), "work was over at 1,500");
+    driven.end(publication, 100);
+    let collection = driven.sleeps_until(601_500);
+    assert!(matches!(collection.1, Start::Collect(..)), "{collection:?}");
+    assert_eq!(driven.wakes(), Some(631_600));
+    driven.end(collection, 0);
+    let sweep = driven.sleeps_until(631_600);
+    assert!(matches!(sweep.1, Start::Sweep(_)), "{sweep:?}");
+    assert_eq!(driven.wakes(), None, "its end wakes");
+    driven.end(sweep, 0);
+    assert!(driven.due().is_empty() && driven.service.is_idle());
+    let sweep = driven.sleeps_until(631_600 + 3_600_000);
+    assert!(matches!(sweep.1, Start::Sweep(_)), "{sweep:?}");
+}
+
+#[test]
+fn a_merge_begins_at_once_and_after_a_failure_when_its_pause_is_over() {
+    let mut driven = Driven::new();
+    driven.write(0);
+    // Who has only written has not loaded what it is to index.
+    let look = driven.only();
+    assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
+    assert_eq!(driven.wakes(), Some(630_000), "its end wakes");
+    driven.end(look, 0);
+    driven.flush();
+    for id in 1..8 {
+        driven.write(id);
+        driven.flush();
+    }
+    let merge = driven.only();
+    assert!(matches!(merge.1, Start::Merge(_)), "{merge:?}");
+    let owed = driven.bench.now + 630_000;
+    assert_eq!(driven.wakes(), Some(owed), "while it is built, for the sweep alone");
+    let segments = driven.bench.objects.keys().filter(|key| key.as_str().ends_with(".segment"));
+    driven.bench.rotten = segments.cloned().collect();
+    driven.end(merge, 100);
+    let failed = driven.bench.now;
+    let look = driven.only();
+    assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
+    assert_eq!(driven.wakes(), None, "nothing begins before it has looked");
+    driven.end(look, 0);
+    let merge = driven.sleeps_until(failed + 400);
+    assert!(matches!(merge.1, Start::Merge(_)), "{merge:?}");
+    driven.bench.rotten.clear();
+    driven.end(merge, 0);
+    let publication = driven.only();
+    driven.end(publication, 0);
+    let merged = driven.bench.now;
+    assert!(driven.due().is_empty());
+    assert_eq!(driven.wakes(), Some(merged + 600_000), "its trash");
+}
+
+#[test]
+fn a_look_that_met_damage_is_repeated_when_its_pause_is_over() {
+    let mut driven = Driven::new();
+    let mut other = service();
+    driven.bench.write(&mut other, text(1, 1_500_000));
+    let staged = driven.bench.objects.keys().find(|key| key.as_str().starts_with("data/")).cloned();
+    driven.bench.rotten = staged.into_iter().collect();
+    driven.service.look();
+    let first = driven.only();
+    driven.end(first, 0);
+    assert!(driven.service.head().is_none(), "it could not load it");
+    for pause in [400, 800, 1_600] {
+        driven.service.look();
+        assert!(driven.due().is_empty());
+        let look = driven.sleeps_until(driven.bench.now + pause);
+        assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
+        assert_eq!(driven.wakes(), Some(3_600_000), "its end wakes, or else the sweep of the hour");
+        driven.end(look, 0);
+    }
+    driven.bench.rotten.clear();
+    driven.service.look();
+    let look = driven.sleeps_until(driven.bench.now + 3_200);
+    let output = run(&mut driven.bench, look.1);
+    assert!(matches!(output, Output::Refresh(Ok(_))), "{output:?}");
+    driven.service.finished(Timestamp(driven.bench.now), look.0, output);
+    assert!(driven.service.head().is_some());
+}
+
+#[test]
+fn who_was_overtaken_looks_and_waits_a_moment_before_it_builds_anew() {
+    let mut driven = Driven::new();
+    let settings = Settings { flush_bytes: 1, ..Settings::default() };
+    let name = NamespaceName::parse("ns").unwrap();
+    driven.service = NamespaceService::new(Timestamp(0), name, settings);
+    driven.write(1);
+    let look = driven.only();
+    driven.end(look, 0);
+    let flush = driven.only();
+    driven.end(flush, 0);
+    let mut other = service();
+    other.look();
+    driven.bench.settle(&mut other);
+    driven.bench.wait(&mut other, 2_000);
+    driven.bench.write(&mut other, upsert(2, 2));
+    let publication = driven.only();
+    driven.end(publication, 0);
+    let overtaken = driven.bench.now;
+    let look = driven.only();
+    assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
+    driven.bench.now = overtaken + 190;
+    assert!(driven.due().is_empty());
+    driven.end(look, 9);
+    assert!(driven.due().is_empty(), "there is a log, and it is large enough");
+    driven.bench.now = overtaken + 200;
+    let flush = driven.only();
+    assert!(matches!(flush.1, Start::Flush { .. }), "{flush:?}");
+    // Again, and this time the look takes long.
+    driven.bench.wait(&mut other, 2_000);
+    driven.bench.write(&mut other, upsert(3, 3));
+    driven.end(flush, 0);
+    let publication = driven.only();
+    driven.end(publication, 0);
+    let look = driven.only();
+    driven.bench.now += 5_000;
+    assert!(driven.due().is_empty());
+    assert_eq!(driven.wakes(), None, "its end wakes");
+    driven.end(look, 0);
+    assert!(matches!(driven.only().1, Start::Flush { .. }));
+}
