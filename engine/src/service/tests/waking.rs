@@ -17,7 +17,13 @@ struct Driven {
 
 impl Driven {
     fn new() -> Self {
-        Self { bench: Bench::default(), service: service() }
+        Self::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Self {
+        let name = NamespaceName::parse("ns").unwrap();
+        let service = NamespaceService::new(Timestamp(0), name, settings);
+        Self { bench: Bench::default(), service }
     }
 
     fn wakes(&self) -> Option<u64> {
@@ -163,10 +169,7 @@ fn a_look_that_met_damage_is_repeated_when_its_pause_is_over() {
 
 #[test]
 fn who_was_overtaken_looks_and_waits_a_moment_before_it_builds_anew() {
-    let mut driven = Driven::new();
-    let settings = Settings { flush_bytes: 1, ..Settings::default() };
-    let name = NamespaceName::parse("ns").unwrap();
-    driven.service = NamespaceService::new(Timestamp(0), name, settings);
+    let mut driven = Driven::with(Settings { flush_bytes: 1, ..Settings::default() });
     driven.write(1);
     let look = driven.only();
     driven.end(look, 0);
@@ -201,4 +204,62 @@ fn who_was_overtaken_looks_and_waits_a_moment_before_it_builds_anew() {
     assert_eq!(driven.wakes(), None, "its end wakes");
     driven.end(look, 0);
     assert!(matches!(driven.only().1, Start::Flush { .. }));
+}
+
+#[test]
+fn a_segment_is_published_when_no_commit_runs() {
+    let mut driven = Driven::new();
+    driven.write(1);
+    let look = driven.only();
+    driven.end(look, 0);
+    let flush = driven.sleeps_until(1_000);
+    driven.service.write(Timestamp(driven.bench.now), Ticket(2), upsert(2, 2), 100);
+    let commit = driven.only();
+    driven.end(flush, 0);
+    assert!(driven.due().is_empty(), "V1");
+    driven.end(commit, 0);
+    assert!(matches!(driven.only().1, Start::Publication(..)));
+}
+
+#[test]
+fn who_compacts_merges_two_segments_and_nobody_else() {
+    for compacts in [false, true] {
+        let mut driven = Driven::with(Settings { compacts, ..Settings::default() });
+        driven.write(1);
+        let look = driven.only();
+        driven.end(look, 0);
+        driven.flush();
+        driven.write(2);
+        driven.flush();
+        let next = driven.due();
+        let merges = next.iter().filter(|(_, start)| matches!(start, Start::Merge(_))).count();
+        assert_eq!((next.len(), merges), (usize::from(compacts), usize::from(compacts)));
+    }
+}
+
+#[test]
+fn trash_has_its_moment_though_other_trash_has_just_been_collected() {
+    let mut driven = Driven::with(Settings { flush_bytes: 1, ..Settings::default() });
+    for (id, at) in [(1, 0), (2, 100)] {
+        driven.bench.now = at;
+        driven.bench.write(&mut driven.service, text(id, 1_500_000));
+    }
+    for at in [600_000, 600_100] {
+        let collection = driven.sleeps_until(at);
+        assert!(matches!(collection.1, Start::Collect(..)), "{collection:?}");
+        driven.end(collection, 0);
+    }
+    assert!(driven.service.head().unwrap().live().unwrap().trash.is_empty());
+}
+
+#[test]
+fn a_collection_that_was_overtaken_looks_before_it_is_begun_anew() {
+    let mut driven = Driven::with(Settings { flush_bytes: 1, ..Settings::default() });
+    driven.bench.write(&mut driven.service, text(1, 1_500_000));
+    let collection = driven.sleeps_until(600_000);
+    let mut other = service();
+    driven.bench.write(&mut other, upsert(2, 2));
+    driven.end(collection, 0);
+    let look = driven.only();
+    assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
 }
