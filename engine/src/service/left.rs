@@ -29,7 +29,7 @@ pub fn left(head: &Head, wall: WallTime, settings: &Settings) -> Option<Progress
     let live = head.live()?;
     let has_trash = !collect::due(head, wall, settings.trash_retention).is_empty();
     let has_trash = has_trash && !planted::is(Bug::OnlyLogsAreWatched);
-    (!live.log.entries.is_empty() || has_trash).then(|| Progress {
+    (!live.log.entries.is_empty() || has_trash).then_some(Progress {
         incarnation: head.incarnation,
         indexed: live.log.indexed,
         generation: live.manifest.generation,

@@ -169,7 +169,7 @@ fn an_eventual_query_is_content_with_what_was_checked_a_while_ago() {
     bench.lookup(&mut service, 1);
     let mut asks = |service: &mut NamespaceService, at: u64| {
         bench.now = at;
-        let consistency = Consistency::Eventual(Duration::from_secs(60));
+        let consistency = Consistency::Eventual(Duration::from_mins(1));
         let query = QueryRequest { consistency, ..by_id(1) };
         bench.look();
         service.query(Timestamp(at), Ticket(2), query);
