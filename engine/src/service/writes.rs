@@ -107,3 +107,22 @@ impl Waiting {
         self.is_retried || is_by_filter
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_of_those_that_fit_into_it_and_of_one_however_large() {
+        let mut writes = Writes::default();
+        let (half, all) = (limits::GROUP_BYTES_MAX / 2, limits::GROUP_BYTES_MAX);
+        for (ticket, bytes) in [(1, half), (2, half), (3, 1), (4, 2 * all), (5, all), (6, 1)] {
+            writes.push(Timestamp(0), Ticket(ticket), WriteRequest::default(), bytes);
+        }
+        let groups: Vec<Vec<u64>> = core::iter::from_fn(|| writes.take())
+            .map(|group| group.tickets.iter().map(|ticket| ticket.0).collect())
+            .collect();
+        assert_eq!(groups, [vec![1, 2], vec![3], vec![4], vec![5], vec![6]]);
+        assert!(writes.is_empty());
+    }
+}
