@@ -453,7 +453,8 @@ async fn each_error_status_is_in_the_file_and_each_in_the_file_can_be() {
         if name != "query" {
             missed.remove(&429);
         }
-        if name == "metrics" {
+        // Nothing that is damaged stands in the way of these, and nothing crashes here.
+        if matches!(name, "metrics" | "purge_cache") {
             missed.remove(&500);
         }
         assert_eq!(missed, BTreeSet::new(), "{name} never answers what the file says");
