@@ -137,6 +137,8 @@ impl Group<'_> {
         last.values().for_each(|place| is_last[*place] = true);
         let mut is_last = is_last.into_iter();
         self.batch.operations.retain(|_| is_last.next().unwrap_or(true));
+        let words = self.batch.operations.len();
+        assert_eq!(words, last.len(), "C8: one word on each document");
     }
 
     fn apply(&mut self, request: &WriteRequest) -> Result<WriteOutcome, WriteError> {

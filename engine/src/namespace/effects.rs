@@ -155,6 +155,10 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
             self.affected.patched.push(id.clone());
         }
         self.changed = self.removed.end..self.operations.len();
+        assert!(
+            self.changed.len() <= limits::PATCH_BY_FILTER_MAX,
+            "C7: no more than may be changed"
+        );
         *self.outcome.patched.get_or_insert(0) += self.changed.len() as u64;
         *self.outcome.remaining.get_or_insert(false) |= more || are_left;
         Ok(())

@@ -72,6 +72,7 @@ impl FlushEdit {
     ///
     /// If it kills more rows than live (E2).
     pub fn apply(&self, manifest: &Manifest, indexed: Cursor) -> Result<Manifest, Stale> {
+        assert!(self.from <= self.to && self.base <= self.end, "H1: a flush goes forward");
         let moved = self.from != indexed && !planted::is(Bug::FlushLooksAtRowsAlone);
         let moved = moved || self.base != manifest.next_row;
         if moved && !planted::is(Bug::FlushRebases) {
