@@ -59,10 +59,8 @@ impl World {
     /// Who indexes and forgets a namespace has deleted whatever it has made there that nobody names.
     fn leaves_nothing(&self, n: usize, space: usize) -> Result<(), Broken> {
         let node = &self.nodes[n];
-        let faults = &self.profile.faults;
         // What lands when its sender has given up, it cannot know of.
-        let lands_late = faults.late + faults.twice > 0;
-        if lands_late || !node.role.indexes() {
+        if self.profile.lands_late() || !node.role.indexes() {
             return Ok(());
         }
         let is_own = |key: &Key| self.watch.maker(key) == Some((n, node.life));
