@@ -16,6 +16,8 @@ pub(super) struct Backoff {
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// How often the pause doubles after work that fails again and again: up to 51 seconds.
 const DOUBLINGS: u32 = 8;
+/// The same for what others wait for: up to 3.2 seconds.
+const URGENT_DOUBLINGS: u32 = 4;
 
 impl Backoff {
     pub(super) const fn new(now: Timestamp) -> Self {
@@ -24,8 +26,17 @@ impl Backoff {
 
     /// It failed once more.
     pub(super) fn failed(&mut self, now: Timestamp) {
+        self.failed_up_to(now, DOUBLINGS);
+    }
+
+    /// It failed once more, and what waits for it grows: the pause ends at three seconds.
+    pub(super) fn failed_urgently(&mut self, now: Timestamp) {
+        self.failed_up_to(now, URGENT_DOUBLINGS);
+    }
+
+    fn failed_up_to(&mut self, now: Timestamp, doublings: u32) {
         self.failed = self.failed.saturating_add(1);
-        self.until = now + PAUSE.saturating_mul(1 << self.failed.min(DOUBLINGS));
+        self.until = now + PAUSE.saturating_mul(1 << self.failed.min(doublings));
     }
 
     /// Whether it may be tried.

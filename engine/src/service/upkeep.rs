@@ -397,8 +397,8 @@ impl Upkeep {
             }
             Output::Flush(Err(_)) => {
                 self.flush = Build::Idle;
-                // What cannot be read now will hardly be in a moment.
-                self.flushing.failed(now);
+                // What cannot be read now will hardly be in a moment. But meanwhile the log grows.
+                self.flushing.failed_urgently(now);
                 self.start_over(now);
                 None
             }
