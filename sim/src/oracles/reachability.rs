@@ -68,6 +68,17 @@ impl Deleted {
     }
 }
 
+/// The keys of the trash of a head.
+pub fn trash<'a>(
+    namespace: &'a NamespaceName,
+    head: &'a Head,
+) -> impl Iterator<Item = Key> + use<'a> {
+    let place = Place { namespace: namespace.clone(), incarnation: head.incarnation };
+    let trash = head.live().into_iter().flat_map(|live| &live.trash);
+    let names = trash.flat_map(|trash| trash.names.iter().copied());
+    names.map(move |(family, name)| place.object(family, name))
+}
+
 /// The keys of all objects that a head names.
 pub fn names<'a>(namespace: &'a NamespaceName, head: &Head) -> impl Iterator<Item = Key> + use<'a> {
     let incarnation = head.incarnation;

@@ -70,7 +70,8 @@ impl World {
         })
     }
 
-    /// The objects of a namespace that nobody names.
+    /// The objects of a namespace that nobody names. What is trash is named as such, and those who see it
+    /// delete it.
     pub(super) fn unnamed(&self, space: usize) -> Vec<Key> {
         let space = &self.spaces[space];
         let prefix = layout::namespace_data(&space.name);
@@ -80,7 +81,9 @@ impl World {
         }
         let head = space.witness.chain().head();
         let names = head.map(|head| reachability::names(&space.name, head));
-        let named: BTreeSet<Key> = names.into_iter().flatten().collect();
+        let trash = head.map(|head| reachability::trash(&space.name, head));
+        let named = names.into_iter().flatten().chain(trash.into_iter().flatten());
+        let named: BTreeSet<Key> = named.collect();
         let is_unnamed = |key: &&Key| !named.contains(key) && !self.weather.is_foreign(key);
         keys.filter(is_unnamed).cloned().collect()
     }
