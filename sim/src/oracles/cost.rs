@@ -290,8 +290,8 @@ fn budget(start: &Start) -> (u32, Option<Stamp>) {
 /// Rounds of a query after its snapshot, as `ops::query` has them. Whatever the workload keeps fits into
 /// one window.
 fn rounds_of(filter: Option<&Predicate>, want: &Want, schema: &Schema) -> u32 {
-    let filter = filter.and_then(|filter| Filter::resolve(filter, schema).ok());
-    let looks_up = filter.is_some_and(|filter| filter.ids().is_some());
+    let resolved = filter.and_then(|filter| Filter::resolve(filter, schema).ok());
+    let looks_up = resolved.is_some_and(|filter| filter.ids().is_some());
     match want {
         // Where the ids are, and what stands there.
         Want::Rows { .. } | Want::Ids { .. } | Want::Aggregates(_) | Want::Groups { .. }
@@ -306,7 +306,14 @@ fn rounds_of(filter: Option<&Predicate>, want: &Want, schema: &Schema) -> u32 {
         Want::Ids { .. } | Want::Groups { .. } => 2,
         Want::Rows { .. } => 3,
         Want::Several { searches, .. } => {
-            let each = |search: &Search| rounds_of(search.filter.as_ref(), &search.want, schema);
+            let each = |search: &Search| {
+                // What all have to pass and what one has to are one filter, by which ids may be found.
+                let both = match (filter, &search.filter) {
+                    (Some(all), Some(own)) => Some(all.clone().and(own.clone())),
+                    (all, own) => own.as_ref().or(all).cloned(),
+                };
+                rounds_of(both.as_ref(), &search.want, schema)
+            };
             searches.iter().map(each).max().unwrap_or_default()
         }
     }
