@@ -7,23 +7,27 @@
 //!    - missing, or a tombstone: done, there is no such namespace;
 //!    - a live head: inline batches are decoded; if batches in objects or directories of segments are
 //!      not held yet, load them (2); else done.
-//! 2. **Loading**: get those batches and directories, all in one round.
-//!    - found: done;
+//! 2. **Loading**: get those batches and directories, a window a round. Batches that lie side by side in
+//!    an object are one request.
+//!    - found: done, or the next window;
 //!    - one is missing: the head has moved on since, ask again (1); if it has not, the object is lost,
 //!      and an error names it.
 //!
-//! One round if nothing changed or only inline writes came, two rounds from nothing. Whoever needs the
-//! head alone says so and is never sent to (2).
+//! One round if nothing changed or only inline writes came, two rounds from nothing, and one more for each
+//! window more. Whoever needs the head alone says so and is never sent to (2).
 //!
 //! # Invariants
 //!
 //! - **R1** What is handed out as held is one version of the head, whole: its log decoded and the
 //!   directory of every segment, or the head alone.
 //! - **R2** A version once seen is never gone back behind: what is found later is newer.
+//! - **R3** A round asks for one window at most, however long the log is.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::blob::Blob;
+use crate::base::limits::WINDOW_BYTES;
 use crate::base::name::{Key, NamespaceName};
 use crate::base::planted::{self, Bug};
 use crate::base::time::Timestamp;
@@ -31,7 +35,6 @@ use crate::format::frame::{BadObject, Damage};
 use crate::format::head::{Head, Live};
 use crate::format::layout::{self, Family, Place};
 use crate::format::log::{Batch, LogEntry, Payload};
-use crate::format::manifest::SegmentRef;
 use crate::format::segment::Directory;
 use crate::machine::request::{ByteRange, Reply, Request, Tag};
 use crate::machine::{Machine, Round, Step};
@@ -81,6 +84,9 @@ pub struct Refresh {
     state: State,
 }
 
+/// Requests of a window. A log has up to 4,096 entries, and each may lie in an object of its own.
+pub(super) const WINDOW_REQUESTS: usize = 256;
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum State {
     Asking,
@@ -92,11 +98,21 @@ enum State {
 struct Loading {
     tag: Tag,
     head: Arc<Head>,
-    /// The batches decoded so far: all of the log but those in `wanted`.
+    /// The batches decoded so far: all of the log but those in `flying` and `pending`.
     batches: Vec<Option<Arc<Batch>>>,
-    /// The directories held: all of the manifest but those in `wanted`.
+    /// The directories held: all of the manifest but those in `flying` and `pending`.
     directories: Vec<Option<Arc<Directory>>>,
-    /// What was asked for, in the order of the requests.
+    /// What the requests under way are for, in their order.
+    flying: Vec<Read>,
+    /// What is still to be asked for.
+    pending: VecDeque<Read>,
+}
+
+/// A stretch of an object, and what lies in it, side by side.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Read {
+    key: Key,
+    range: ByteRange,
     wanted: Vec<Wanted>,
 }
 
@@ -180,8 +196,7 @@ impl Refresh {
         let held = self.held.as_ref().and_then(|held| held.snapshot.as_ref());
         let any = planted::is(Bug::BatchesOfAnotherLife);
         let held = held.filter(|snapshot| any || snapshot.place == place);
-        let mut wanted = Vec::new();
-        let mut requests = Vec::new();
+        let mut pending = VecDeque::new();
         let mut batches = Vec::new();
         for (at, entry) in live.log.entries.iter().enumerate() {
             let known = held.and_then(|snapshot| snapshot.overlay.entry(entry.cursor));
@@ -196,8 +211,8 @@ impl Refresh {
                 (None, Payload::Object { .. }) => None,
             };
             if batch.is_none() {
-                wanted.push(Wanted::Batch(at));
-                requests.push(batch_request(&place, entry));
+                let (key, range) = (batch_key(&place, entry), batch_range(entry));
+                want(&mut pending, key, range, Wanted::Batch(at));
             }
             batches.push(batch);
         }
@@ -205,16 +220,25 @@ impl Refresh {
         for (at, segment) in live.manifest.segments.iter().enumerate() {
             let directory = held.and_then(|snapshot| snapshot.directory_of(segment)).cloned();
             if directory.is_none() {
-                wanted.push(Wanted::Directory(at));
-                requests.push(directory_request(&place, segment));
+                let extent = segment.directory;
+                let key = segment.key(&place, &extent);
+                let range = ByteRange { start: u64::from(extent.start), end: extent.end() };
+                want(&mut pending, key, range, Wanted::Directory(at));
             }
             directories.push(directory);
         }
-        assert_eq!(requests.len(), wanted.len(), "R1: what is wanted is asked for");
-        let loading = Loading { tag, head, batches, directories, wanted };
-        if requests.is_empty() {
+        self.next(Loading { tag, head, batches, directories, flying: Vec::new(), pending })
+    }
+
+    /// Asks for the next window, if there is more to read.
+    fn next(self, mut loading: Loading) -> Step<Self> {
+        loading.flying = loading.window();
+        if loading.flying.is_empty() {
+            let place = self.place(&loading.head);
             return Step::Done(Ok(loading.finish(place)));
         }
+        let reads = loading.flying.iter();
+        let requests = reads.map(|read| Request::get_range(read.key.clone(), read.range)).collect();
         let round = Round::ask_all(requests, self.deadline);
         Step::Wait(Self { state: State::Loading(Box::new(loading)), ..self }, round)
     }
@@ -224,35 +248,33 @@ impl Refresh {
     }
 
     fn loaded(self, now: Timestamp, mut loading: Loading, replies: Vec<Reply>) -> Step<Self> {
-        let place = self.place(&loading.head);
-        assert_eq!(loading.wanted.len(), replies.len(), "R1: a reply for all that was asked");
-        for (wanted, reply) in loading.wanted.clone().into_iter().zip(replies) {
+        assert_eq!(loading.flying.len(), replies.len(), "R1: a reply for all that was asked");
+        for (read, reply) in core::mem::take(&mut loading.flying).into_iter().zip(replies) {
             let body = match reply {
                 Reply::Found { body, .. } => body,
-                Reply::Missing if planted::is(Bug::MissingBatchIsEmpty) && loading.pass(wanted) => {
+                Reply::Missing if planted::is(Bug::MissingBatchIsEmpty) && loading.pass(&read) => {
                     continue;
                 }
                 // What a head names is deleted only after a later head does not (H2).
                 Reply::Missing if self.missed.as_ref() == Some(&loading.tag) => {
-                    return Step::Done(Err(Damage::Gone.of(&loading.key(&place, wanted)).into()));
+                    return Step::Done(Err(Damage::Gone.of(&read.key).into()));
                 }
                 Reply::Missing if now < self.deadline => {
                     return Self { held: None, missed: Some(loading.tag), ..self }.ask();
                 }
                 Reply::Unreadable => {
-                    let key = loading.key(&place, wanted);
-                    return Step::Done(Err(Damage::Unreadable.of(&key).into()));
+                    return Step::Done(Err(Damage::Unreadable.of(&read.key).into()));
                 }
                 _ => return Step::Done(Err(RefreshError::Unavailable)),
             };
-            if let Err(bad) = loading.take(&place, wanted, &body) {
-                if planted::is(Bug::UndecodedIsPassedOver) && loading.pass(wanted) {
+            if let Err(bad) = loading.take(&read, &body) {
+                if planted::is(Bug::UndecodedIsPassedOver) && loading.pass(&read) {
                     continue;
                 }
                 return Step::Done(Err(bad.into()));
             }
         }
-        Step::Done(Ok(loading.finish(place)))
+        self.next(loading)
     }
 }
 
@@ -288,39 +310,57 @@ impl Loading {
         self.head.live().expect("only live heads are loaded")
     }
 
-    /// The object that holds what is wanted.
-    fn key(&self, place: &Place, wanted: Wanted) -> Key {
-        match wanted {
-            Wanted::Batch(at) => batch_key(place, &self.live().log.entries[at]),
-            Wanted::Directory(at) => {
-                let segment = &self.live().manifest.segments[at];
-                segment.key(place, &segment.directory)
+    /// Takes the next window from what is pending: no more than so many requests and bytes, and at
+    /// least one read if there is any (R3).
+    fn window(&mut self) -> Vec<Read> {
+        let mut window = Vec::new();
+        let mut bytes = 0;
+        while let Some(read) = self.pending.front() {
+            bytes += read.bytes();
+            let is_full = window.len() == WINDOW_REQUESTS || bytes > WINDOW_BYTES as u64;
+            if is_full && !window.is_empty() {
+                break;
             }
+            window.extend(self.pending.pop_front());
         }
+        window
     }
 
-    /// Of planted bugs: takes a batch for an empty one. False if it is no batch.
-    fn pass(&mut self, wanted: Wanted) -> bool {
-        let Wanted::Batch(at) = wanted else { return false };
-        self.batches[at] = Some(Arc::default());
+    /// Of planted bugs: takes batches for empty ones. False if these are none.
+    fn pass(&mut self, read: &Read) -> bool {
+        for wanted in &read.wanted {
+            let Wanted::Batch(at) = wanted else { return false };
+            self.batches[*at] = Some(Arc::default());
+        }
         true
     }
 
-    fn take(&mut self, place: &Place, wanted: Wanted, body: &Blob) -> Result<(), BadObject> {
-        let key = self.key(place, wanted);
-        match wanted {
-            Wanted::Batch(at) => {
-                let entry = &self.live().log.entries[at];
-                let batch = Batch::decode(&key, body)?;
-                if batch.operations.len() != entry.operations as usize {
-                    return Err(Damage::Content("it holds another batch").of(&key));
+    /// Decodes what was read.
+    fn take(&mut self, read: &Read, body: &Blob) -> Result<(), BadObject> {
+        if body.len() as u64 != read.bytes() {
+            let (found, expected) = (body.len() as u64, read.bytes());
+            return Err(Damage::Length { found, expected }.of(&read.key));
+        }
+        let mut start = 0;
+        for wanted in &read.wanted {
+            match *wanted {
+                Wanted::Batch(at) => {
+                    let entry = &self.live().log.entries[at];
+                    let end = start + entry.bytes as usize;
+                    let bytes =
+                        body.slice(start, end).expect("R1: a read is as long as its batches");
+                    let batch = Batch::decode(&read.key, &bytes)?;
+                    if batch.operations.len() != entry.operations as usize {
+                        return Err(Damage::Content("it holds another batch").of(&read.key));
+                    }
+                    self.batches[at] = Some(Arc::new(batch));
+                    start = end;
                 }
-                self.batches[at] = Some(Arc::new(batch));
-            }
-            Wanted::Directory(at) => {
-                let segment = &self.live().manifest.segments[at];
-                let directory = Directory::decode(segment, &key, body)?;
-                self.directories[at] = Some(Arc::new(directory));
+                Wanted::Directory(at) => {
+                    let segment = &self.live().manifest.segments[at];
+                    let directory = Directory::decode(segment, &read.key, body)?;
+                    self.directories[at] = Some(Arc::new(directory));
+                }
             }
         }
         Ok(())
@@ -342,6 +382,24 @@ impl Loading {
     }
 }
 
+impl Read {
+    const fn bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// Adds to what is to be read. Batches that were spilled together are read together: they lie side by
+/// side, in the order of the log.
+fn want(pending: &mut VecDeque<Read>, key: Key, range: ByteRange, wanted: Wanted) {
+    match (pending.back_mut(), wanted) {
+        (Some(last), Wanted::Batch(_)) if last.key == key && last.range.end == range.start => {
+            last.range.end = range.end;
+            last.wanted.push(wanted);
+        }
+        _ => pending.push_back(Read { key, range, wanted: vec![wanted] }),
+    }
+}
+
 /// The log object that a batch stands in; of an inline batch, the head.
 fn batch_key(place: &Place, entry: &LogEntry) -> Key {
     match &entry.payload {
@@ -350,15 +408,11 @@ fn batch_key(place: &Place, entry: &LogEntry) -> Key {
     }
 }
 
-fn batch_request(place: &Place, entry: &LogEntry) -> Request {
+/// Where in that object.
+fn batch_range(entry: &LogEntry) -> ByteRange {
     let start = match &entry.payload {
         Payload::Inline(_) => 0,
         Payload::Object { start, .. } => u64::from(*start),
     };
-    let range = ByteRange { start, end: start + u64::from(entry.bytes) };
-    Request::get_range(batch_key(place, entry), range)
-}
-
-fn directory_request(place: &Place, segment: &SegmentRef) -> Request {
-    super::read(place, segment, segment.directory)
+    ByteRange { start, end: start + u64::from(entry.bytes) }
 }

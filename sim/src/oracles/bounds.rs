@@ -8,9 +8,8 @@ use crate::oracles::{Broken, Oracle};
 
 /// Bytes of a head, the newest batch in it not counted.
 pub const HEAD_BYTES_MAX: usize = 512 << 10;
-/// Requests that one service has in flight. A check of the head and a commit may each load a log in which
-/// every entry lies in a place of its own.
-pub const FLYING_MAX: usize = 1_024 + 2 * limits::LOG_ENTRIES_MAX;
+/// Requests that one service has in flight.
+pub const FLYING_MAX: usize = 1_024;
 /// Machines that one service runs at once, beside one for each client that waits: a check of the head,
 /// a write, a deletion, and upkeep.
 pub const MACHINES_MAX: usize = 6;

@@ -3,6 +3,7 @@
 mod collect;
 mod flush;
 mod merge;
+mod snapshot;
 mod world;
 
 use world::*;

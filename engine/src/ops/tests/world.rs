@@ -65,7 +65,7 @@ pub(super) fn schema() -> Schema {
         (AttributeName::parse(name).unwrap(), attribute)
     };
     let attributes: BTreeMap<_, _> = types.into_iter().map(attribute).collect();
-    let next_id = AttributeId(attributes.len() as u32);
+    let next_id = AttributeId(TEXT.0 + 1);
     Schema { id_type: Some(IdType::Uint), metric: None, attributes, next_id }
 }
 
@@ -202,6 +202,10 @@ impl World {
     pub(super) fn reply(&mut self, request: &Request) -> Reply {
         let tag = Tag::new("t");
         match request {
+            Request::Get { key, range: None, .. } => match self.objects.get(key) {
+                Some(object) => Reply::Found { tag, body: object.clone() },
+                None => Reply::Missing,
+            },
             Request::Get { key, range: Some(range), .. } => match self.objects.get(key) {
                 Some(object) => {
                     let end = object.len().min(range.end as usize);
