@@ -259,6 +259,8 @@ pub enum Bug {
     SweepIsNotOwed = 187,
     /// A node looks after logs that others left and not after their trash.
     OnlyLogsAreWatched = 188,
+    /// Of batches that are read together each is taken for the first.
+    FirstOfNeighbours = 189,
     /// A node draws the same nonces whenever it begins something.
     NoncesComeBack = 190,
     /// Of several searches the later ones do not look at the overlay.
@@ -271,7 +273,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 130] = [
+    pub const ALL: [Self; 131] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -398,6 +400,7 @@ impl Bug {
         Self::NeverSettled,
         Self::SweepIsNotOwed,
         Self::OnlyLogsAreWatched,
+        Self::FirstOfNeighbours,
         Self::NoncesComeBack,
         Self::PartsOfTwoMoments,
         Self::NothingIsSpilled,

@@ -354,7 +354,9 @@ impl Loading {
                         return Err(Damage::Content("it holds another batch").of(&read.key));
                     }
                     self.batches[at] = Some(Arc::new(batch));
-                    start = end;
+                    if !planted::is(Bug::FirstOfNeighbours) {
+                        start = end;
+                    }
                 }
                 Wanted::Directory(at) => {
                     let segment = &self.live().manifest.segments[at];
