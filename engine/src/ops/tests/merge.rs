@@ -4,8 +4,10 @@ use super::world::*;
 use core::time::Duration;
 
 use crate::base::time::{Timestamp, WallTime};
-use crate::base::value::Document;
+use crate::base::value::{Document, Id, Scalar, Value};
+use crate::format::log::Operation;
 use crate::machine::request::{Reply, Request};
+use crate::machine::{Machine, Step};
 use crate::ops::merge::{Merge, MergePlan, Merged};
 use crate::ops::read::ReadError;
 
@@ -16,15 +18,19 @@ impl World {
         window_bytes: usize,
         fate: impl FnMut(usize, &Request) -> Option<Reply>,
     ) -> (Result<Merged, ReadError>, Vec<Asked>) {
-        let plan = MergePlan {
+        let plan = self.merge_plan(segments);
+        self.run(Merge::with(Timestamp(0), plan, window_bytes), fate)
+    }
+
+    fn merge_plan(&mut self, segments: core::ops::Range<usize>) -> MergePlan {
+        MergePlan {
             snapshot: self.snapshot.clone(),
             segments,
             nonces: self.nonces(),
             wall: WallTime(1000),
             idempotency_retention: Duration::from_millis(1000 - FORGOTTEN),
             deadline: NEVER,
-        };
-        self.run(Merge::with(Timestamp(0), plan, window_bytes), fate)
+        }
     }
 
     pub(super) fn publish_merge(&mut self, merged: &Merged) {
@@ -180,6 +186,63 @@ fn a_merge_survives_lost_parts_and_reports_lost_reads() {
     let gone = |_: usize, request: &Request| request.is_read().then_some(Reply::Missing);
     let vanished = world.merge_with(0..1, WINDOW, gone).0;
     assert!(matches!(vanished, Err(ReadError::Vanished { .. })));
+}
+
+#[test]
+fn a_part_that_was_not_stored_is_stored_again_after_a_pause() {
+    let mut world = World::new();
+    world.commit((0..40).map(|id| put(id, 1)).collect(), vec![]);
+    world.flush();
+    let plan = world.merge_plan(0..1);
+    let (mut now, mut pauses, mut step) =
+        (Timestamp(5_000), 0, Merge::start(Timestamp(5_000), plan));
+    while let Step::Wait(merge, round) = step {
+        if round.requests.is_empty() && now < round.until {
+            pauses += 1;
+            let pause = round.until.0 - now.0;
+            assert!((100..=200).contains(&pause), "{pause} ms");
+            now = round.until;
+        }
+        let lose = |request: &Request| !request.is_read() && pauses < 3;
+        let answer = |request| {
+            if lose(request) { Reply::Throttled } else { world.reply(request) }
+        };
+        let replies = round.requests.iter().map(answer).collect();
+        step = merge.step(now, replies);
+    }
+    assert_eq!(pauses, 3);
+}
+
+/// Parts are given away when they are full: else all of a segment would be in memory (J3).
+#[test]
+fn a_merge_stores_full_parts_while_it_reads_on() {
+    let mut world = World::new();
+    let mut random = 1_u64;
+    // Nothing that could be pressed.
+    let mut text = || {
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b' ' + (random >> 40) as u8 % 95)
+        };
+        (0..500_000).map(|_| next()).collect::<String>()
+    };
+    for batch in 0..4 {
+        let documents = (0..14).map(|n| {
+            let value = Value::Scalar(Scalar::String(text().into()));
+            Operation::Put(Document {
+                id: Id::Uint(batch * 14 + n),
+                attributes: vec![(TEXT, value)],
+            })
+        });
+        world.commit(documents.collect(), vec![]);
+        world.flush();
+    }
+    let rounds = world.merge(0..4, WINDOW);
+    let parts = world.snapshot.live().manifest.segments[0].parts.len();
+    assert!(parts > 1, "or this shows nothing");
+    let beside = rounds.iter().filter(|round| round.reads > 0 && round.writes > 0);
+    assert_eq!(beside.count(), parts - 1, "all but the last: {rounds:?}");
+    world.check();
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod flush;
 mod merge;
 mod snapshot;
 mod world;
+mod wrong;
 
 use world::*;
 

@@ -263,3 +263,21 @@ fn a_collection_that_was_overtaken_looks_before_it_is_begun_anew() {
     let look = driven.only();
     assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
 }
+
+#[test]
+fn a_collection_that_learns_nothing_has_a_look_at_once() {
+    let mut driven = Driven::new();
+    driven.bench.write(&mut driven.service, text(1, 1_500_000));
+    let flush = driven.sleeps_until(1_000);
+    driven.end(flush, 0);
+    let publication = driven.only();
+    driven.end(publication, 0);
+    let collection = driven.sleeps_until(601_000);
+    assert!(matches!(collection.1, Start::Collect(..)), "{collection:?}");
+    driven.bench.write(&mut service(), upsert(2, 2));
+    let head = driven.bench.objects.keys().find(|key| key.as_str().starts_with("heads/"));
+    driven.bench.rotten = head.cloned().into_iter().collect();
+    driven.end(collection, 0);
+    let look = driven.only();
+    assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
+}
