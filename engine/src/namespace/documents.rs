@@ -299,6 +299,27 @@ mod tests {
         };
         let decision = decided(&[always], &Known::default());
         assert!(decision.commits && decision.outcomes[0].is_ok());
+        let unsaid = WriteRequest { create: Create::Always, ..WriteRequest::default() };
+        let refused = Err(WriteError::Invalid(InvalidWrite::NoIdType));
+        assert_eq!(decided(&[unsaid], &Known::default()).outcomes, [refused]);
+    }
+
+    #[test]
+    fn all_is_read_of_what_is_patched_and_of_the_rest_what_conditions_look_at() {
+        let name = |name| AttributeName::parse(name).unwrap();
+        let attributes = ["a", "b", "c"].map(|n| (name(n), Raw::Integer(1))).to_vec();
+        let three = RawDocument { id: Raw::Integer(1), attributes };
+        let first = WriteRequest { upserts: Some(vec![three]), ..WriteRequest::default() };
+        let schema = decided(&[first], &Known::default()).schema;
+        let read = |requests: &[WriteRequest]| mentioned_attributes(&schema, requests).len();
+        let conditional = WriteRequest {
+            upsert_condition: Some(compare("b", Operator::Eq, Raw::Integer(1))),
+            ..upsert(1, 1)
+        };
+        assert_eq!(read(&[upsert(1, 1), delete(2)]), 0);
+        let b = BTreeSet::from([schema.attributes[&name("b")].id]);
+        assert_eq!(mentioned_attributes(&schema, &[upsert(1, 1), conditional.clone()]), b);
+        assert_eq!(read(&[conditional, patch(1, 1)]), 3);
     }
 
     #[test]

@@ -33,6 +33,15 @@ pub struct Matching {
     state: State,
 }
 
+/// How many documents a request may change at once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Most {
+    /// By deleting them.
+    pub(super) deletes: usize,
+    /// By patching them.
+    pub(super) patches: usize,
+}
+
 /// What part of the documents is tried next, if they are too large to be held.
 const FEWER: usize = 8;
 
@@ -48,8 +57,8 @@ struct Find {
     snapshot: Arc<Snapshot>,
     /// The filter of the patches, if there is one.
     patches: Option<ByFilter>,
-    /// How many documents may be changed.
-    patches_max: usize,
+    /// How many documents may be changed; fewer, if so many cannot be held.
+    most: Most,
     host: Host,
     deadline: Timestamp,
     matched: Matched,
@@ -64,15 +73,27 @@ impl Matching {
         host: Host,
         deadline: Timestamp,
     ) -> Step<Self> {
+        let (deletes, patches) = (limits::DELETE_BY_FILTER_MAX, limits::PATCH_BY_FILTER_MAX);
+        Self::with(now, snapshot, request, host, deadline, Most { deletes, patches })
+    }
+
+    /// The same for other limits.
+    pub(super) fn with(
+        now: Timestamp,
+        snapshot: Arc<Snapshot>,
+        request: &WriteRequest,
+        host: Host,
+        deadline: Timestamp,
+        most: Most,
+    ) -> Step<Self> {
         let at = (snapshot.head.incarnation, snapshot.live().log.committed);
         let schema = snapshot.live().schema.clone();
         let patches = request.patch_by_filter.as_ref().map(|(by_filter, _)| by_filter.clone());
         let matched = Matched { at, schema, ..Matched::default() };
-        let patches_max = limits::PATCH_BY_FILTER_MAX;
-        let find = Find { snapshot, patches, patches_max, host, deadline, matched };
+        let find = Find { snapshot, patches, most, host, deadline, matched };
         match &request.delete_by_filter {
             Some(by_filter) => {
-                let want = Want::Ids { limit: limits::DELETE_BY_FILTER_MAX + 1 };
+                let want = Want::Ids { limit: most.deletes + 1 };
                 let query = find.query(now, &by_filter.filter, want);
                 find.deletes(now, query)
             }
@@ -96,8 +117,8 @@ impl Find {
             }
             Step::Done(Ok(answer)) => {
                 let Found::Ids(mut ids) = answer.found else { unreachable!("ids were asked for") };
-                let more = ids.len() > limits::DELETE_BY_FILTER_MAX;
-                ids.truncate(limits::DELETE_BY_FILTER_MAX);
+                let more = ids.len() > self.most.deletes;
+                ids.truncate(self.most.deletes);
                 self.matched.deletes = MatchedIds { ids: ids.into_iter().collect(), more };
                 self.find_patches(now)
             }
@@ -107,7 +128,7 @@ impl Find {
 
     fn find_patches(self, now: Timestamp) -> Step<Matching> {
         let Some(by_filter) = &self.patches else { return Step::Done(Ok(self.matched)) };
-        let want = Want::rows(Rank::By(Vec::new()), self.patches_max + 1, Include::All);
+        let want = Want::rows(Rank::By(Vec::new()), self.most.patches + 1, Include::All);
         let query = self.query(now, &by_filter.filter, want);
         self.patches(now, query)
     }
@@ -118,11 +139,11 @@ impl Find {
                 Step::Wait(Matching { find: self, state: State::Patches(query) }, round)
             }
             Step::Done(Ok(answer)) => {
-                self.matched.patches = self.matches(answer, self.patches_max);
+                self.matched.patches = self.matches(answer);
                 Step::Done(Ok(self.matched))
             }
             Step::Done(Err(QueryError::TooLarge { .. })) if self.takes_fewer() => {
-                self.patches_max /= FEWER;
+                self.most.patches /= FEWER;
                 self.find_patches(now)
             }
             Step::Done(Err(error)) => Step::Done(Err(error)),
@@ -132,10 +153,11 @@ impl Find {
     /// Whether the client is content with fewer documents than there are.
     fn takes_fewer(&self) -> bool {
         let partial = self.patches.as_ref().is_some_and(|by_filter| by_filter.allows_partial);
-        partial && self.patches_max >= FEWER
+        partial && self.most.patches >= FEWER
     }
 
-    fn matches(&self, answer: Answer, most: usize) -> Matches {
+    fn matches(&self, answer: Answer) -> Matches {
+        let most = self.most.patches;
         let Found::Rows(mut rows) = answer.found else { unreachable!("rows were asked for") };
         let more = rows.len() > most;
         rows.truncate(most);

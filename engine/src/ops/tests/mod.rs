@@ -2,6 +2,7 @@
 
 mod collect;
 mod flush;
+mod matching;
 mod merge;
 mod snapshot;
 mod world;
