@@ -269,11 +269,15 @@ pub enum Bug {
     NothingIsSpilled = 192,
     /// A check of the head fetches it though it is unchanged.
     ChecksFetchAll = 193,
+    /// Who was overtaken and could not read by what has looked.
+    DamagedLookCounts = 194,
+    /// Who was overtaken while a look was under way has looked.
+    EarlierLookCounts = 195,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 131] = [
+    pub const ALL: [Self; 133] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -405,6 +409,8 @@ impl Bug {
         Self::PartsOfTwoMoments,
         Self::NothingIsSpilled,
         Self::ChecksFetchAll,
+        Self::DamagedLookCounts,
+        Self::EarlierLookCounts,
     ];
 }
 

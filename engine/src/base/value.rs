@@ -269,6 +269,13 @@ impl Value {
             Self::Bytes(bytes) => bytes.len() as u64,
         }
     }
+
+    /// About how much memory it takes, in bytes. Elements count even if they have no bytes.
+    pub fn held_bytes(&self) -> u64 {
+        let elements = if let Self::Array(elements) = self { elements.len() } else { 0 };
+        let held = size_of::<(AttributeId, Self)>() + elements * size_of::<Scalar>();
+        held as u64 + self.logical_bytes()
+    }
 }
 
 /// The type of an attribute.
@@ -373,6 +380,12 @@ impl Document {
     pub fn logical_bytes(&self) -> u64 {
         let values = self.attributes.iter().map(|(_, value)| value.logical_bytes());
         self.id.logical_bytes() + values.sum::<u64>()
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub fn held_bytes(&self) -> u64 {
+        let values = self.attributes.iter().map(|(_, value)| value.held_bytes());
+        size_of::<Self>() as u64 + self.id.logical_bytes() + values.sum::<u64>()
     }
 }
 

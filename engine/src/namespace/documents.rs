@@ -230,7 +230,7 @@ mod tests {
     use super::*;
     use crate::base::limits;
     use crate::base::name::AttributeName;
-    use crate::base::value::{IdType, Raw, ScalarType, Type};
+    use crate::base::value::{IdType, Raw, ScalarType, Type, Value};
     use crate::namespace::matched::Matches;
     use crate::namespace::request::{
         AttributeRequest, ByFilter, Idempotency, Operator, Predicate, RawDocument,
@@ -463,12 +463,11 @@ mod tests {
         assert_eq!(patched.attributes.len(), 1, "the old value is gone");
     }
 
-    #[test]
-    fn what_filters_match_is_changed_only_as_far_as_it_can_be_written() {
-        let text = Raw::Text("x".repeat(8_000_000).into());
-        let given: Vec<_> = (0..50).map(|id| document(id, 1)).collect();
-        let declared = AttributeRequest { filterable: Some(false), ..AttributeRequest::of(TEXT) };
-        let name = AttributeName::parse("text").unwrap();
+    /// What comes of patching so many documents, each with this value.
+    fn patched(documents: u64, kind: Type, value: &Raw, allows_partial: bool) -> Decision {
+        let given: Vec<_> = (0..documents).map(|id| document(id.into(), 1)).collect();
+        let declared = AttributeRequest { filterable: Some(false), ..AttributeRequest::of(kind) };
+        let name = AttributeName::parse("value").unwrap();
         let schema = vec![(name.clone(), declared)];
         let upserts = Some(given);
         let first = WriteRequest { upserts, schema, ..WriteRequest::default() };
@@ -478,20 +477,36 @@ mod tests {
         let patches = Matches { documents: documents.collect(), more: false };
         let matched = Matched { patches, ..Matched::default() };
         let known = Known { matched, ..Known::default() };
-        let live = live(first.schema);
-        let patch = |allows_partial| {
-            let filter = compare("a", Operator::Eq, Raw::Integer(1));
-            let by_filter = ByFilter { filter, allows_partial };
-            let patch_by_filter = Some((by_filter, vec![(name.clone(), text.clone())]));
-            let request = WriteRequest { patch_by_filter, ..WriteRequest::default() };
-            decide(Some(&live), &[request], &known, NOW, KEPT)
-        };
+        let filter = compare("a", Operator::Eq, Raw::Integer(1));
+        let patch_by_filter =
+            Some((ByFilter { filter, allows_partial }, vec![(name, value.clone())]));
+        let request = WriteRequest { patch_by_filter, ..WriteRequest::default() };
+        decide(Some(&live(first.schema)), &[request], &known, NOW, KEPT)
+    }
+
+    #[test]
+    fn what_filters_match_is_changed_only_as_far_as_it_can_be_written() {
         let most = limits::FOUND_BYTES_MAX;
-        let too_large = WriteError::Invalid(InvalidWrite::MatchesTooLarge { most });
-        assert_eq!(patch(false).outcomes, [Err(too_large)]);
-        let part = patch(true);
-        let outcome = part.outcomes[0].as_ref().unwrap();
-        assert_eq!((outcome.patched, outcome.remaining), (Some(33), Some(true)));
-        assert_eq!(part.batch.operations.len(), 33);
+        let text = Raw::Text("x".repeat(8_000_000).into());
+        // Nothing to be billed for, and yet a word each in every document of the log.
+        let nothings = Raw::List(vec![Raw::Text("".into()); 1_000_000]);
+        let element = size_of::<crate::base::value::Scalar>();
+        let texts = Type::Array(ScalarType::String);
+        let cases = [(TEXT, text, most / 8_000_000), (texts, nothings, most / 1_000_000 / element)];
+        for (kind, value, held) in cases {
+            let documents = held as u64 + 10;
+            let too_large = WriteError::Invalid(InvalidWrite::MatchesTooLarge { most });
+            assert_eq!(patched(documents, kind, &value, false).outcomes, [Err(too_large)]);
+            let part = patched(documents, kind, &value, true);
+            let outcome = part.outcomes[0].as_ref().unwrap();
+            assert_eq!((outcome.patched, outcome.remaining), (Some(held as u64), Some(true)));
+            assert_eq!(part.batch.operations.len(), held);
+            // Here they share it.
+            let values = part.batch.operations.iter().filter_map(Operation::document);
+            let values: Vec<_> = values.map(|document| &document.attributes[1].1).collect();
+            if let [Value::Array(first), .., Value::Array(last)] = values[..] {
+                assert!(std::sync::Arc::ptr_eq(first, last));
+            }
+        }
     }
 }

@@ -16,10 +16,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::base::cast::nearest_float;
+use crate::base::id::AttributeId;
 use crate::base::limits;
 use crate::base::name::AttributeName;
 use crate::base::planted::{self, Bug};
-use crate::base::value::{Document, Id, IdType, Raw, ScalarType, Type};
+use crate::base::value::{Document, Id, IdType, Raw, ScalarType, Type, Value};
 use crate::format::log::{Affected, Operation, WriteOutcome};
 use crate::format::schema::Schema;
 use crate::index::filter::{self, Filter};
@@ -134,15 +135,16 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
             return Err(InvalidWrite::TooManyMatches { field: "patch_by_filter", most }.into());
         }
         self.names_no_vector(changes)?;
+        let changes = cast_attributes(self.schema, changes)?;
         let (mut bytes, mut are_left) = (0, false);
         for (id, document) in &matched.patches.documents {
             let is_removed = self.by_filter(id, &self.removed).is_some();
             if is_removed && !planted::is(Bug::PatchRevivesDeleted) {
                 continue;
             }
-            let patched = self.changed(document, changes)?;
-            // In memory they share what is new in them; in the log each has its own.
-            bytes += patched.logical_bytes();
+            let patched = self.changed(document, &changes)?;
+            // Here they share what is new in them. Whoever reads the log holds each by itself.
+            bytes += patched.held_bytes();
             let most = limits::FOUND_BYTES_MAX;
             if bytes > most as u64 {
                 are_left = by_filter.allows_partial && !self.affected.patched.is_empty();
@@ -190,12 +192,12 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
             let id = cast(&raw.id, self.schema.id_type)?;
             self.names_no_vector(&raw.attributes)?;
             // A patch of nothing must be sound as well.
-            cast_attributes(self.schema, &raw.attributes)?;
+            let changes = cast_attributes(self.schema, &raw.attributes)?;
             let given = condition.given(Some(raw))?;
             self.named.push(id.clone());
             let there = self.there(&id).filter(|there| holds(&given, there));
             if let Some(there) = there {
-                let patched = self.changed(there, &raw.attributes)?;
+                let patched = self.changed(there, &changes)?;
                 self.operations.push(Operation::Put(patched));
                 self.affected.patched.push(id);
             }
@@ -255,7 +257,7 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
     fn changed(
         &self,
         document: &Document,
-        changes: &[(AttributeName, Raw)],
+        changes: &[(AttributeId, Option<Value>)],
     ) -> Result<Document, WriteError> {
         let known = |id| self.schema.by_id(id).is_some();
         let before = document.attributes.iter().filter(|(attribute, _)| known(*attribute));
@@ -263,10 +265,10 @@ impl<'a, F: Fn(&Id) -> Option<&'a Document>> Effects<'a, F> {
         if planted::is(Bug::PatchForgetsTheRest) {
             attributes.clear();
         }
-        for (attribute, value) in cast_attributes(self.schema, changes)? {
+        for (attribute, value) in changes {
             match value {
-                Some(value) => attributes.insert(attribute, value),
-                None => attributes.remove(&attribute),
+                Some(value) => attributes.insert(*attribute, value.clone()),
+                None => attributes.remove(attribute),
             };
         }
         let attributes = attributes.into_iter().collect();

@@ -85,7 +85,7 @@ pub struct Refresh {
 }
 
 /// Requests of a window. A log has up to 4,096 entries, and each may lie in an object of its own.
-pub(super) const WINDOW_REQUESTS: usize = 256;
+pub const WINDOW_REQUESTS: usize = 256;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum State {

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pause_doubles_up_to_a_minute_and_begins_anew_after_a_success() {
+    fn the_pause_doubles_up_to_a_minute_and_of_what_is_urgent_to_three_seconds() {
         let mut backoff = Backoff::new(Timestamp(5));
         assert!(backoff.is_over(Timestamp(5)) && !backoff.has_failed());
         let mut pauses = Vec::new();
@@ -67,5 +67,7 @@ mod tests {
         }
         assert_eq!(pauses[..4], [400, 800, 1_600, 3_200]);
         assert!(pauses[7..].iter().all(|pause| *pause == 51_200));
+        backoff.failed_urgently(Timestamp(1_000));
+        assert_eq!(backoff.until.0, 4_200);
     }
 }

@@ -10,7 +10,8 @@
 //! - **V3** What is held is never replaced by an older version. Heads are never removed: a namespace that
 //!   ends has one that says so.
 //! - **V4** Every ticket is answered exactly once.
-//! - **V5** Who has waited for the turn as long as a write may take is turned away: nothing was sent.
+//! - **V5** Who has waited for the turn as long as a write may take is turned away: nothing was sent. Who
+//!   was in a group that came to nothing waits as long once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::namespace::request::{
 use crate::namespace::snapshot::Snapshot;
 use crate::ops::commit::{CommitPlan, Committed};
 use crate::ops::delete::{DeleteError, Deleted};
+use crate::ops::publication::Publicized;
 use crate::ops::snapshot::{Held, RefreshError};
 use crate::service::queue::{Ask, Queue};
 use crate::service::settings::Settings;
@@ -65,7 +67,7 @@ pub struct NamespaceService {
     started: u64,
     upkeep: Upkeep,
     spilled: Spilled,
-    committed_at: Option<Timestamp>,
+    put_at: Option<Timestamp>,
 }
 
 /// What runs, and who is told of its end.
@@ -101,7 +103,7 @@ impl NamespaceService {
             started: 0,
             upkeep: Upkeep::new(now),
             spilled: Spilled::new(),
-            committed_at: None,
+            put_at: None,
         }
     }
 
@@ -202,13 +204,13 @@ impl NamespaceService {
         let interval = self.settings.commit_interval_min;
         // Who waits for the turn is woken by the end of what has it.
         let is_free = !self.has_turn() && !self.upkeep.has_turn();
-        let writes = is_free && !self.queue.writes.is_empty();
-        let commit = self.committed_at.filter(|_| writes).map(|at| at + interval);
+        let waits = !self.queue.writes.is_empty() || self.upkeep.waits_for_turn();
+        let put = self.put_at.filter(|_| is_free && waits).map(|at| at + interval);
         let upkeep = self
             .settings
             .indexes
             .then(|| self.upkeep.wake_at(now, wall, &self.settings, &self.view));
-        [commit, upkeep.flatten()].into_iter().flatten().min()
+        [put, upkeep.flatten()].into_iter().flatten().min()
     }
 
     /// The operations to begin now. Each is to be run to its end and reported to
@@ -220,7 +222,7 @@ impl NamespaceService {
         self.start_queries(now, &mut starts);
         if self.settings.indexes {
             let (name, settings) = (self.name.clone(), self.settings);
-            let free = !self.has_turn();
+            let free = !self.has_turn() && !self.is_early(now);
             let upkeep =
                 self.upkeep.due(now, wall, &name, &settings, &self.view, free, &mut nonces);
             for start in upkeep {
@@ -253,27 +255,24 @@ impl NamespaceService {
             ) => {
                 panic!("V3: a head that was there is gone, and nobody here removes heads")
             }
-            (Running::Refresh { asks, began, .. }, Output::Refresh(outcome)) => self.refreshed(
-                now,
-                asks,
-                if planted::is(Bug::AgeFromTheReply) { now } else { began },
-                outcome,
-            ),
-            (Running::Commit { group, .. }, Output::Commit(committed))
-                if group.tickets.len() > 1 && committed.is_for_want() =>
-            {
-                self.queue.writes.put_back(&group);
-                Vec::new()
+            (Running::Refresh { asks, began, .. }, Output::Refresh(outcome)) => {
+                let began = if planted::is(Bug::AgeFromTheReply) { now } else { began };
+                self.refreshed(now, id, asks, began, outcome)
             }
             (Running::Commit { group, began }, Output::Commit(committed)) => {
-                self.committed(now, &group.tickets, began, *committed)
+                self.committed(now, &group, began, *committed)
             }
             (Running::Delete(ticket), Output::Delete(outcome)) => {
                 self.deleted(now, ticket, outcome)
             }
             (Running::Query(ask), Output::Query(outcome)) => self.answered(ask, outcome),
             (Running::Upkeep, output) => {
-                if let Some((held, directory)) = self.upkeep.finished(now, output) {
+                if let Output::Publication(Publicized::Landed(..)) = output {
+                    self.put_at = Some(now);
+                }
+                if let Some((held, directory)) =
+                    self.upkeep.finished(now, TaskId(self.started), output)
+                {
                     self.view.adopt(held, &[], directory);
                 }
                 Vec::new()
@@ -350,6 +349,11 @@ impl NamespaceService {
         starts.push((self.run(Running::Refresh { asks, began: now, knew }), start));
     }
 
+    /// Whether the head was changed from here so lately that the store may not take another change.
+    fn is_early(&self, now: Timestamp) -> bool {
+        self.put_at.is_some_and(|at| now < at + self.settings.commit_interval_min)
+    }
+
     fn start_delete(&mut self, nonces: &mut Nonces, now: Timestamp) -> Option<(TaskId, Start)> {
         let (_, ticket) = self.queue.deletes.pop_front()?;
         let start = Start::Delete {
@@ -368,9 +372,7 @@ impl NamespaceService {
         wall: WallTime,
         nonces: &mut Nonces,
     ) -> Option<(TaskId, Start)> {
-        let early =
-            self.committed_at.is_some_and(|at| now < at + self.settings.commit_interval_min);
-        if early {
+        if self.is_early(now) {
             return None;
         }
         let group = self.queue.writes.take()?;
@@ -393,6 +395,7 @@ impl NamespaceService {
     fn refreshed(
         &mut self,
         now: Timestamp,
+        id: TaskId,
         asks: Vec<Ask>,
         began: Timestamp,
         outcome: Result<Held, RefreshError>,
@@ -416,7 +419,7 @@ impl NamespaceService {
             }
         };
         if !planted::is(Bug::PollsForEver) {
-            self.upkeep.looked(now);
+            self.upkeep.looked(now, id);
         }
         self.view.checked_at = Some(began);
         let mut words = Vec::new();
@@ -436,12 +439,14 @@ impl NamespaceService {
     fn committed(
         &mut self,
         now: Timestamp,
-        tickets: &[Ticket],
+        group: &Group,
         began: Timestamp,
         committed: Committed,
     ) -> Vec<(Ticket, Word)> {
+        let tickets = &group.tickets;
         assert_eq!(tickets.len(), committed.outcomes.len(), "V4: every request has an outcome");
-        self.committed_at = Some(now);
+        let goes_alone = tickets.len() > 1 && committed.is_for_want();
+        self.put_at = Some(now);
         self.spilled = committed.spilled;
         let may_leave = committed.landed.is_some() || committed.outcomes.iter().any(Result::is_err);
         if let Some(held) = committed.held {
@@ -467,6 +472,10 @@ impl NamespaceService {
         }
         if may_leave {
             self.worked(now);
+        }
+        if goes_alone {
+            self.queue.writes.put_back(now, group);
+            return Vec::new();
         }
         let words = committed.outcomes.into_iter().map(Word::Written);
         tickets.iter().copied().zip(words).collect()

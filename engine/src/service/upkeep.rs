@@ -22,12 +22,13 @@ use crate::namespace::segments;
 use crate::ops::collect::{self, CollectPlan};
 use crate::ops::merge::MergePlan;
 use crate::ops::publication::{Plan, Publicized};
+use crate::ops::read::ReadError;
 use crate::ops::snapshot::Held;
 use crate::ops::sweep::SweepPlan;
 use crate::service::backoff::{Backoff, PAUSE};
 use crate::service::settings::Settings;
 use crate::service::sweeps::{Sweeps, WORK_TIME_MAX};
-use crate::service::task::{Output, Start};
+use crate::service::task::{Output, Start, TaskId};
 use crate::service::view::View;
 
 /// What this node does for a namespace unasked.
@@ -56,8 +57,9 @@ pub(super) struct Upkeep {
     sweeps: Sweeps,
     /// Whether somebody asked to have a look.
     is_asked: bool,
-    /// Whether work was in vain, and nobody has looked since.
-    is_overtaken: bool,
+    /// When work turned out to be in vain, the last operation that had begun; unless one that began later has
+    /// looked.
+    overtaken: Option<TaskId>,
 }
 
 /// Where the building of a segment stands.
@@ -95,7 +97,7 @@ impl Upkeep {
             is_collecting: false,
             sweeps: Sweeps::new(now),
             is_asked: false,
-            is_overtaken: false,
+            overtaken: None,
         }
     }
 
@@ -104,15 +106,21 @@ impl Upkeep {
         self.is_asked = true;
     }
 
-    /// The namespace was looked at.
-    pub(super) const fn looked(&mut self, now: Timestamp) {
-        (self.is_asked, self.is_overtaken) = (false, false);
+    /// The namespace was looked at. A look that was under way when work turned out to be in vain may not have
+    /// seen why.
+    pub(super) fn looked(&mut self, now: Timestamp, by: TaskId) {
+        let later = self.overtaken.is_none_or(|last| last < by);
+        if later || planted::is(Bug::EarlierLookCounts) {
+            (self.is_asked, self.overtaken) = (false, None);
+        }
         self.looking = Backoff::new(now);
     }
 
-    /// The namespace was looked at, and something of it is damaged. It will hardly be whole in a moment.
+    /// The namespace was looked at, and something of it is damaged. It will hardly be whole in a moment. Who
+    /// was overtaken still does not know by what.
     pub(super) fn met_damage(&mut self, now: Timestamp) {
-        (self.is_asked, self.is_overtaken) = (false, false);
+        self.overtaken = self.overtaken.filter(|_| !planted::is(Bug::DamagedLookCounts));
+        self.is_asked = self.overtaken.is_some();
         self.looking.failed(now);
     }
 
@@ -135,6 +143,11 @@ impl Upkeep {
     /// Whether a publication runs, so that commits wait (V1).
     pub(super) fn has_turn(&self) -> bool {
         [&self.flush, &self.merge].into_iter().any(|build| matches!(build, Build::Publishing(_)))
+    }
+
+    /// Whether something was built and waits to be published.
+    pub(super) fn waits_for_turn(&self) -> bool {
+        [&self.flush, &self.merge].into_iter().any(|build| matches!(build, Build::Built(..)))
     }
 
     /// Whether nothing runs or is about to.
@@ -199,7 +212,7 @@ impl Upkeep {
         // Once the pause is over the look begins, or is under way, and its end wakes the driver.
         let look = Some(self.looking.until).filter(|at| met_damage && now < *at);
         // Nothing else begins before it, and its end wakes the driver.
-        if self.is_overtaken {
+        if self.overtaken.is_some() {
             return look;
         }
         let next = [flush, merge, trash, sweep, look].into_iter().flatten().min()?;
@@ -232,7 +245,7 @@ impl Upkeep {
         };
         let publication = self.publish(now, wall, name, (&tag, &head), is_free, nonces);
         let mut starts: Vec<_> = publication.into_iter().collect();
-        if now < self.resume_at || self.is_overtaken {
+        if now < self.resume_at || self.overtaken.is_some() {
             return starts;
         }
         self.plan_merge(settings, view);
@@ -375,10 +388,12 @@ impl Upkeep {
         Some(Start::Merge(Box::new(plan)))
     }
 
-    /// An operation that was begun here is over. What it found out about the namespace.
+    /// An operation that was begun here is over, and `last` is the last that has begun. What it found out about
+    /// the namespace.
     pub(super) fn finished(
         &mut self,
         now: Timestamp,
+        last: TaskId,
         output: Output,
     ) -> Option<(Held, Option<Arc<Directory>>)> {
         if matches!(output, Output::Flush(_) | Output::Merge(_) | Output::Publication(_)) {
@@ -395,20 +410,26 @@ impl Upkeep {
                 self.merge = Build::Built(Edit::Merge(merged.edit), merged.directory);
                 None
             }
-            Output::Flush(Err(_)) => {
+            Output::Flush(Err(error)) => {
                 self.flush = Build::Idle;
-                // What cannot be read now will hardly be in a moment. But meanwhile the log grows.
-                self.flushing.failed_urgently(now);
-                self.start_over(now);
+                // What is damaged will hardly be whole in a moment. A store that does not answer will, and
+                // meanwhile the log grows.
+                match error {
+                    ReadError::Damaged(_) => self.flushing.failed(now),
+                    ReadError::Late | ReadError::Vanished { .. } => {
+                        self.flushing.failed_urgently(now);
+                    }
+                }
+                self.start_over(now, last);
                 None
             }
             Output::Merge(Err(_)) => {
                 self.merge = Build::Idle;
                 self.merging.failed(now);
-                self.start_over(now);
+                self.start_over(now, last);
                 None
             }
-            Output::Publication(outcome) => self.published(now, outcome),
+            Output::Publication(outcome) => self.published(now, last, outcome),
             Output::Collect(collected) => {
                 self.is_collecting = planted::is(Bug::CollectorRunsOnce)
                     || (collected.version.is_none() && planted::is(Bug::FailedCollectionIsTheLast));
@@ -436,6 +457,7 @@ impl Upkeep {
     fn published(
         &mut self,
         now: Timestamp,
+        last: TaskId,
         outcome: Publicized,
     ) -> Option<(Held, Option<Arc<Directory>>)> {
         let build = [&mut self.flush, &mut self.merge]
@@ -454,18 +476,18 @@ impl Upkeep {
             }
             _ if planted::is(Bug::TurnIsNotGivenBack) => {
                 *build = Build::Publishing(directory);
-                self.start_over(now);
+                self.start_over(now, last);
                 None
             }
             Publicized::Superseded => {
                 self.publishing = Backoff::new(now);
-                self.start_over(now);
+                self.start_over(now, last);
                 None
             }
             // What was built is built anew, and leaves orphans each time: the longer it goes on, the
             // less often.
             Publicized::Unknown | Publicized::Damaged(_) => {
-                self.start_over(now);
+                self.start_over(now, last);
                 self.publishing.failed(now);
                 self.resume_at = self.resume_at.max(self.publishing.until);
                 None
@@ -474,11 +496,12 @@ impl Upkeep {
     }
 
     /// What was done was in vain. The newest head is looked at before anything else is begun.
-    fn start_over(&mut self, now: Timestamp) {
+    fn start_over(&mut self, now: Timestamp, last: TaskId) {
         self.resume_at = self.resume_at.max(now + PAUSE);
-        let looks = !planted::is(Bug::StaleWorkGoesOn);
-        self.is_asked |= looks;
-        self.is_overtaken |= looks;
+        if !planted::is(Bug::StaleWorkGoesOn) {
+            self.is_asked = true;
+            self.overtaken = Some(last);
+        }
     }
 }
 

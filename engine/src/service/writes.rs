@@ -3,7 +3,7 @@
 //! What filters match is found for one request, so one with a filter goes alone. What ignores a backlog
 //! does so for itself. And if something that a group needs cannot be read, or all of it is too much, each
 //! of its writes is committed alone, in their order: then it shows whose it is, and the others are not to
-//! blame.
+//! blame. The time they may wait begins anew, once, for the group may have taken all of it.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -18,6 +18,8 @@ use crate::service::namespace::Ticket;
 /// Writes that wait, in order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Writes {
+    /// Those of groups that failed for what their requests need together. Each goes alone, before all others.
+    alone: VecDeque<Waiting>,
     waiting: VecDeque<Waiting>,
 }
 
@@ -27,8 +29,6 @@ struct Waiting {
     request: WriteRequest,
     bytes: usize,
     since: Timestamp,
-    /// Whether it was in a group that failed for what its requests need together.
-    is_retried: bool,
 }
 
 /// Writes that are committed together, and who asked for each.
@@ -36,17 +36,15 @@ struct Waiting {
 pub(super) struct Group {
     pub(super) tickets: Vec<Ticket>,
     pub(super) requests: Arc<[WriteRequest]>,
-    /// Since when each waits.
-    since: Vec<Timestamp>,
 }
 
 impl Writes {
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.alone.len() + self.waiting.len()
     }
 
     /// A client writes. `bytes` is about how large the request is.
@@ -57,54 +55,57 @@ impl Writes {
         request: WriteRequest,
         bytes: usize,
     ) {
-        self.waiting.push_back(Waiting { ticket, request, bytes, since, is_retried: false });
+        self.waiting.push_back(Waiting { ticket, request, bytes, since });
     }
 
-    /// Turns those away who have waited for longer than this. They stand in the order of their arrival.
+    /// Turns those away who have waited for longer than this. In either line they stand in the order of
+    /// their arrival.
     pub(super) fn turn_away(&mut self, now: Timestamp, most: Duration) -> Vec<Ticket> {
         let mut turned_away = Vec::new();
-        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.since + most < now) {
-            turned_away.push(waiting.ticket);
+        for line in [&mut self.alone, &mut self.waiting] {
+            while let Some(waiting) = line.pop_front_if(|waiting| waiting.since + most < now) {
+                turned_away.push(waiting.ticket);
+            }
         }
         turned_away
     }
 
     /// All that waits and goes together, up to a bound.
     pub(super) fn take(&mut self) -> Option<Group> {
+        if let Some(Waiting { ticket, request, .. }) = self.alone.pop_front() {
+            return Some(Group { tickets: vec![ticket], requests: [request].into() });
+        }
         let first = self.waiting.front()?;
         let (is_alone, ignores) = (first.goes_alone(), first.request.ignores_backlog);
         let joins = |next: &Waiting| {
             !is_alone && !next.goes_alone() && next.request.ignores_backlog == ignores
         };
-        let (mut requests, mut tickets, mut since, mut bytes) =
-            (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut requests, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(next) = self.waiting.pop_front_if(|next| {
             requests.is_empty() || (joins(next) && bytes + next.bytes <= limits::GROUP_BYTES_MAX)
         }) {
             bytes += next.bytes;
             tickets.push(next.ticket);
             requests.push(next.request);
-            since.push(next.since);
         }
-        Some(Group { tickets, requests: requests.into(), since })
+        Some(Group { tickets, requests: requests.into() })
     }
 
     /// Puts a group back of which nothing was written, each to be committed by itself.
-    pub(super) fn put_back(&mut self, group: &Group) {
+    pub(super) fn put_back(&mut self, since: Timestamp, group: &Group) {
         assert_eq!(group.tickets.len(), group.requests.len(), "V4: every request has a ticket");
-        let named = group.tickets.iter().zip(&group.since).zip(&*group.requests);
-        for ((ticket, since), request) in named.rev() {
-            let (ticket, since, request) = (*ticket, *since, request.clone());
-            let waiting = Waiting { ticket, request, bytes: 0, since, is_retried: true };
-            self.waiting.push_front(waiting);
-        }
+        assert!(self.alone.is_empty(), "V5: only who was in no group before is put back");
+        let named = group.tickets.iter().zip(&*group.requests);
+        self.alone.extend(named.map(|(ticket, request)| {
+            let (ticket, request) = (*ticket, request.clone());
+            Waiting { ticket, request, bytes: 0, since }
+        }));
     }
 }
 
 impl Waiting {
     fn goes_alone(&self) -> bool {
-        let is_by_filter = self.request.is_by_filter() && !planted::is(Bug::FiltersJoinGroups);
-        self.is_retried || is_by_filter
+        self.request.is_by_filter() && !planted::is(Bug::FiltersJoinGroups)
     }
 }
 
@@ -123,6 +124,27 @@ mod tests {
             .map(|group| group.tickets.iter().map(|ticket| ticket.0).collect())
             .collect();
         assert_eq!(groups, [vec![1, 2], vec![3], vec![4], vec![5], vec![6]]);
+        assert!(writes.is_empty());
+    }
+
+    #[test]
+    fn those_of_a_group_that_was_put_back_go_alone_before_all_others_and_their_time_begins_anew() {
+        let mut writes = Writes::default();
+        for ticket in 1..=3 {
+            writes.push(Timestamp(ticket), Ticket(ticket), WriteRequest::default(), 1);
+        }
+        let group = writes.take().unwrap();
+        writes.push(Timestamp(4), Ticket(4), WriteRequest::default(), 1);
+        writes.put_back(Timestamp(100), &group);
+        writes.push(Timestamp(101), Ticket(5), WriteRequest::default(), 1);
+        assert_eq!(writes.len(), 5);
+        assert_eq!(writes.take().unwrap().tickets, [Ticket(1)]);
+        let most = Duration::from_millis(50);
+        assert_eq!(writes.turn_away(Timestamp(54), most), []);
+        assert_eq!(writes.turn_away(Timestamp(55), most), [Ticket(4)]);
+        assert_eq!(writes.take().unwrap().tickets, [Ticket(2)]);
+        assert_eq!(writes.turn_away(Timestamp(151), most), [Ticket(3)]);
+        assert_eq!(writes.turn_away(Timestamp(152), most), [Ticket(5)]);
         assert!(writes.is_empty());
     }
 }

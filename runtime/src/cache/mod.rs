@@ -45,10 +45,17 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     kept: Sieve<Stretch, Reply>,
-    /// How often something was purged.
-    purges: u64,
-    /// Those who wait for a read that is under way.
-    waiting: BTreeMap<Stretch, Vec<oneshot::Sender<Reply>>>,
+    /// The reads that are under way.
+    reads: BTreeMap<Stretch, Read>,
+}
+
+/// A read that is under way.
+#[derive(Debug, Default)]
+struct Read {
+    /// Those who wait for it.
+    waiting: Vec<oneshot::Sender<Reply>>,
+    /// Whether what it reads was purged meanwhile, and so is not to be kept.
+    is_purged: bool,
 }
 
 /// Where an answer came from.
@@ -95,7 +102,7 @@ const ENTRY_BYTES: usize = 320;
 impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
     /// A cache of at most `bytes_max` bytes before `store`.
     pub fn new(store: S, bytes_max: usize) -> Self {
-        let state = State { kept: Sieve::new(bytes_max), purges: 0, waiting: BTreeMap::new() };
+        let state = State { kept: Sieve::new(bytes_max), reads: BTreeMap::new() };
         let (hits, misses) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { store, shared: Arc::new(Shared { state: Mutex::new(state), hits, misses }) }
     }
@@ -115,19 +122,13 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
     /// Drops all that is kept of a namespace (C4).
     pub fn purge(&self, namespace: &NamespaceName) {
         let prefix = layout::namespace_data(namespace);
-        let mut state = self.shared.state();
-        state.purges += 1;
-        state.kept.remove_all(&(prefix.clone(), None), |(key, _)| {
-            key.as_str().starts_with(prefix.as_str())
-        });
+        self.shared.state().drop_all(&prefix, |key| key.as_str().starts_with(prefix.as_str()));
     }
 
     /// Drops all that is kept of an object: what was read of it turned out to be damaged, and the store
     /// may have it whole (C5).
     pub fn forget(&self, key: &Key) {
-        let mut state = self.shared.state();
-        state.purges += 1;
-        state.kept.remove_all(&(key.clone(), None), |(kept, _)| kept == key);
+        self.shared.state().drop_all(key, |kept| kept == key);
     }
 
     /// How the cache has fared.
@@ -141,27 +142,27 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
 
     async fn read(&self, stretch: Stretch, keep: Keep) -> (Reply, Origin) {
         let (say, hear) = oneshot::channel();
-        let (first, purges) = {
+        let first = {
             let mut state = self.shared.state();
             if let Some(reply) = state.kept.find(&stretch) {
                 self.shared.hits.fetch_add(1, Ordering::Relaxed);
                 return (reply.clone(), Origin::Memory);
             }
-            let waiting = state.waiting.entry(stretch.clone()).or_default();
+            let waiting = &mut state.reads.entry(stretch.clone()).or_default().waiting;
             waiting.push(say);
-            (waiting.len() == 1, state.purges)
+            waiting.len() == 1
         };
         self.shared.misses.fetch_add(1, Ordering::Relaxed);
         if first {
             // A task of its own: whoever asked first may go away while others still wait.
-            tokio::spawn(self.clone().fetch(stretch, keep, purges));
+            tokio::spawn(self.clone().fetch(stretch, keep));
         }
         (hear.await.unwrap_or(Reply::Lost), Origin::Store)
     }
 
-    async fn fetch(self, stretch: Stretch, keep: Keep, purges: u64) {
+    async fn fetch(self, stretch: Stretch, keep: Keep) {
         let (key, range) = stretch.clone();
-        let mut ending = Ending { shared: &self.shared, stretch, keep, purges, reply: Reply::Lost };
+        let mut ending = Ending { shared: &self.shared, stretch, keep, reply: Reply::Lost };
         let asked = self.store.perform(Request::Get { key, range, unless: None });
         if let Ok(reply) = tokio::time::timeout(READ_TIME_MAX, asked).await {
             ending.reply = reply;
@@ -182,29 +183,40 @@ impl Shared {
     }
 }
 
+impl State {
+    /// Drops what is kept of these objects, and does not keep what is being read of them. They are next to
+    /// each other, `first` or behind it.
+    fn drop_all(&mut self, first: &Key, is_one: impl Fn(&Key) -> bool) {
+        let first = (first.clone(), None);
+        let reads = self.reads.range_mut(first.clone()..);
+        let reads = reads.take_while(|((key, _), _)| is_one(key));
+        reads.for_each(|(_, read)| read.is_purged = true);
+        self.kept.remove_all(&first, |(key, _)| is_one(key));
+    }
+}
+
 /// Tells those who wait how a read ended, also if it ended in a panic (C3).
 struct Ending<'a> {
     shared: &'a Shared,
     stretch: Stretch,
     keep: Keep,
-    /// How often something had been purged when it was asked for.
-    purges: u64,
     reply: Reply,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        let waiting = {
+        let read = {
             let mut state = self.shared.state();
+            let read = state.reads.remove(&self.stretch).unwrap_or_default();
             if let (Reply::Found { body, .. }, Keep::Yes) = (&self.reply, self.keep)
-                && self.purges == state.purges
+                && !read.is_purged
             {
                 let bytes = body.len() + ENTRY_BYTES;
                 state.kept.insert(self.stretch.clone(), self.reply.clone(), bytes);
             }
-            state.waiting.remove(&self.stretch)
+            read
         };
-        for say in waiting.into_iter().flatten() {
+        for say in read.waiting {
             // Whoever does not listen any more does not want to know.
             let _ = say.send(self.reply.clone());
         }

@@ -127,9 +127,34 @@ async fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
         tokio::task::yield_now().await;
         store.purge(&NamespaceName::parse("a").unwrap());
     };
-    let (reply, ()) = tokio::join!(store.perform(read("data/a/1")), purge);
-    assert!(matches!(reply, Reply::Found { .. }));
-    assert_eq!(store.statistics().bytes, 0);
+    let (reply, other, ()) =
+        tokio::join!(store.perform(read("data/a/1")), store.perform(read("data/b/1")), purge);
+    assert!(matches!((reply, other), (Reply::Found { .. }, Reply::Found { .. })));
+    assert_eq!(store.ask(read("data/b/1"), Keep::Yes).await.1, Origin::Memory);
+    assert_eq!(store.ask(read("data/a/1"), Keep::Yes).await.1, Origin::Store);
+}
+
+/// Whatever was being read when something was damaged was not kept, of any namespace.
+#[tokio::test]
+async fn of_a_damaged_object_nothing_is_kept_and_of_others_all() {
+    let store = CachedStore::new(Slow::default(), 1 << 20);
+    let stretch = |key: &str, start| {
+        let range = ByteRange { start, end: start + 5 };
+        Request::get_range(Key::new(key), range)
+    };
+    store.perform(stretch("data/a/1", 0)).await;
+    store.perform(stretch("data/a/2", 0)).await;
+    let forget = async {
+        tokio::task::yield_now().await;
+        store.forget(&Key::new("data/a/1"));
+    };
+    let (damaged, other) = (stretch("data/a/1", 9), stretch("data/a/2", 9));
+    tokio::join!(store.perform(damaged), store.perform(other), forget);
+    for start in [0, 9] {
+        let of = async |key| store.ask(stretch(key, start), Keep::Yes).await.1;
+        assert_eq!(of("data/a/1").await, Origin::Store);
+        assert_eq!(of("data/a/2").await, Origin::Memory);
+    }
 }
 
 #[tokio::test]

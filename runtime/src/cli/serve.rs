@@ -61,9 +61,9 @@ pub(super) struct ServeArguments {
     #[arg(long, value_parser = sizes::time, default_value = "30d")]
     idempotency_retention: Duration,
 
-    /// The least time between two commits to one namespace, up to 10 seconds. For stores that turn away
-    /// whoever changes an object more than once in a second, such as GCS and R2: there `1s` costs less
-    /// than to be turned away.
+    /// The least time between two commits or publications of segments to one namespace, up to 10 seconds.
+    /// For stores that turn away whoever changes an object more than once in a second, such as GCS and
+    /// R2: there `1s` costs less than to be turned away.
     #[arg(long, value_parser = sizes::time, default_value = "0s")]
     commit_interval: Duration,
 
@@ -135,6 +135,9 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), ServeError> {
     if arguments.api_key.is_none() && !arguments.listen.ip().is_loopback() {
         return Err(ServeError::OpenToAll(arguments.listen));
     }
+    if arguments.commit_interval > COMMIT_INTERVAL_MAX {
+        return Err(ServeError::CommitInterval);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(arguments));
     // What still runs in the background is safe to leave where it is.
@@ -149,9 +152,6 @@ async fn serve(arguments: &ServeArguments) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
     let Opened { store, place } = place::open(&arguments.store).await?;
     let metrics = Arc::new(Metrics::new());
-    if arguments.commit_interval > COMMIT_INTERVAL_MAX {
-        return Err(ServeError::CommitInterval);
-    }
     let settings = Settings {
         commit_interval_min: arguments.commit_interval,
         unindexed_bytes_max: arguments.unindexed_bytes_max,

@@ -1,20 +1,30 @@
 //! Takes one operation from its beginning to its output.
 
+use core::time::Duration;
+
 use sana_engine::machine::drive::{Clock, fly};
 use sana_engine::machine::{Machine, Step};
+use sana_engine::ops::read::ReadError;
 use sana_engine::service::task::{Output, Start, Task};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Shared;
 use super::reads::{Reads, Tally};
 use crate::cache::Keep;
 use crate::compute::{Compute, Crashed};
 
+/// How long a merge waits for its turn. Its time runs meanwhile, so it gives up early, and comes back with
+/// all of its time: else everyone who waited for long would have too little left, and fail.
+const TURN_TIME_MAX: Duration = Duration::from_mins(1);
+
 impl Shared {
     /// Runs one operation. Steps that compute for long do so on the threads for it.
     pub(super) async fn drive(&self, start: Start, keep: Keep) -> Result<(Output, Reads), Crashed> {
         let _turn = match start {
-            Start::Merge(_) => self.merges.acquire().await.ok(),
+            Start::Merge(_) => match timeout(TURN_TIME_MAX, self.merges.acquire()).await {
+                Ok(turn) => turn.ok(),
+                Err(_) => return Ok((Output::Merge(Err(ReadError::Late)), Reads::default())),
+            },
             _ => None,
         };
         let (began, kind) = (Instant::now(), kind(&start));

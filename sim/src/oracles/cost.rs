@@ -19,6 +19,7 @@ use sana_engine::machine::request::{Reply, Request, When};
 use sana_engine::namespace::head::Edit;
 use sana_engine::namespace::request::{Aggregate, Search, Want, WriteRequest};
 use sana_engine::ops::collect;
+use sana_engine::ops::snapshot::WINDOW_REQUESTS;
 use sana_engine::service::task::{Output, Start};
 
 use crate::oracles::{Broken, Oracle};
@@ -221,7 +222,9 @@ impl Bill {
             _ => 0,
         };
         let once = self.most + 1;
-        let most = self.most + extra + once * self.troubles;
+        // A long log is loaded a window a round.
+        let windows = self.requests / WINDOW_REQUESTS as u32;
+        let most = self.most + extra + windows + once * self.troubles;
         self.demand(self.rounds <= most, &format!("it may take {most} rounds"))?;
         let puts = matches!(self.work, Work::Commit if self.held.is_some());
         let most = 2 * (self.rounds + self.troubles);

@@ -5,7 +5,6 @@ use sana_engine::machine::request::{Reply, Request};
 use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
 use sana_engine::ops::publication::Publicized;
-use sana_engine::ops::snapshot::RefreshError;
 use sana_engine::service::task::{Output, Start, Task, TaskId};
 
 use crate::choices::{Scope, Site};
@@ -149,7 +148,7 @@ impl World {
         Self::live_demand(!(was_settled && builds), || {
             format!("node {n} was settled and begins to build: {starts:?}")
         })?;
-        Self::live_demand(!(hosted.is_overtaken && builds), || {
+        Self::live_demand(!(hosted.overtaken.is_some() && builds), || {
             format!("node {n} was overtaken and builds anew without having looked: {starts:?}")
         })?;
         let over = |flight: &Flight| flight.is_over(local);
@@ -214,10 +213,12 @@ impl World {
         self.count(&output);
         self.saw_end(space, asked.as_ref(), &bill, &output, marks)?;
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
-        hosted.is_overtaken = match &output {
-            Output::Publication(Publicized::Superseded) => true,
-            Output::Refresh(Ok(_) | Err(RefreshError::Damaged(_))) => false,
-            _ => hosted.is_overtaken,
+        hosted.overtaken = match &output {
+            Output::Publication(Publicized::Superseded) => {
+                hosted.tasks.keys().copied().chain([id]).max()
+            }
+            Output::Refresh(Ok(_)) => hosted.overtaken.filter(|last| id <= *last),
+            _ => hosted.overtaken,
         };
         let words = guarded(|| hosted.service.finished(local, id, output))?;
         for (ticket, word) in words {

@@ -77,8 +77,9 @@ pub struct Hosted {
     pub asked_at: u64,
     /// Which of all stays in the node's memory this is.
     pub stay: u32,
-    /// Whether it was told that what it had built is of an older version, and has not looked since.
-    pub is_overtaken: bool,
+    /// When it was told that what it had built is of an older version, the last of its operations that had
+    /// begun; unless one that began later has looked.
+    pub overtaken: Option<TaskId>,
 }
 
 /// What a node that looks for work has seen of a namespace.
@@ -202,7 +203,7 @@ impl Hosted {
             idle_wakes: (0, asked_at),
             asked_at,
             stay,
-            is_overtaken: false,
+            overtaken: None,
         }
     }
 

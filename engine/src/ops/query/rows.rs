@@ -4,17 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::blob::Blob;
 use crate::base::id::AttributeId;
-use crate::base::value::{Scalar, Value};
+use crate::base::value::Value;
 use crate::namespace::request::QueryError;
 use crate::ops::query::collected::within;
 use crate::ops::query::reads::{Of, Place, Read, Source};
-
-/// About how much memory a value takes.
-fn held_bytes(value: &Value) -> usize {
-    let elements = if let Value::Array(elements) = value { elements.len() } else { 0 };
-    let held = size_of::<(AttributeId, Value)>() + elements * size_of::<Scalar>();
-    held + value.logical_bytes() as usize
-}
 
 /// Values on their way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -79,7 +72,7 @@ impl Rows {
             );
             for (document, row) in documents {
                 if let Some(value) = page.value(row) {
-                    self.bytes += held_bytes(&value);
+                    self.bytes += value.held_bytes() as usize;
                     self.values[document].push((attribute, value));
                 }
                 within(self.bytes)?;

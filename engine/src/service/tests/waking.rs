@@ -281,3 +281,46 @@ fn a_collection_that_learns_nothing_has_a_look_at_once() {
     let look = driven.only();
     assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
 }
+
+#[test]
+fn a_publication_and_a_commit_are_as_far_apart_as_two_commits() {
+    let commit_interval_min = core::time::Duration::from_secs(3);
+    let mut driven = Driven::with(Settings { commit_interval_min, ..Settings::default() });
+    driven.write(1);
+    let look = driven.only();
+    driven.end(look, 0);
+    let flush = driven.sleeps_until(1_000);
+    driven.end(flush, 0);
+    let publication = driven.sleeps_until(3_000);
+    assert!(matches!(publication.1, Start::Publication(..)), "{publication:?}");
+    driven.end(publication, 0);
+    driven.service.write(Timestamp(driven.bench.now), Ticket(2), upsert(2, 2), 100);
+    let commit = driven.sleeps_until(6_000);
+    assert!(matches!(commit.1, Start::Commit(..)), "{commit:?}");
+}
+
+/// It had asked before the head changed, and was taken for one who had looked after it.
+#[test]
+fn who_was_overtaken_looks_anew_though_a_look_was_under_way() {
+    let mut driven = Driven::new();
+    driven.write(1);
+    let look = driven.only();
+    driven.end(look, 0);
+    let flush = driven.sleeps_until(1_000);
+    driven.service.query(Timestamp(1_000), Ticket(2), by_id(1));
+    let early = driven.only();
+    let Start::Refresh { .. } = early.1 else { panic!("{early:?}") };
+    let output = run(&mut driven.bench, early.1);
+    let mut other = service();
+    driven.bench.write(&mut other, upsert(2, 2));
+    driven.bench.wait(&mut other, 2_000);
+    driven.end(flush, 0);
+    let publication = driven.only();
+    assert!(matches!(publication.1, Start::Publication(..)), "{publication:?}");
+    driven.end(publication, 1);
+    driven.service.finished(Timestamp(driven.bench.now), early.0, output);
+    let next = driven.due();
+    let looks = next.iter().filter(|(_, start)| matches!(start, Start::Refresh { .. })).count();
+    let builds = next.iter().any(|(_, start)| matches!(start, Start::Flush { .. }));
+    assert!(looks == 1 && !builds, "{next:?}");
+}
