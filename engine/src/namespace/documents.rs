@@ -231,7 +231,7 @@ mod tests {
     use crate::base::limits;
     use crate::base::name::AttributeName;
     use crate::base::value::{IdType, Raw, ScalarType, Type, Value};
-    use crate::namespace::matched::Matches;
+    use crate::namespace::matched::{MatchedIds, Matches};
     use crate::namespace::request::{
         AttributeRequest, ByFilter, Idempotency, Operator, Predicate, RawDocument,
     };
@@ -461,6 +461,82 @@ mod tests {
         assert_eq!(attribute.id.0, 1, "a number is given once");
         let patched = decision.batch.operations[0].document().unwrap();
         assert_eq!(patched.attributes.len(), 1, "the old value is gone");
+    }
+
+    #[test]
+    fn who_changes_nothing_commits_nothing() {
+        let first = over(&[(1, 5)], &[upsert(1, 6)]);
+        assert!(first.commits);
+        let unmet = WriteRequest { upsert_condition: Some(newer()), ..upsert(1, 5) };
+        let same = WriteRequest { read_only: Some(false), ..WriteRequest::default() };
+        for request in [unmet, same, patch(7, 1), WriteRequest::default()] {
+            let decision = over(&[(1, 5)], core::slice::from_ref(&request));
+            assert!(decision.outcomes[0].is_ok() && !decision.commits, "{request:?}");
+        }
+        let locks = WriteRequest { read_only: Some(true), ..WriteRequest::default() };
+        assert!(over(&[(1, 5)], &[locks]).commits);
+    }
+
+    #[test]
+    fn what_a_request_of_a_group_finds_was_written_by_any_before_it() {
+        let three = vec![document(1, 1), document(2, 2), document(3, 3)];
+        let upserts = WriteRequest { upserts: Some(three), ..WriteRequest::default() };
+        let newer = |a| WriteRequest { upsert_condition: Some(newer()), ..upsert(3, a) };
+        let decision = decided(&[upsert(9, 9), upserts, newer(2), newer(4)], &Known::default());
+        let counts = decision.outcomes.iter().map(|outcome| outcome.as_ref().unwrap().upserted);
+        assert_eq!(counts.collect::<Vec<_>>(), [Some(1), Some(3), Some(0), Some(1)]);
+    }
+
+    /// More was matched than may be changed at once.
+    #[test]
+    fn a_part_of_what_filters_match_is_changed_only_if_that_is_enough() {
+        let first = over(&[], &[upsert(1, 1)]);
+        let live = live(first.schema);
+        let document = first.batch.operations[0].document().unwrap().clone();
+        let name = AttributeName::parse("a").unwrap();
+        for more in [false, true] {
+            let ids = [Id::Uint(1)].into();
+            let deletes = MatchedIds { ids, more };
+            let documents = [(Id::Uint(1), document.clone())].into();
+            let patches = Matches { documents, more };
+            let matched = [
+                Matched { deletes, ..Matched::default() },
+                Matched { patches, ..Matched::default() },
+            ];
+            for (field, matched) in ["delete_by_filter", "patch_by_filter"].iter().zip(matched) {
+                for allows_partial in [false, true] {
+                    let filter = compare("a", Operator::Eq, Raw::Integer(1));
+                    let by_filter = ByFilter { filter, allows_partial };
+                    let changes = vec![(name.clone(), Raw::Integer(2))];
+                    let deletes = *field == "delete_by_filter";
+                    let request = WriteRequest {
+                        delete_by_filter: deletes.then(|| by_filter.clone()),
+                        patch_by_filter: (!deletes).then(|| (by_filter.clone(), changes)),
+                        ..WriteRequest::default()
+                    };
+                    let known = Known { matched: matched.clone(), ..Known::default() };
+                    let decision = decide(Some(&live), &[request], &known, NOW, KEPT);
+                    let outcome = &decision.outcomes[0];
+                    if more && !allows_partial {
+                        let refused = Err(WriteError::Invalid(InvalidWrite::TooManyMatches {
+                            field,
+                            most: if deletes {
+                                limits::DELETE_BY_FILTER_MAX
+                            } else {
+                                limits::PATCH_BY_FILTER_MAX
+                            },
+                        }));
+                        assert_eq!(*outcome, refused);
+                        assert!(!decision.commits);
+                    } else {
+                        let outcome = outcome.as_ref().unwrap();
+                        assert_eq!(outcome.deleted, deletes.then_some(1));
+                        assert_eq!(outcome.patched, (!deletes).then_some(1));
+                        assert_eq!(outcome.remaining, Some(more));
+                    }
+                }
+            }
+        }
     }
 
     /// What comes of patching so many documents, each with this value.

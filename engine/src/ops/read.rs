@@ -182,7 +182,21 @@ mod tests {
         let key = stretches.reads[0].0.clone();
         assert_eq!(with(0, Reply::Missing), Err(ReadError::Vanished { key }));
         assert_eq!(with(1, Reply::Lost), Err(ReadError::Late));
-        let short = Reply::Found { tag: Tag::new("1"), body: vec![0; 25].into() };
-        assert!(matches!(with(0, short), Err(ReadError::Damaged(_))));
+        let short = |bytes| Reply::Found { tag: Tag::new("1"), body: vec![0; bytes].into() };
+        let damaged = |place: usize, found, expected| {
+            let bad = Damage::Length { found, expected }.of(&stretches.reads[place].0);
+            Err(ReadError::Damaged(bad))
+        };
+        assert_eq!(with(0, short(25)), damaged(0, 25, 30));
+        assert_eq!(with(1, short(4)), damaged(1, u64::from(far) + 4, u64::from(far) + 10));
+
+        // What would take longer than a request is split.
+        let step = (GAP_MAX - 10) as u32;
+        let row = (0..40).map(|place| extent(0, 5_000 + place * step));
+        let split = Stretches::together(&place, row.map(|extent| (&segment, extent)));
+        let lengths: Vec<_> =
+            split.reads.iter().map(|(_, range)| range.end - range.start).collect();
+        assert_eq!(lengths.iter().filter(|length| **length > READ_BYTES_MAX / 2).count(), 2);
+        assert!(lengths.iter().all(|length| *length <= READ_BYTES_MAX), "{lengths:?}");
     }
 }

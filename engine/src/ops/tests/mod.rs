@@ -4,6 +4,7 @@ mod collect;
 mod flush;
 mod matching;
 mod merge;
+mod records;
 mod snapshot;
 mod world;
 mod wrong;

@@ -1,0 +1,31 @@
+//! Which record of an idempotency key counts.
+
+use super::*;
+
+use crate::machine::request::Reply;
+use crate::ops::read::ReadError;
+use crate::ops::records::Records;
+
+#[test]
+fn the_newest_record_counts_wherever_it_lies() {
+    let mut world = World::new();
+    for (key, at) in [("a", 21), ("b", 22), ("a", 23), ("b", 19), ("c", 24)] {
+        world.commit(vec![put(at, 1)], vec![record(key, at)]);
+        world.flush();
+    }
+    world.commit(vec![], vec![record("c", 25)]);
+    let keys = || ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+    let first = Records::start(world.snapshot.clone(), keys(), NEVER);
+    let (found, rounds) = world.run(first, |_, _| None);
+    let found = found.unwrap();
+    let at: Vec<_> = found.iter().map(|(key, record)| (key.as_str(), record.at.0)).collect();
+    assert_eq!(at, [("a", 23), ("b", 22), ("c", 25)]);
+    assert_eq!(found["a"], record("a", 23));
+    // Of `c` the log knows, of `d` the filters: the blocks of the others are read.
+    assert_eq!(rounds.iter().map(|round| round.reads).collect::<Vec<_>>(), [4]);
+    let first = Records::start(world.snapshot.clone(), vec!["c".into()], NEVER);
+    assert_eq!(world.run(first, |_, _| None).1, [], "no round if the overlay knows");
+    let first = Records::start(world.snapshot.clone(), keys(), NEVER);
+    let (lost, _) = world.run(first, |at, _| (at == 2).then_some(Reply::Lost));
+    assert_eq!(lost, Err(ReadError::Late));
+}
