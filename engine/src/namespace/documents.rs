@@ -231,6 +231,7 @@ mod tests {
     use crate::base::limits;
     use crate::base::name::AttributeName;
     use crate::base::value::{IdType, Raw, ScalarType, Type, Value};
+    use crate::format::schema::Metric;
     use crate::namespace::matched::{MatchedIds, Matches};
     use crate::namespace::request::{
         AttributeRequest, ByFilter, Idempotency, Operator, Predicate, RawDocument,
@@ -485,6 +486,108 @@ mod tests {
         let decision = decided(&[upsert(9, 9), upserts, newer(2), newer(4)], &Known::default());
         let counts = decision.outcomes.iter().map(|outcome| outcome.as_ref().unwrap().upserted);
         assert_eq!(counts.collect::<Vec<_>>(), [Some(1), Some(3), Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn an_outcome_counts_what_was_done_and_its_bytes() {
+        let request = WriteRequest {
+            upserts: Some(vec![document(1, 1), document(2, 2)]),
+            patches: Some(vec![document(3, 3), document(4, 4)]),
+            deletes: Some(vec![Raw::Integer(5), Raw::Integer(6), Raw::Integer(7)]),
+            ..WriteRequest::default()
+        };
+        let decision = over(&[(3, 1), (5, 1)], &[request]);
+        let outcome = decision.outcomes[0].as_ref().unwrap();
+        let counts = (outcome.upserted, outcome.patched, outcome.deleted);
+        assert_eq!(counts, (Some(2), Some(1), Some(3)));
+        assert_eq!(outcome.logical_bytes, 3 * 16 + 3 * 8, "an id and a number, or an id");
+    }
+
+    #[test]
+    fn vectors_are_not_patched() {
+        let name = AttributeName::parse("v").unwrap();
+        let vector = Raw::List(vec![Raw::Integer(1), Raw::Integer(2)]);
+        let attributes = vec![(name.clone(), vector.clone())];
+        let with_vector = || RawDocument { id: Raw::Integer(1), attributes: attributes.clone() };
+        let request = |upserts: bool| WriteRequest {
+            upserts: upserts.then(|| vec![with_vector()]),
+            patches: (!upserts).then(|| vec![with_vector()]),
+            metric: Some(Metric::Cosine),
+            schema: vec![(name.clone(), AttributeRequest::of(Type::vector(2)))],
+            ..WriteRequest::default()
+        };
+        let first = decided(&[request(true)], &Known::default());
+        assert!(first.outcomes[0].is_ok(), "{:?}", first.outcomes);
+        let live = live(first.schema);
+        let by_filter = ByFilter {
+            filter: compare("id", Operator::Eq, Raw::Integer(1)),
+            allows_partial: false,
+        };
+        let filtered = WriteRequest {
+            patch_by_filter: Some((by_filter, attributes.clone())),
+            ..WriteRequest::default()
+        };
+        for request in [request(false), filtered] {
+            let decision = decide(Some(&live), &[request], &Known::default(), NOW, KEPT);
+            let refused = Err(WriteError::Invalid(InvalidWrite::PatchedVector));
+            assert_eq!(decision.outcomes, [refused]);
+        }
+    }
+
+    /// 2^53 + 1 is no float: what is held is 2^53.
+    #[test]
+    fn a_condition_compares_with_what_will_be_held() {
+        let (attribute, new) = ("f".to_owned(), "f".to_owned());
+        let other = Predicate::CompareNew { attribute, operator: Operator::NotEq, new };
+        let name = AttributeName::parse("f").unwrap();
+        let with = |n: i128| {
+            let attributes = vec![(name.clone(), Raw::Integer(n))];
+            vec![RawDocument { id: Raw::Integer(1), attributes }]
+        };
+        let float = AttributeRequest::of(Type::Scalar(ScalarType::Float));
+        let first = WriteRequest {
+            upserts: Some(with(1 << 53)),
+            schema: vec![(name.clone(), float)],
+            ..WriteRequest::default()
+        };
+        let first = decided(&[first], &Known::default());
+        let document = first.batch.operations[0].document().unwrap().clone();
+        let documents = [(Id::Uint(1), Some(document))].into();
+        let known = Known { documents, ..Known::default() };
+        let live = live(first.schema);
+        for (n, upserted) in [((1 << 53) + 1, 0), (1 << 53, 0), ((1 << 53) + 2, 1)] {
+            let request = WriteRequest {
+                upserts: Some(with(n)),
+                upsert_condition: Some(other.clone()),
+                ..WriteRequest::default()
+            };
+            let decision = decide(Some(&live), &[request], &known, NOW, KEPT);
+            assert_eq!(decision.outcomes[0].as_ref().unwrap().upserted, Some(upserted), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_document_may_be_as_large_as_the_limit_and_no_larger() {
+        let text = |bytes: usize| Raw::Text("x".repeat(bytes).into());
+        let largest = text(limits::VALUE_BYTES_MAX);
+        let count = limits::DOCUMENT_BYTES_MAX / limits::VALUE_BYTES_MAX - 1;
+        let rest = limits::DOCUMENT_BYTES_MAX - count * limits::VALUE_BYTES_MAX - 8;
+        let declared = AttributeRequest { filterable: Some(false), ..AttributeRequest::of(TEXT) };
+        for over in [0, 1] {
+            let values = vec![largest.clone(); count].into_iter().chain([text(rest + over)]);
+            let names = (0..).map(|n| AttributeName::parse(&format!("a{n}")).unwrap());
+            let attributes: Vec<_> = names.zip(values).collect();
+            let schema = attributes.iter().map(|(name, _)| (name.clone(), declared.clone()));
+            let request = WriteRequest {
+                schema: schema.collect(),
+                upserts: Some(vec![RawDocument { id: Raw::Integer(1), attributes }]),
+                ..WriteRequest::default()
+            };
+            let most = limits::DOCUMENT_BYTES_MAX;
+            let outcome = decided(&[request], &Known::default()).outcomes.remove(0);
+            let too_large = WriteError::Invalid(InvalidWrite::DocumentTooLarge { most });
+            assert_eq!(outcome.err(), (over > 0).then_some(too_large));
+        }
     }
 
     /// More was matched than may be changed at once.

@@ -9,7 +9,7 @@ use crate::format::frame::Damage;
 use crate::format::head::{Head, State};
 use crate::format::layout::{self, Family, ObjectName};
 use crate::format::log::{Batch, LogEntry, Payload};
-use crate::machine::request::Reply;
+use crate::machine::request::{Reply, Request};
 use crate::machine::{Machine, Step};
 use crate::ops::snapshot::{Depth, Held, Refresh, RefreshError, WINDOW_REQUESTS};
 
@@ -105,6 +105,29 @@ fn only_what_is_not_held_is_read() {
     assert_eq!(words(&held.unwrap()), 9);
     let reads: Vec<_> = rounds.iter().map(|round| round.reads).collect();
     assert_eq!(reads, [1, 1]);
+}
+
+#[test]
+fn who_holds_the_head_alone_is_not_told_that_nothing_has_changed() {
+    let mut world = logged(1, 1);
+    let namespace = world.snapshot.place.namespace.clone();
+    let first = Refresh::start(namespace, None, Depth::Head, NEVER);
+    let (held, rounds) = world.run(first, |_, _| None);
+    assert_eq!(rounds.len(), 1);
+    let held = held.unwrap();
+    assert!(held.snapshot.is_none() && held.live().is_some());
+    let unless = |step: &Step<Refresh>| match step {
+        Step::Wait(_, round) => match &round.requests[..] {
+            [Request::Get { unless, .. }] => unless.is_some(),
+            other => panic!("{other:?}"),
+        },
+        Step::Done(_) => panic!("the head is asked for"),
+    };
+    let first = refresh(&world, Some(held));
+    assert!(!unless(&first));
+    let (held, _) = world.run(first, |_, _| None);
+    let first = refresh(&world, held.ok());
+    assert!(unless(&first), "who holds all of it asks for what is newer");
 }
 
 #[test]
