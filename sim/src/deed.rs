@@ -206,7 +206,7 @@ impl Stage {
             Output::Delete(outcome) => removed(outcome, witness, ops),
             Output::Flush(Ok(flushed)) => Ok(self.publish(Edit::Flush(flushed.edit))),
             Output::Merge(Ok(merged)) => Ok(self.publish(Edit::Merge(merged.edit))),
-            Output::Flush(Err(_)) | Output::Merge(Err(_)) => Ok(self.done()),
+            Output::Flush(Err(_)) | Output::Merge(Err(_)) | Output::NoTurn => Ok(self.done()),
             Output::Publication(Publicized::Damaged(bad)) => Oracle::Sound.broken(bad.to_string()),
             Output::Publication(_) | Output::Collect(_) | Output::Sweep(_) => Ok(self.done()),
         }

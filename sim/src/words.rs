@@ -165,6 +165,7 @@ pub fn output(output: &Output) -> String {
         Output::Query(Err(error)) => error.to_string(),
         Output::Flush(Ok(_)) => "the segment is written".into(),
         Output::Merge(Ok(_)) => "the segments are one".into(),
+        Output::NoTurn => "it had no turn".into(),
         Output::Flush(Err(error)) | Output::Merge(Err(error)) => error.to_string(),
         Output::Collect(collected) => format!("{} objects are collected", collected.deleted),
         Output::Sweep(swept) => format!("{} orphans are swept", swept.deleted),

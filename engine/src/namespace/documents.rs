@@ -230,7 +230,7 @@ mod tests {
     use super::*;
     use crate::base::limits;
     use crate::base::name::AttributeName;
-    use crate::base::value::{IdType, Raw, ScalarType, Type, Value};
+    use crate::base::value::{IdType, Raw, Scalar, ScalarType, Type, Value};
     use crate::format::schema::Metric;
     use crate::namespace::matched::{MatchedIds, Matches};
     use crate::namespace::request::{
@@ -577,7 +577,7 @@ mod tests {
             let values = vec![largest.clone(); count].into_iter().chain([text(rest + over)]);
             let names = (0..).map(|n| AttributeName::parse(&format!("a{n}")).unwrap());
             let attributes: Vec<_> = names.zip(values).collect();
-            let schema = attributes.iter().map(|(name, _)| (name.clone(), declared.clone()));
+            let schema = attributes.iter().map(|(name, _)| (name.clone(), declared));
             let request = WriteRequest {
                 schema: schema.collect(),
                 upserts: Some(vec![RawDocument { id: Raw::Integer(1), attributes }]),
@@ -669,7 +669,7 @@ mod tests {
         let text = Raw::Text("x".repeat(8_000_000).into());
         // Nothing to be billed for, and yet a word each in every document of the log.
         let nothings = Raw::List(vec![Raw::Text("".into()); 1_000_000]);
-        let element = size_of::<crate::base::value::Scalar>();
+        let element = size_of::<Scalar>();
         let texts = Type::Array(ScalarType::String);
         let cases = [(TEXT, text, most / 8_000_000), (texts, nothings, most / 1_000_000 / element)];
         for (kind, value, held) in cases {
@@ -682,9 +682,15 @@ mod tests {
             assert_eq!(part.batch.operations.len(), held);
             // Here they share it.
             let values = part.batch.operations.iter().filter_map(Operation::document);
-            let values: Vec<_> = values.map(|document| &document.attributes[1].1).collect();
-            if let [Value::Array(first), .., Value::Array(last)] = values[..] {
-                assert!(std::sync::Arc::ptr_eq(first, last));
+            let values: Vec<_> = values.map(|document| &document.attributes[0].1).collect();
+            match values[..] {
+                [Value::Array(first), .., Value::Array(last)] => {
+                    assert!(std::sync::Arc::ptr_eq(first, last));
+                }
+                [Value::Scalar(Scalar::String(first)), .., Value::Scalar(Scalar::String(last))] => {
+                    assert!(std::sync::Arc::ptr_eq(first, last));
+                }
+                _ => panic!("they have what they were given"),
             }
         }
     }

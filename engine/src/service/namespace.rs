@@ -67,7 +67,10 @@ pub struct NamespaceService {
     started: u64,
     upkeep: Upkeep,
     spilled: Spilled,
+    /// When the head was changed from here.
     put_at: Option<Timestamp>,
+    /// Whether that was a publication.
+    commit_is_next: bool,
 }
 
 /// What runs, and who is told of its end.
@@ -104,6 +107,7 @@ impl NamespaceService {
             upkeep: Upkeep::new(now),
             spilled: Spilled::new(),
             put_at: None,
+            commit_is_next: false,
         }
     }
 
@@ -222,7 +226,8 @@ impl NamespaceService {
         self.start_queries(now, &mut starts);
         if self.settings.indexes {
             let (name, settings) = (self.name.clone(), self.settings);
-            let free = !self.has_turn() && !self.is_early(now);
+            let waits = self.commit_is_next && !self.queue.writes.is_empty();
+            let free = !self.has_turn() && !self.is_early(now) && !waits;
             let upkeep =
                 self.upkeep.due(now, wall, &name, &settings, &self.view, free, &mut nonces);
             for start in upkeep {
@@ -267,8 +272,8 @@ impl NamespaceService {
             }
             (Running::Query(ask), Output::Query(outcome)) => self.answered(ask, outcome),
             (Running::Upkeep, output) => {
-                if let Output::Publication(Publicized::Landed(..)) = output {
-                    self.put_at = Some(now);
+                if let Output::Publication(Publicized::Landed(..) | Publicized::Unknown) = output {
+                    (self.put_at, self.commit_is_next) = (Some(now), true);
                 }
                 if let Some((held, directory)) =
                     self.upkeep.finished(now, TaskId(self.started), output)
@@ -446,7 +451,12 @@ impl NamespaceService {
         let tickets = &group.tickets;
         assert_eq!(tickets.len(), committed.outcomes.len(), "V4: every request has an outcome");
         let goes_alone = tickets.len() > 1 && committed.is_for_want();
-        self.put_at = Some(now);
+        self.commit_is_next = false;
+        let is_unknown =
+            |outcome: &Result<_, _>| matches!(outcome, Err(WriteError::Unknown { .. }));
+        if committed.landed.is_some() || committed.outcomes.iter().any(is_unknown) {
+            self.put_at = Some(now);
+        }
         self.spilled = committed.spilled;
         let may_leave = committed.landed.is_some() || committed.outcomes.iter().any(Result::is_err);
         if let Some(held) = committed.held {
@@ -500,6 +510,7 @@ impl NamespaceService {
         }
         let word = match outcome {
             Ok(Deleted::Landed(held)) => {
+                self.put_at = Some(now);
                 self.view.adopt(held, &[], None);
                 Ok(true)
             }

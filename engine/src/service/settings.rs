@@ -12,7 +12,8 @@ pub struct Settings {
     pub write_time_max: Duration,
     /// The longest a query may take.
     pub query_time_max: Duration,
-    /// The least time between two commits. For stores that allow few changes of one object.
+    /// The least time between two changes of the head, by commits and publications, which take turns. For
+    /// stores that allow few changes of one object.
     pub commit_interval_min: Duration,
     /// Unindexed bytes above which writes are turned away.
     pub unindexed_bytes_max: u64,

@@ -122,6 +122,8 @@ pub enum Output {
     Flush(Result<Box<Flushed>, ReadError>),
     /// Of [`Start::Merge`].
     Merge(Result<Box<Merged>, ReadError>),
+    /// Of [`Start::Merge`], where the driver lets merges take turns: it was not begun.
+    NoTurn,
     /// Of [`Start::Collect`].
     Collect(Collected),
     /// Of [`Start::Sweep`].

@@ -54,6 +54,8 @@ pub(super) struct Upkeep {
     publishing: Backoff,
     /// Whether trash is being collected.
     is_collecting: bool,
+    /// Whether the last that was published is a flush.
+    merge_is_next: bool,
     sweeps: Sweeps,
     /// Whether somebody asked to have a look.
     is_asked: bool,
@@ -95,6 +97,7 @@ impl Upkeep {
             looking: Backoff::new(now),
             publishing: Backoff::new(now),
             is_collecting: false,
+            merge_is_next: false,
             sweeps: Sweeps::new(now),
             is_asked: false,
             overtaken: None,
@@ -211,12 +214,10 @@ impl Upkeep {
         let met_damage = self.looking.has_failed() && (self.is_asked || self.lacks(view));
         // Once the pause is over the look begins, or is under way, and its end wakes the driver.
         let look = Some(self.looking.until).filter(|at| met_damage && now < *at);
-        // Nothing else begins before it, and its end wakes the driver.
-        if self.overtaken.is_some() {
-            return look;
-        }
-        let next = [flush, merge, trash, sweep, look].into_iter().flatten().min()?;
-        Some(next.max(self.resume_at))
+        // Nothing is built before it, and its end wakes the driver.
+        let builds = [flush, merge].into_iter().flatten().filter(|_| self.overtaken.is_none());
+        let next = builds.chain(trash).chain(sweep).min().map(|at| at.max(self.resume_at));
+        next.into_iter().chain(look).min()
     }
 
     /// What to begin now. `is_free` says that neither a commit nor a deletion runs.
@@ -245,12 +246,14 @@ impl Upkeep {
         };
         let publication = self.publish(now, wall, name, (&tag, &head), is_free, nonces);
         let mut starts: Vec<_> = publication.into_iter().collect();
-        if now < self.resume_at || self.overtaken.is_some() {
+        if now < self.resume_at {
             return starts;
         }
         self.plan_merge(settings, view);
-        starts.extend(self.start_flush(now, settings, view, nonces));
-        starts.extend(self.start_merge(now, wall, settings, view, nonces));
+        if self.overtaken.is_none() {
+            starts.extend(self.start_flush(now, settings, view, nonces));
+            starts.extend(self.start_merge(now, wall, settings, view, nonces));
+        }
         let may_collect = !self.is_collecting && self.collecting.is_over(now);
         if may_collect && !collect::due(&head, wall, settings.trash_retention).is_empty() {
             self.is_collecting = true;
@@ -312,12 +315,16 @@ impl Upkeep {
         if !is_free || self.has_turn() {
             return None;
         }
-        let build = [&mut self.flush, &mut self.merge]
-            .into_iter()
-            .find(|build| matches!(build, Build::Built(..)))?;
+        // They take turns: where heads may be changed but seldom, one would keep the other from it for ever.
+        let mut builds = [&mut self.flush, &mut self.merge];
+        if self.merge_is_next {
+            builds.reverse();
+        }
+        let build = builds.into_iter().find(|build| matches!(build, Build::Built(..)))?;
         let Build::Built(edit, directory) = core::mem::replace(build, Build::Idle) else {
             unreachable!("V1: only what was built is published")
         };
+        self.merge_is_next = matches!(edit, Edit::Flush(_));
         *build = Build::Publishing(directory);
         let plan = Plan {
             namespace: name.clone(),
@@ -420,13 +427,18 @@ impl Upkeep {
                         self.flushing.failed_urgently(now);
                     }
                 }
-                self.start_over(now, last);
+                self.failed(now, last, &error);
                 None
             }
-            Output::Merge(Err(_)) => {
+            Output::Merge(Err(error)) => {
                 self.merge = Build::Idle;
                 self.merging.failed(now);
-                self.start_over(now, last);
+                self.failed(now, last, &error);
+                None
+            }
+            Output::NoTurn => {
+                self.merge = Build::Idle;
+                self.merging = Backoff::new(now + PAUSE);
                 None
             }
             Output::Publication(outcome) => self.published(now, last, outcome),
@@ -495,7 +507,19 @@ impl Upkeep {
         }
     }
 
-    /// What was done was in vain. The newest head is looked at before anything else is begun.
+    /// Nothing was built. If an object is not there any more, then because the head has moved on.
+    fn failed(&mut self, now: Timestamp, last: TaskId, error: &ReadError) {
+        match error {
+            ReadError::Vanished { .. } => self.start_over(now, last),
+            ReadError::Late | ReadError::Damaged(_) => {
+                self.resume_at = self.resume_at.max(now + PAUSE);
+                self.is_asked = true;
+            }
+        }
+    }
+
+    /// What was done was in vain, for the head has moved on, or may have. It is looked at before anything else
+    /// is built.
     fn start_over(&mut self, now: Timestamp, last: TaskId) {
         self.resume_at = self.resume_at.max(now + PAUSE);
         if !planted::is(Bug::StaleWorkGoesOn) {

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use sana_engine::machine::drive::{Clock, fly};
 use sana_engine::machine::{Machine, Step};
-use sana_engine::ops::read::ReadError;
 use sana_engine::service::task::{Output, Start, Task};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use super::Shared;
@@ -21,9 +21,9 @@ impl Shared {
     /// Runs one operation. Steps that compute for long do so on the threads for it.
     pub(super) async fn drive(&self, start: Start, keep: Keep) -> Result<(Output, Reads), Crashed> {
         let _turn = match start {
-            Start::Merge(_) => match timeout(TURN_TIME_MAX, self.merges.acquire()).await {
-                Ok(turn) => turn.ok(),
-                Err(_) => return Ok((Output::Merge(Err(ReadError::Late)), Reads::default())),
+            Start::Merge(_) => match turn(&self.merges).await {
+                Some(turn) => Some(turn),
+                None => return Ok((Output::NoTurn, Reads::default())),
             },
             _ => None,
         };
@@ -63,6 +63,11 @@ impl Shared {
     }
 }
 
+/// Waits for a turn, but not for long.
+async fn turn(merges: &Semaphore) -> Option<SemaphorePermit<'_>> {
+    timeout(TURN_TIME_MAX, merges.acquire()).await.ok()?.ok()
+}
+
 /// What to do with what an operation reads. Upkeep reads everything once, which must not push out what
 /// queries read often.
 pub(super) const fn keep(start: &Start) -> Keep {
@@ -93,5 +98,25 @@ const fn kind(start: &Start) -> &'static str {
         Start::Merge(_) => "merge",
         Start::Collect(..) => "collect",
         Start::Sweep { .. } => "sweep",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_no_turn_after_a_minute_gives_up_its_place() {
+        let merges = Semaphore::new(1);
+        let first = turn(&merges).await;
+        assert!(first.is_some());
+        let began = Instant::now();
+        assert!(turn(&merges).await.is_none());
+        assert_eq!(began.elapsed(), TURN_TIME_MAX);
+        let (second, ()) = tokio::join!(turn(&merges), async {
+            tokio::time::sleep(TURN_TIME_MAX / 2).await;
+            drop(first);
+        });
+        assert!(second.is_some());
     }
 }

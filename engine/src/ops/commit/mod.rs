@@ -32,7 +32,7 @@
 //!   condition until its fate is known: so at most one attempt of a group lands.
 //! - **C5** A head names a log object only after the store said that it is there.
 //! - **C8** A batch is not much larger than its requests and what was found for them: a document that
-//!   several of them change is in it once, and what filters match is bounded as it will be written.
+//!   several of them change is in it once, and what filters match is bounded as whoever reads it will hold it.
 //! - **C6** Nobody is told that a write happened before the put of its head is known to have.
 
 mod looking;

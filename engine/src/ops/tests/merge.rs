@@ -210,6 +210,7 @@ fn a_part_that_was_not_stored_is_stored_again_after_a_pause() {
         let replies = round.requests.iter().map(answer).collect();
         step = merge.step(now, replies);
     }
+    assert!(matches!(step, Step::Done(Ok(_))), "{step:?}");
     assert_eq!(pauses, 3);
 }
 

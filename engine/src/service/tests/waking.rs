@@ -126,7 +126,7 @@ fn a_merge_begins_at_once_and_after_a_failure_when_its_pause_is_over() {
     let failed = driven.bench.now;
     let look = driven.only();
     assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
-    assert_eq!(driven.wakes(), None, "nothing begins before it has looked");
+    assert_eq!(driven.wakes(), Some(failed + 400), "what is damaged may be whole again");
     driven.end(look, 0);
     let merge = driven.sleeps_until(failed + 400);
     assert!(matches!(merge.1, Start::Merge(_)), "{merge:?}");
@@ -201,7 +201,7 @@ fn who_was_overtaken_looks_and_waits_a_moment_before_it_builds_anew() {
     let look = driven.only();
     driven.bench.now += 5_000;
     assert!(driven.due().is_empty());
-    assert_eq!(driven.wakes(), None, "its end wakes");
+    assert_eq!(driven.wakes(), Some(634_200), "for the sweep; its end wakes for the rest");
     driven.end(look, 0);
     assert!(matches!(driven.only().1, Start::Flush { .. }));
 }
@@ -323,4 +323,35 @@ fn who_was_overtaken_looks_anew_though_a_look_was_under_way() {
     let looks = next.iter().filter(|(_, start)| matches!(start, Start::Refresh { .. })).count();
     let builds = next.iter().any(|(_, start)| matches!(start, Start::Flush { .. }));
     assert!(looks == 1 && !builds, "{next:?}");
+}
+
+/// Where the head may change every three seconds, a flush a second took every turn.
+#[test]
+fn a_commit_that_waits_comes_after_a_publication_and_a_merge_after_a_flush() {
+    let commit_interval_min = core::time::Duration::from_secs(3);
+    let mut driven = Driven::with(Settings { commit_interval_min, ..Settings::default() });
+    driven.write(1);
+    let look = driven.only();
+    driven.end(look, 0);
+    let flush = driven.sleeps_until(1_000);
+    driven.end(flush, 0);
+    let publication = driven.sleeps_until(3_000);
+    driven.end(publication, 0);
+    // Others write, so there is more to index; and somebody waits to write here.
+    let indexes = Settings { indexes: false, ..Settings::default() };
+    let name = NamespaceName::parse("ns").unwrap();
+    let mut writer = NamespaceService::new(Timestamp(0), name, indexes);
+    driven.bench.write(&mut writer, upsert(2, 2));
+    driven.service.look();
+    let look = driven.only();
+    driven.end(look, 0);
+    driven.service.write(Timestamp(driven.bench.now), Ticket(2), upsert(3, 3), 100);
+    let flush = driven.sleeps_until(4_000);
+    driven.end(flush, 0);
+    let commit = driven.sleeps_until(6_000);
+    assert!(matches!(commit.1, Start::Commit(..)), "{commit:?}");
+    driven.end(commit, 0);
+    driven.service.write(Timestamp(driven.bench.now), Ticket(3), upsert(4, 4), 100);
+    let publication = driven.sleeps_until(9_000);
+    assert!(matches!(publication.1, Start::Publication(..)), "{publication:?}");
 }
