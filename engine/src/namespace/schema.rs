@@ -426,7 +426,97 @@ mod tests {
     }
 
     #[test]
+    fn what_values_suggest_is_unified_and_what_is_known_is_not_inferred_again() {
+        let half = || Raw::Number(Float::new(0.5).unwrap());
+        let list = |elements: Vec<Raw>| request(vec![(1, vec![("a", Raw::List(elements))])]);
+        let inferred = |elements| {
+            let schema = extend(&Schema::default(), &list(elements));
+            schema.map(|schema| schema.attributes[&name("a")].value_type.to_string())
+        };
+        for (elements, of) in [
+            (vec![Raw::Integer(1), Raw::Integer(2)], "[]int"),
+            (vec![Raw::Integer(1), half()], "[]float"),
+            (vec![half(), Raw::Integer(1), half()], "[]float"),
+            (vec![text("x"), text("y")], "[]string"),
+        ] {
+            assert_eq!(inferred(elements), Ok(of.to_owned()));
+        }
+        let refused = Err(InvalidWrite::NotInferred(name("a")));
+        assert_eq!(inferred(vec![Raw::Integer(1), text("x")]), refused);
+        assert_eq!(inferred(vec![Raw::Bool(true), half()]), refused);
+        let floats = extend(&Schema::default(), &request(vec![(1, vec![("a", half())])])).unwrap();
+        let whole = request(vec![(1, vec![("a", Raw::Integer(1))])]);
+        assert_eq!(extend(&floats, &whole), Ok(floats.clone()), "a whole number is a float, too");
+    }
+
+    #[test]
+    fn a_namespace_keeps_its_metric() {
+        let said = |metric| WriteRequest { metric: Some(metric), ..WriteRequest::default() };
+        let (expected, sent) = (Metric::Dot, Metric::Cosine);
+        let schema = extend(&Schema::default(), &said(expected)).unwrap();
+        assert_eq!(extend(&schema, &said(expected)), Ok(schema.clone()));
+        assert_eq!(extend(&schema, &WriteRequest::default()), Ok(schema.clone()));
+        let other = extend(&schema, &said(sent));
+        assert_eq!(other, Err(InvalidWrite::MetricChange { expected, sent }));
+    }
+
+    #[test]
+    fn there_are_as_many_attributes_dimensions_and_vectors_as_there_may_be() {
+        let declared = |count: usize, value_type: Type| {
+            let names = (0..count).map(|n| name(&format!("a{n}")));
+            let schema = names.map(|name| (name, AttributeRequest::of(value_type))).collect();
+            let metric = Some(Metric::Cosine);
+            extend(&Schema::default(), &WriteRequest { schema, metric, ..WriteRequest::default() })
+        };
+        let int = Type::Scalar(ScalarType::Int);
+        let most = limits::ATTRIBUTES_MAX;
+        assert!(declared(most, int).is_ok());
+        let refused = InvalidWrite::TooManyAttributes { most, vectors: false };
+        assert_eq!(declared(most + 1, int), Err(refused));
+        let most = limits::VECTOR_ATTRIBUTES_MAX;
+        assert!(declared(most, Type::vector(1)).is_ok());
+        let refused = InvalidWrite::TooManyAttributes { most, vectors: true };
+        assert_eq!(declared(most + 1, Type::vector(1)), Err(refused));
+        let most = limits::DIMENSIONS_MAX;
+        assert!(declared(1, Type::vector(most)).is_ok());
+        for dimensions in [0, most + 1] {
+            let refused = declared(1, Type::vector(dimensions));
+            assert_eq!(refused, Err(InvalidWrite::Dimensions { most }));
+        }
+    }
+
+    #[test]
+    fn the_kind_of_ids_is_said_or_that_of_the_first_and_stays() {
+        let said = |id_type| WriteRequest { id_type, ..WriteRequest::default() };
+        let kind = |schema: &Schema, request: &WriteRequest| {
+            extend(schema, request).map(|schema| schema.id_type)
+        };
+        let none = Schema::default();
+        for id_type in [IdType::Uint, IdType::String, IdType::Uuid] {
+            assert_eq!(kind(&none, &said(Some(id_type))), Ok(Some(id_type)));
+            let schema = Schema { id_type: Some(id_type), ..Schema::default() };
+            assert_eq!(kind(&schema, &said(None)), Ok(Some(id_type)));
+            assert_eq!(kind(&schema, &said(Some(id_type))), Ok(Some(id_type)));
+        }
+        let uuids = Schema { id_type: Some(IdType::Uuid), ..Schema::default() };
+        let other = InvalidWrite::IdType { expected: "uuid", sent: "uint" };
+        assert_eq!(kind(&uuids, &said(Some(IdType::Uint))), Err(other));
+        let delete = |id| WriteRequest { deletes: Some(vec![id]), ..WriteRequest::default() };
+        assert_eq!(kind(&none, &delete(text("x"))), Ok(Some(IdType::String)));
+        assert_eq!(kind(&none, &delete(Raw::Integer(1))), Ok(Some(IdType::Uint)));
+        assert_eq!(kind(&none, &said(None)), Ok(None));
+    }
+
+    #[test]
     fn ids_are_of_one_kind() {
+        let uuid = "769c134d-07b8-4225-954a-b6cc5ffc320c";
+        let bits = 0x769c_134d_07b8_4225_954a_b6cc_5ffc_320c;
+        assert_eq!(cast_id(&text(uuid), IdType::Uuid), Ok(Id::Uuid(bits)));
+        assert_eq!(cast_id(&Raw::Integer(1), IdType::Uuid), Err(InvalidWrite::NotUuid));
+        let longest = "x".repeat(limits::ID_BYTES_MAX);
+        assert_eq!(cast_id(&text(&longest), IdType::String), Ok(Id::String(longest.into())));
+        let string = InvalidWrite::IdType { expected: "string", sent: "int" };
+        assert_eq!(cast_id(&Raw::Integer(1), IdType::String), Err(string));
         assert_eq!(cast_id(&Raw::Integer(7), IdType::Uint), Ok(Id::Uint(7)));
         let uint = InvalidWrite::IdType { expected: "uint", sent: "string" };
         assert_eq!(cast_id(&text("7"), IdType::Uint), Err(uint));
