@@ -486,6 +486,36 @@ mod tests {
     }
 
     #[test]
+    fn a_value_may_be_as_large_as_its_limit_and_no_larger() {
+        let (filterable, any) = (limits::FILTERABLE_VALUE_BYTES_MAX, limits::VALUE_BYTES_MAX);
+        let sized = |bytes: usize| text(&"x".repeat(bytes));
+        let nothings = |count: usize| Raw::List(vec![text(""); count]);
+        let short = |count: usize| Raw::List(vec![sized(filterable); count]);
+        let texts = Type::Array(ScalarType::String);
+        let one = Type::Scalar(ScalarType::String);
+        for (value_type, is_filterable, most, fits, too_large) in [
+            (one, true, filterable, sized(filterable), sized(filterable + 1)),
+            (one, false, any, sized(any), sized(any + 1)),
+            // Each element has to fit into an index, and all of them into a page.
+            (texts, true, any, short(any / filterable), short(any / filterable + 1)),
+            (texts, true, any, nothings(any), nothings(any + 1)),
+        ] {
+            let wanted = AttributeRequest {
+                filterable: Some(is_filterable),
+                ..AttributeRequest::of(value_type)
+            };
+            let schema = vec![(name("a"), wanted)];
+            let schema = WriteRequest { schema, ..WriteRequest::default() };
+            let schema = extend(&Schema::default(), &schema).unwrap();
+            let cast = |value| cast_attributes(&schema, &[(name("a"), value)]).map(|all| all.len());
+            assert_eq!(cast(fits), Ok(1));
+            let filterable = most == filterable;
+            let refused = InvalidWrite::ValueTooLarge { attribute: name("a"), most, filterable };
+            assert_eq!(cast(too_large), Err(WriteError::Invalid(refused)));
+        }
+    }
+
+    #[test]
     fn the_kind_of_ids_is_said_or_that_of_the_first_and_stays() {
         let said = |id_type| WriteRequest { id_type, ..WriteRequest::default() };
         let kind = |schema: &Schema, request: &WriteRequest| {
