@@ -190,6 +190,12 @@ mod tests {
         assert_eq!(with(0, short(25)), damaged(0, 25, 30));
         assert_eq!(with(1, short(4)), damaged(1, u64::from(far) + 4, u64::from(far) + 10));
 
+        // What lies far from each other is read apart, though one request could take it.
+        let apart = [extent(0, 5_000), extent(0, 5_010 + GAP_MAX as u32 + 1)];
+        assert_eq!(Stretches::together(&place, apart.map(|e| (&segment, e)).into_iter()).len(), 2);
+        let near = [extent(0, 5_000), extent(0, 5_010 + GAP_MAX as u32)];
+        assert_eq!(Stretches::together(&place, near.map(|e| (&segment, e)).into_iter()).len(), 1);
+
         // What would take longer than a request is split.
         let step = (GAP_MAX - 10) as u32;
         let row = (0..40).map(|place| extent(0, 5_000 + place * step));

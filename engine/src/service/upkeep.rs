@@ -511,10 +511,7 @@ impl Upkeep {
     fn failed(&mut self, now: Timestamp, last: TaskId, error: &ReadError) {
         match error {
             ReadError::Vanished { .. } => self.start_over(now, last),
-            ReadError::Late | ReadError::Damaged(_) => {
-                self.resume_at = self.resume_at.max(now + PAUSE);
-                self.is_asked = true;
-            }
+            ReadError::Late | ReadError::Damaged(_) => self.is_asked = true,
         }
     }
 

@@ -94,6 +94,31 @@ fn batches_that_were_spilled_together_are_read_together() {
     assert_eq!(reads, [1, 2]);
 }
 
+/// Of two objects, where one goes on at the place at which the other ends; and of one, with a gap.
+#[test]
+fn what_does_not_lie_side_by_side_is_read_by_itself() {
+    for objects in [1, 2] {
+        let mut world = logged(objects, 3 - objects);
+        let key = layout::head(&world.snapshot.place.namespace);
+        let mut head = Head::decode(&key, &world.objects[&key]).unwrap();
+        let State::Live(live) = &mut head.state else { panic!("a tombstone") };
+        let second = &mut live.log.entries[1];
+        let Payload::Object { name, start } = &mut second.payload else { panic!("inline") };
+        let object = world.snapshot.place.object(Family::Log, *name);
+        let mut body = world.objects[&object].as_slice().to_vec();
+        let gap = if objects == 1 { 3 } else { second.bytes };
+        body.splice(*start as usize..*start as usize, vec![0; gap as usize]);
+        *start += gap;
+        world.objects.insert(object, body.into());
+        put_head(&mut world, &head);
+        let first = refresh(&world, None);
+        let (held, rounds) = world.run(first, |_, _| None);
+        assert_eq!(words(&held.unwrap()), 2);
+        let reads: Vec<_> = rounds.iter().map(|round| round.reads).collect();
+        assert_eq!(reads, [1, 2]);
+    }
+}
+
 #[test]
 fn only_what_is_not_held_is_read() {
     let mut world = logged(2, 3);

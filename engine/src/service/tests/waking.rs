@@ -299,30 +299,59 @@ fn a_publication_and_a_commit_are_as_far_apart_as_two_commits() {
     assert!(matches!(commit.1, Start::Commit(..)), "{commit:?}");
 }
 
+#[test]
+fn a_merge_that_had_no_turn_asks_for_one_again_and_owes_nothing() {
+    let mut driven = Driven::new();
+    driven.write(0);
+    let look = driven.only();
+    driven.end(look, 0);
+    driven.flush();
+    for id in 1..8 {
+        driven.write(id);
+        driven.flush();
+    }
+    let (id, merge) = driven.only();
+    assert!(matches!(merge, Start::Merge(_)), "{merge:?}");
+    let sweep = driven.wakes();
+    driven.bench.now += 60_000;
+    assert_eq!(driven.wakes(), sweep);
+    let now = driven.bench.now;
+    assert_eq!(driven.service.finished(Timestamp(now), id, Output::NoTurn), []);
+    let merge = driven.sleeps_until(now + 200);
+    assert!(matches!(merge.1, Start::Merge(_)), "{merge:?}");
+    assert_eq!(driven.wakes(), sweep, "nothing was done that leaves anything");
+}
+
 /// It had asked before the head changed, and was taken for one who had looked after it.
 #[test]
 fn who_was_overtaken_looks_anew_though_a_look_was_under_way() {
-    let mut driven = Driven::new();
-    driven.write(1);
-    let look = driven.only();
-    driven.end(look, 0);
-    let flush = driven.sleeps_until(1_000);
-    driven.service.query(Timestamp(1_000), Ticket(2), by_id(1));
-    let early = driven.only();
-    let Start::Refresh { .. } = early.1 else { panic!("{early:?}") };
-    let output = run(&mut driven.bench, early.1);
-    let mut other = service();
-    driven.bench.write(&mut other, upsert(2, 2));
-    driven.bench.wait(&mut other, 2_000);
-    driven.end(flush, 0);
-    let publication = driven.only();
-    assert!(matches!(publication.1, Start::Publication(..)), "{publication:?}");
-    driven.end(publication, 1);
-    driven.service.finished(Timestamp(driven.bench.now), early.0, output);
-    let next = driven.due();
-    let looks = next.iter().filter(|(_, start)| matches!(start, Start::Refresh { .. })).count();
-    let builds = next.iter().any(|(_, start)| matches!(start, Start::Flush { .. }));
-    assert!(looks == 1 && !builds, "{next:?}");
+    for begins_last in [false, true] {
+        let mut driven = Driven::new();
+        driven.write(1);
+        let look = driven.only();
+        driven.end(look, 0);
+        let flush = driven.sleeps_until(1_000);
+        let ask = |driven: &mut Driven| {
+            driven.service.query(Timestamp(driven.bench.now), Ticket(2), by_id(1));
+            let (id, early) = driven.only();
+            assert!(matches!(early, Start::Refresh { .. }), "{early:?}");
+            (id, run(&mut driven.bench, early))
+        };
+        let before = (!begins_last).then(|| ask(&mut driven));
+        driven.end(flush, 0);
+        let publication = driven.only();
+        assert!(matches!(publication.1, Start::Publication(..)), "{publication:?}");
+        let (id, output) = before.unwrap_or_else(|| ask(&mut driven));
+        let mut other = service();
+        driven.bench.write(&mut other, upsert(2, 2));
+        driven.bench.wait(&mut other, 2_000);
+        driven.end(publication, 1);
+        driven.service.finished(Timestamp(driven.bench.now), id, output);
+        let next = driven.due();
+        let looks = next.iter().filter(|(_, start)| matches!(start, Start::Refresh { .. })).count();
+        let builds = next.iter().any(|(_, start)| matches!(start, Start::Flush { .. }));
+        assert!(looks == 1 && !builds, "{next:?}");
+    }
 }
 
 /// Where the head may change every three seconds, a flush a second took every turn.
