@@ -459,6 +459,7 @@ impl NamespaceService {
         }
         self.spilled = committed.spilled;
         let may_leave = committed.landed.is_some() || committed.outcomes.iter().any(Result::is_err);
+        let learned = committed.held.is_some();
         if let Some(held) = committed.held {
             let log = held.live().map(|(.., live)| live.log.entries.as_slice()).unwrap_or_default();
             if !self.spilled.is_empty() {
@@ -481,7 +482,7 @@ impl NamespaceService {
             }
         }
         if may_leave {
-            self.worked(now);
+            self.worked(now, learned);
         }
         if goes_alone {
             self.queue.writes.put_back(now, group);
@@ -492,10 +493,14 @@ impl NamespaceService {
     }
 
     /// Work is over that may have left something behind. Who does not index leaves it to others, and
-    /// where there is no head nothing may be deleted (H3).
-    fn worked(&mut self, now: Timestamp) {
+    /// where there is no head nothing may be deleted (H3). Who has not learned which version is the newest
+    /// looks, for what was left may be of one that is not known here.
+    fn worked(&mut self, now: Timestamp, learned: bool) {
         if self.settings.indexes && !self.view.is_absent() {
             self.upkeep.worked(now);
+            if !learned {
+                self.upkeep.look();
+            }
         }
     }
 
@@ -506,7 +511,7 @@ impl NamespaceService {
         outcome: Result<Deleted, DeleteError>,
     ) -> Vec<(Ticket, Word)> {
         if !matches!(outcome, Ok(Deleted::Absent(_))) {
-            self.worked(now);
+            self.worked(now, outcome.is_ok());
         }
         let word = match outcome {
             Ok(Deleted::Landed(held)) => {

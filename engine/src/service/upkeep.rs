@@ -210,7 +210,7 @@ impl Upkeep {
             (now + settings.trash_retention.saturating_sub(age)).max(self.collecting.until)
         });
         let trash = trash.filter(|_| !self.is_collecting);
-        let sweep = self.sweeps.due_at(settings.sweep_every);
+        let sweep = self.sweeps.due_at(settings.sweep_every).filter(|_| !self.is_asked);
         let met_damage = self.looking.has_failed() && (self.is_asked || self.lacks(view));
         // Once the pause is over the look begins, or is under way, and its end wakes the driver.
         let look = Some(self.looking.until).filter(|at| met_damage && now < *at);
@@ -267,7 +267,7 @@ impl Upkeep {
             starts.push(Start::Collect(Box::new(plan), tag.clone(), head.clone()));
         }
         // A dead namespace is swept as well: what lands late in it is named by nobody.
-        if self.sweeps.is_due(now, settings.sweep_every) {
+        if !self.is_asked && self.sweeps.is_due(now, settings.sweep_every) {
             let plan = SweepPlan {
                 namespace: name.clone(),
                 floor: self.sweeps.begin(now, head.step, settings.sweep_every),
@@ -282,7 +282,9 @@ impl Upkeep {
 
     /// Takes note of what the newest version says about what there is to do.
     fn notice(&mut self, now: Timestamp, view: &View) {
-        view.version().into_iter().for_each(|(_, head)| self.sweeps.notice(head));
+        // What work has left may be of a newer version than is known here, if a look is still to come.
+        let known = view.version().filter(|_| !self.is_asked);
+        known.into_iter().for_each(|(_, head)| self.sweeps.notice(head));
         let live = view.version().and_then(|(_, head)| head.live());
         match live {
             Some(live) if !live.log.entries.is_empty() => {

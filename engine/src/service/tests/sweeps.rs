@@ -3,13 +3,17 @@
 use super::bench::*;
 
 use crate::base::blob::Blob;
-use crate::base::id::Stamp;
+use crate::base::id::{CommitId, Nonce, Stamp};
 use crate::base::name::{Key, NamespaceName};
 use crate::base::time::{Timestamp, WallTime};
 use crate::format::layout;
 use crate::machine::request::Request;
+use crate::namespace::head::Spilled;
+use crate::namespace::request::WriteError;
+use crate::ops::commit::Committed;
 use crate::service::namespace::{NamespaceService, Ticket};
 use crate::service::settings::Settings;
+use crate::service::task::Output;
 
 /// As long as a sweep is owed, in milliseconds.
 const OWED: u64 = 631_000;
@@ -219,4 +223,31 @@ fn a_debt_that_is_younger_than_a_sweep_is_paid_by_the_next() {
     bench.wait(&mut service, 640_000);
     assert_eq!(listings(&bench.look().1), 1);
     assert!(service.is_idle());
+}
+
+/// What it had left was of a newer version than it knew, so its sweep passed it by (seed 578652172).
+#[test]
+fn who_does_not_know_what_became_of_a_write_looks_before_it_says_what_to_sweep() {
+    let mut bench = Bench::default();
+    let mut service = written_and_indexed(&mut bench);
+    bench.wait(&mut service, OWED);
+    assert!(service.is_idle());
+    let mut other = self::service();
+    bench.write(&mut other, upsert(2, 2));
+    bench.write(&mut other, upsert(3, 3));
+    bench.wait(&mut other, 2_000);
+    service.write(Timestamp(bench.now), Ticket(1), upsert(4, 4), 100);
+    let due = service.due(Timestamp(bench.now), WallTime(bench.now), 9);
+    let [(id, _)]: [_; 1] = due.try_into().expect("the commit");
+    let unknown = Err(WriteError::Unknown { commit: CommitId(Nonce(1)) });
+    let (held, landed, spilled) = (None, None, Spilled::default());
+    let committed = Committed { outcomes: vec![unknown], held, landed, spilled };
+    service.finished(Timestamp(bench.now), id, Output::Commit(Box::new(committed)));
+    let newest = other.head().expect("it has written").step;
+    let orphan = leave(&mut bench, Stamp(newest.0 - 1));
+    while !service.is_idle() {
+        bench.wait(&mut service, OWED / 2);
+        assert!(bench.now < 10 * OWED);
+    }
+    assert!(!bench.objects.contains_key(&orphan));
 }

@@ -155,7 +155,7 @@ fn a_look_that_met_damage_is_repeated_when_its_pause_is_over() {
         assert!(driven.due().is_empty());
         let look = driven.sleeps_until(driven.bench.now + pause);
         assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
-        assert_eq!(driven.wakes(), Some(3_600_000), "its end wakes, or else the sweep of the hour");
+        assert_eq!(driven.wakes(), None, "its end wakes");
         driven.end(look, 0);
     }
     driven.bench.rotten.clear();
@@ -201,7 +201,7 @@ fn who_was_overtaken_looks_and_waits_a_moment_before_it_builds_anew() {
     let look = driven.only();
     driven.bench.now += 5_000;
     assert!(driven.due().is_empty());
-    assert_eq!(driven.wakes(), Some(634_200), "for the sweep; its end wakes for the rest");
+    assert_eq!(driven.wakes(), None, "its end wakes");
     driven.end(look, 0);
     assert!(matches!(driven.only().1, Start::Flush { .. }));
 }
