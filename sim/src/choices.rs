@@ -327,6 +327,8 @@ pub enum Scope {
     Watch(u32, u32, u32),
     /// What the faults fall on.
     Aim,
+    /// A node's nth operation of a namespace that computes for long as it begins.
+    Begin(u32, u32, u32),
 }
 
 /// What a decision is about.

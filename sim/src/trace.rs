@@ -74,6 +74,7 @@ fn name(scope: Scope) -> String {
         Scope::Survivor(node) => format!("node {node} once the faults stop"),
         Scope::Reply(node, space, n) => format!("node {node}, reply {n} about ns{space}"),
         Scope::Watch(node, space, n) => format!("node {node}, look {n} at ns{space}"),
+        Scope::Begin(node, space, n) => format!("node {node}, operation {n} of ns{space}"),
     }
 }
 

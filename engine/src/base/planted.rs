@@ -273,11 +273,13 @@ pub enum Bug {
     DamagedLookCounts = 194,
     /// Who was overtaken while a look was under way has looked.
     EarlierLookCounts = 195,
+    /// A merge that gets no turn is never begun again.
+    NoTurnIsTheLast = 196,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 133] = [
+    pub const ALL: [Self; 134] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -411,6 +413,7 @@ impl Bug {
         Self::ChecksFetchAll,
         Self::DamagedLookCounts,
         Self::EarlierLookCounts,
+        Self::NoTurnIsTheLast,
     ];
 }
 

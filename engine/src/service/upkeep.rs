@@ -438,6 +438,7 @@ impl Upkeep {
                 self.failed(now, last, &error);
                 None
             }
+            Output::NoTurn if planted::is(Bug::NoTurnIsTheLast) => None,
             Output::NoTurn => {
                 self.merge = Build::Idle;
                 self.merging = Backoff::new(now + PAUSE);

@@ -11,7 +11,7 @@ use sana_engine::machine::drive::Clock;
 use sana_engine::service::namespace::{NamespaceService, Ticket, Word};
 use sana_engine::service::settings::Settings;
 use sana_engine::service::task::{Output, Start, TaskId};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::crash::caught;
 use super::reads::Reads;
@@ -27,6 +27,8 @@ pub(super) struct Hosted {
     state: Mutex<State>,
     /// The keeper has to look again when to wake.
     sooner: Notify,
+    /// Whether it has crashed. Its operations end then, as those of a process do.
+    has_crashed: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,8 @@ impl Hosted {
             keeper_at: now,
             is_over: false,
         };
-        Self { name, state: Mutex::new(state), sooner: Notify::new() }
+        let (has_crashed, _) = watch::channel(false);
+        Self { name, state: Mutex::new(state), sooner: Notify::new(), has_crashed }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -131,10 +134,18 @@ impl Hosted {
         is_idle
     }
 
-    /// Ends it.
-    fn end(&self) {
+    /// It has crashed: it is over, and so are its operations.
+    fn crash(&self) {
         self.state().end();
+        self.has_crashed.send_replace(true);
         self.sooner.notify_one();
+    }
+
+    /// Waits until it has crashed.
+    async fn crashes(&self) {
+        let mut has_crashed = self.has_crashed.subscribe();
+        // The sender is here, so it does not go away meanwhile.
+        let _ = has_crashed.wait_for(|crashed| *crashed).await;
     }
 
     /// When the keeper is to wake.
@@ -272,7 +283,7 @@ impl Node {
     fn crashed(&self, hosted: &Arc<Hosted>) {
         tracing::error!(namespace = %hosted.name, "an invariant did not hold; starting over");
         self.shared.metrics.crashed();
-        hosted.end();
+        hosted.crash();
         self.forget(hosted);
     }
 
@@ -295,7 +306,12 @@ impl Node {
         let mut next = Some((id, start));
         while let Some((id, start)) = next.take() {
             let keep = drive::keep(&start);
-            match caught(self.shared.drive(start, keep)).await {
+            let driven = tokio::select! {
+                biased;
+                driven = caught(self.shared.drive(start, keep)) => driven,
+                () = hosted.crashes() => return,
+            };
+            match driven {
                 Ok(Ok((output, reads))) => next = self.finished(&hosted, id, output, reads),
                 Ok(Err(Crashed)) | Err(Crashed) => self.crashed(&hosted),
             }

@@ -22,8 +22,8 @@
 //! # Invariants
 //!
 //! - **O1** A panic in a namespace's service or in one of its operations is a crash of that namespace
-//!   on this node: who waits is told that nothing is known, and the next request starts from the
-//!   store.
+//!   on this node: its other operations end where they are, who waits is told that nothing is known, and the
+//!   next request starts from the store.
 //! - **O2** No two locks are held together.
 //! - **O3** Who goes away while waiting changes nothing: the operation goes on.
 

@@ -117,6 +117,31 @@ async fn a_crash_is_told_to_who_waits_and_the_next_request_starts_anew() {
 }
 
 #[tokio::test]
+async fn the_operations_of_a_namespace_that_crashes_end_with_it() {
+    let (node, docs) = (node(&MemoryStore::new()), name("docs"));
+    let (go_on, stands) = std::sync::mpsc::channel::<()>();
+    let other = node.clone();
+    // The only thread for computing is busy, so no write gets further than to its beginning.
+    let busy = tokio::spawn(async move { other.foreground().run(move || stands.recv()).await });
+    let waits = node.write(&docs, upsert(1), 10);
+    let crashes = async {
+        while node.shared.namespaces().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let hosted = Arc::downgrade(node.shared.namespaces().get(&docs).unwrap());
+        assert_eq!(node.hand(&docs, |_| panic!("on purpose")).map(|_| ()), Err(Crashed));
+        while hosted.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (waited, ()) = tokio::join!(waits, crashes);
+    assert_eq!(waited.unwrap_err(), Crashed);
+    go_on.send(()).unwrap();
+    busy.await.unwrap().unwrap().unwrap();
+    assert_eq!(node.describe(&docs).await.unwrap().unwrap_err(), QueryError::NoNamespace);
+}
+
+#[tokio::test]
 async fn a_namespace_that_is_idle_indexed_and_swept_leaves_memory_and_comes_back() {
     let sweeps = Settings { sweep_every: Duration::from_millis(200), ..Settings::default() };
     let metrics = Arc::new(Metrics::new());

@@ -51,6 +51,8 @@ impl Waiting {
 
 /// How long a client that asks nothing waits for its next turn, in milliseconds.
 const SILENCE: u64 = 1_000;
+/// Of a thousand requests of clients that are impatient, those that may be given up.
+const GIVES_UP: u32 = 250;
 /// What is remembered of the past, in milliseconds: longer than any query may lag behind.
 const PAST_MOST: u64 = 200_000;
 
@@ -135,7 +137,26 @@ impl World {
             Act::Asks { client, node, op, text: phrases::ask(&ask) }
         });
         self.clients[c].waiting = Some(Waiting { op, ask });
+        if self.is_faulty
+            && self.profile.patience > 0
+            && self.choices.chance(Site::Workload, GIVES_UP)
+        {
+            let patience = self.choices.between(Site::Delay, 1, self.profile.patience);
+            self.after(patience, Event::GiveUp { client: c, op, node });
+        }
         self.pump(node, space)
+    }
+
+    /// A client waits no longer. The node goes on with what it was asked, and nobody listens.
+    pub(super) fn give_up(&mut self, c: usize, op: OpId, node: usize) {
+        let waits = self.clients[c].waiting.as_ref().is_some_and(|waiting| waiting.op == op);
+        if !waits || !self.is_faulty {
+            return;
+        }
+        self.activations.count(Fault::GaveUp);
+        self.tell(|| Act::Does(Lane::Client(c), format!("gives up waiting (#{op})")));
+        let (space, life) = (self.clients[c].space, self.nodes[node].life);
+        self.abandon(c, space, op, (node, life));
     }
 
     /// What a query may see beside the present, if it is content with less.
@@ -160,13 +181,21 @@ impl World {
         past.drain(..old.saturating_sub(1));
     }
 
-    /// A client is told something.
-    pub(super) fn deliver(&mut self, c: usize, node: usize, word: Word) -> Result<(), Broken> {
+    /// A client is told what something came to, if it still wants to know.
+    pub(super) fn deliver(
+        &mut self,
+        c: usize,
+        node: usize,
+        (op, word): (OpId, Word),
+    ) -> Result<(), Broken> {
         let space = self.clients[c].space;
-        let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else {
-            return Oracle::Sound.broken(format!("client {c} was told something twice: {word:?}"));
-        };
         self.note(&word);
+        let Some(Waiting { ask, .. }) = self.clients[c].waiting.take_if(|waiting| waiting.op == op)
+        else {
+            self.misled.remove(&op);
+            self.close(space);
+            return Ok(());
+        };
         self.tell(|| {
             let (client, node, op) = (Lane::Client(c), Lane::Node(node), op.into());
             let (text, is_good) = (phrases::word(&word), phrases::is_good(&word));
@@ -274,9 +303,10 @@ impl World {
         self.after(think, Event::Client(c));
     }
 
-    /// The node that a client had asked is no more.
-    pub(super) fn abandon(&mut self, c: usize, space: usize, by: (usize, u32)) {
-        let Some(Waiting { op, ask }) = self.clients[c].waiting.take() else { return };
+    /// A client will not hear what something came to that it had asked a node in this life.
+    pub(super) fn abandon(&mut self, c: usize, space: usize, op: OpId, by: (usize, u32)) {
+        let waiting = self.clients[c].waiting.take_if(|waiting| waiting.op == op);
+        let Some(Waiting { ask, .. }) = waiting else { return };
         self.misled.remove(&op);
         let change = !matches!(ask, Ask::Query(_));
         self.spaces[space].history.unheard(op);
@@ -299,10 +329,15 @@ impl World {
         let flies = |(node, life): (usize, u32)| {
             flying.get(&(node, life, space)).is_some_and(|count| *count > 0)
         };
+        let nodes = &self.nodes;
+        let is_at_it = |op: OpId, (node, life): (usize, u32)| {
+            let hosted = nodes[node].hosted.get(&space).filter(|_| nodes[node].life == life);
+            hosted.is_some_and(|hosted| hosted.tickets.contains_key(&Ticket(op.into())))
+        };
         let over: Vec<OpId> = self.spaces[space]
             .orphaned
             .iter()
-            .filter(|(_, by)| !flies(**by))
+            .filter(|(op, by)| !flies(**by) && !is_at_it(**op, **by))
             .map(|(op, _)| *op)
             .collect();
         for op in over {

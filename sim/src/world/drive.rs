@@ -15,10 +15,10 @@ use crate::marks::Mark;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
 use crate::store::Kind;
-use crate::story::Act;
+use crate::story::{Act, Lane};
 use crate::words;
 use crate::world::network::{Answer, Parcel};
-use crate::world::node::{Errand, Past, Running};
+use crate::world::node::{Errand, Past, Queued, Running};
 use crate::world::profile::Fault;
 use crate::world::watch::Passage;
 use crate::world::{Event, World};
@@ -29,7 +29,7 @@ const IDLE_WAKES_MAX: u64 = 2_000;
 /// So many milliseconds lie between two wakes of one that is not.
 const IDLE_WAKE_EVERY: u64 = 500;
 
-/// When a node crashes over a reply.
+/// When something crashes over a reply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Moment {
     /// Before it takes note of it.
@@ -37,6 +37,21 @@ enum Moment {
     /// When it has done what follows from it.
     After,
 }
+
+/// What crashes over a reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Crash {
+    /// The node, for so many milliseconds.
+    Node(u64),
+    /// One namespace of it.
+    Space,
+}
+
+/// How long an operation waits for a processor at most, in milliseconds, if it does not wait for long.
+const QUEUED_MOST: u64 = 2_000;
+/// How long a merge waits for its turn, in milliseconds (`runtime/src/node/drive.rs`), and what else computes
+/// for long at most.
+const TURN_TIME_MAX: u64 = 60_000;
 
 impl World {
     /// A reply reaches a node, which may crash before it takes note of it, or after.
@@ -52,8 +67,8 @@ impl World {
         self.note(&(node, space, task, place));
         self.note(&reply);
         let crash = self.crashes_over_reply(parcel);
-        if let Some((Moment::Before, delay)) = crash {
-            self.crash_for(node, delay);
+        if let Some((Moment::Before, crash)) = crash {
+            self.crash_over_reply(node, space, crash);
             return Ok(());
         }
         if parcel.is_spoiled {
@@ -72,27 +87,42 @@ impl World {
         } else {
             self.send_due(node, space, true)?;
         }
-        if let Some((Moment::After, delay)) = crash
+        if let Some((Moment::After, crash)) = crash
             && self.nodes[node].is_up
         {
-            self.crash_for(node, delay);
+            self.crash_over_reply(node, space, crash);
         }
         Ok(())
     }
 
-    /// When the node crashes over a reply, if it does, and for how long.
-    fn crashes_over_reply(&mut self, parcel: &Parcel) -> Option<(Moment, u64)> {
+    fn crash_over_reply(&mut self, n: usize, space: usize, crash: Crash) {
+        match crash {
+            Crash::Node(delay) => self.crash_for(n, delay),
+            Crash::Space => self.fall_in_space(n, space),
+        }
+    }
+
+    /// What crashes over a reply, if anything does, and when.
+    fn crashes_over_reply(&mut self, parcel: &Parcel) -> Option<(Moment, Crash)> {
         let (node, space) = (parcel.node, parcel.space);
         let heard = self.nodes[node].heard(space);
         if !self.is_faulty {
             return None;
         }
         self.choices.enter(Scope::Reply(node as u32, space as u32, heard));
-        let crash = self.profile.faults_of(parcel.passage.site).crash / 2;
-        let when = self.choices.weigh(Site::Node, &[1_000 - 2 * crash, crash, crash]);
-        let when = [None, Some(Moment::Before), Some(Moment::After)][when]?;
+        let haps = self.profile.faults_of(parcel.passage.site).haps_over_reply();
+        let (when, is_all) = match self.choices.weigh(Site::Node, &haps) {
+            1 => (Moment::Before, true),
+            2 => (Moment::After, true),
+            3 => (Moment::Before, false),
+            4 => (Moment::After, false),
+            _ => return None,
+        };
+        if !is_all {
+            return Some((when, Crash::Space));
+        }
         self.activations.count(Fault::CrashOverReply);
-        Some((when, self.crash_delay()))
+        Some((when, Crash::Node(self.crash_delay())))
     }
 
     fn tell_heard(&mut self, parcel: &Parcel, is_awaited: bool) {
@@ -154,13 +184,24 @@ impl World {
         let over = |flight: &Flight| flight.is_over(local);
         let ids = hosted.tasks.iter().filter(|(_, running)| over(&running.flight));
         let ids: Vec<TaskId> = ids.map(|(id, _)| *id).collect();
-        let did = !starts.is_empty() || !ids.is_empty();
+        let mut did = !starts.is_empty() || !ids.is_empty();
         for (id, start) in starts {
-            let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(false) };
-            let tickets = hosted.service.tickets(id).into_iter();
-            let past = Past::begin(&start, tickets.map(|ticket| ticket.0 as OpId).collect());
-            let step = guarded(|| start.begin(local))?;
-            self.stepped(n, space, id, step, (past, None))?;
+            if let Some(start) = self.queue(n, space, id, start) {
+                self.begin(n, space, id, start)?;
+            }
+        }
+        while let Some(hosted) = self.nodes[n].hosted.get_mut(&space)
+            && let Some((id, start)) = hosted.next_queued(now)
+        {
+            did = true;
+            if let Some(start) = start {
+                self.begin(n, space, id, start)?;
+                continue;
+            }
+            self.activations.count(Fault::NoTurn);
+            let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(true) };
+            let words = guarded(|| hosted.service.finished(local, id, Output::NoTurn))?;
+            Self::live_demand(words.is_empty(), || format!("who had no turn says {words:?}"))?;
         }
         for id in ids {
             let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
@@ -174,6 +215,46 @@ impl World {
             self.stepped(n, space, id, step, (past, first))?;
         }
         Ok(did)
+    }
+
+    /// What is to begin now: not what waits until a processor is free.
+    fn queue(&mut self, n: usize, space: usize, id: TaskId, start: Start) -> Option<Start> {
+        let queued = self.profile.faults.queued;
+        if !self.is_faulty || queued == 0 || !start.is_heavy() {
+            return Some(start);
+        }
+        let began = self.nodes[n].began(space);
+        self.choices.enter(Scope::Begin(n as u32, space as u32, began));
+        // Merges are rare, and wait for one another beside.
+        let long = if matches!(start, Start::Merge(_)) { queued } else { queued / 4 };
+        let short = queued;
+        let (most, is_long) =
+            match self.choices.weigh(Site::Node, &[1_000 - short - long, short, long]) {
+                1 => (QUEUED_MOST, false),
+                2 => (TURN_TIME_MAX, true),
+                _ => return Some(start),
+            };
+        let has_no_turn = is_long && matches!(start, Start::Merge(_));
+        let wait = if has_no_turn { most } else { self.choices.between(Site::Node, 1, most) };
+        self.activations.count(Fault::Queued);
+        let kind = if has_no_turn { "has no turn" } else { "waits for a processor" };
+        self.tell(|| {
+            Act::Does(Lane::Node(n), format!("task {} of ns{space} {kind}, {wait} ms", id.0))
+        });
+        let start = if has_no_turn { None } else { Some(start) };
+        let hosted = self.nodes[n].hosted.get_mut(&space)?;
+        hosted.queued.insert(id, Queued { start, until: self.now + wait });
+        None
+    }
+
+    /// An operation begins.
+    fn begin(&mut self, n: usize, space: usize, id: TaskId, start: Start) -> Result<(), Broken> {
+        let local = self.nodes[n].clock.at(self.now);
+        let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(()) };
+        let tickets = hosted.service.tickets(id).into_iter();
+        let past = Past::begin(&start, tickets.map(|ticket| ticket.0 as OpId).collect());
+        let step = guarded(|| start.begin(local))?;
+        self.stepped(n, space, id, step, (past, None))
     }
 
     /// What the nonces of a node are made of now. Clones draw alike, in every life.
@@ -225,7 +306,7 @@ impl World {
             let hosted = self.nodes[n].hosted.get_mut(&space);
             let client = hosted.and_then(|hosted| hosted.tickets.remove(&ticket));
             if let Some(client) = client {
-                self.deliver(client, n, word)?;
+                self.deliver(client, n, (ticket.0 as OpId, word))?;
             }
         }
         Ok(())
@@ -299,8 +380,9 @@ impl World {
         let rounds = hosted.tasks.values().map(|running| running.flight.wake_at());
         let next = rounds.chain(hosted.service.wake_at(local, wall)).min();
         let next = next.map(|next| clock.time_of(next).max(now + 1));
+        let queued = hosted.queued.values().map(|queued| queued.until.max(now + 1));
         let forgets_at = Some(hosted.asked_at + self.fleet.forget_after).filter(|at| now < *at);
-        if let Some(at) = next.into_iter().chain(forgets_at).min()
+        if let Some(at) = next.into_iter().chain(queued).chain(forgets_at).min()
             && (hosted.wake <= now || at < hosted.wake)
         {
             hosted.wake = at;

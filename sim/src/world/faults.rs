@@ -68,7 +68,7 @@ const fn entry(number: u32, what: &'static str, status: Status, reason: &'static
 
 /// Every fault, by its number.
 #[rustfmt::skip]
-pub const TABLE: [Entry; 58] = [
+pub const TABLE: [Entry; 61] = [
     // The fate of a request.
     entry(1, "dropped before it is applied", Injected(Fault::WriteDropped), "Drawn for each request."),
     entry(2, "applied, and the reply is lost", Injected(Fault::ReplyLost), "Drawn for each request."),
@@ -136,6 +136,9 @@ pub const TABLE: [Entry; 58] = [
     entry(56, "the budget of requests is exceeded", Injected(Fault::NodeBudget), "Three of four requests of a node are turned away for a while."),
     entry(57, "a regional outage", Injected(Fault::Outage), "Nobody gets through for a while: turned away, silently lost, or performed without a reply. Partition is the same for a node."),
     entry(58, "a reply takes far longer than others", Injected(Fault::Slow), "Up to 10 s, within the time that a write has, while others write."),
+    entry(59, "one namespace of a process crashes, and the process goes on", Injected(Fault::SpaceCrashed), "Over a reply. The process drops all that it was at for it, and begins anew when it is asked."),
+    entry(60, "no processor is free", Injected(Fault::Queued), "What computes for long as it begins waits for up to a minute, while its time runs; a merge has no turn then: NoTurn."),
+    entry(61, "a client gives up and asks again while its request is still worked on", Injected(Fault::GaveUp), "Under its key, if it has one, of another node or of the same."),
 ];
 
 #[cfg(test)]
@@ -146,7 +149,7 @@ mod tests {
     #[test]
     fn every_fault_is_in_the_list_under_its_number() {
         let numbers: Vec<u32> = TABLE.iter().map(|entry| entry.number).collect();
-        assert_eq!(numbers, (1..=58).collect::<Vec<_>>());
+        assert_eq!(numbers, (1..=61).collect::<Vec<_>>());
         assert!(TABLE.iter().all(|entry| !entry.reason.is_empty() && !entry.what.is_empty()));
     }
 

@@ -22,8 +22,9 @@ use sana_engine::service::settings::Settings;
 
 use crate::choices::{Choices, Scope, Site};
 use crate::oracles::Broken;
+use crate::oracles::linearizability::OpId;
 use crate::story::{Act, Lane};
-use crate::world::node::{Node, Watched};
+use crate::world::node::{Hosted, Node, Watched};
 use crate::world::profile::Fault;
 use crate::world::size::{Size, is_large};
 use crate::world::{Event, Space, World};
@@ -202,18 +203,39 @@ impl World {
     /// A node is no more.
     pub(super) fn fall(&mut self, n: usize) {
         self.tell(|| Act::Crashes(Lane::Node(n)));
-        self.saw_crash(n);
+        self.saw_crash_in(n, |_| true);
         let node = &mut self.nodes[n];
         let life = node.life;
         node.is_up = false;
         node.watched.clear();
+        node.crashed.clear();
         let hosted = std::mem::take(&mut node.hosted);
         for (space, hosted) in hosted {
-            for (_, client) in hosted.tickets {
-                self.abandon(client, space, (n, life));
-            }
-            self.close(space);
+            self.drop_asked(n, life, space, hosted);
         }
+    }
+
+    /// One namespace of a node crashes: the node goes on, and begins it anew when it is asked.
+    pub(super) fn fall_in_space(&mut self, n: usize, space: usize) {
+        let life = self.nodes[n].life;
+        let Some(hosted) = self.nodes[n].hosted.get(&space) else { return };
+        let stay = hosted.stay;
+        self.activations.count(Fault::SpaceCrashed);
+        self.tell(|| Act::Does(Lane::Node(n), format!("crashes over ns{space}, and goes on")));
+        self.saw_crash_in(n, |sealed| sealed == space);
+        let node = &mut self.nodes[n];
+        node.crashed.insert(space, stay);
+        if let Some(hosted) = node.hosted.remove(&space) {
+            self.drop_asked(n, life, space, hosted);
+        }
+    }
+
+    /// Nobody hears of what was asked of a service that is no more.
+    fn drop_asked(&mut self, n: usize, life: u32, space: usize, hosted: Hosted) {
+        for (ticket, client) in hosted.tickets {
+            self.abandon(client, space, ticket.0 as OpId, (n, life));
+        }
+        self.close(space);
     }
 
     /// Plans the restart of all nodes, one after the other.

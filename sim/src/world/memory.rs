@@ -16,6 +16,7 @@ use sana_engine::format::layout;
 use sana_engine::ops::sweep;
 use sana_engine::service::namespace::NamespaceService;
 
+use crate::oracles::reuse::Maker;
 use crate::oracles::{Broken, reachability};
 use crate::story::{Act, Lane};
 use crate::world::node::Hosted;
@@ -63,7 +64,13 @@ impl World {
         if self.profile.lands_late() || !node.role.indexes() {
             return Ok(());
         }
-        let is_own = |key: &Key| self.watch.maker(key) == Some((n, node.life));
+        // What a service of it has made that crashed, its later ones cannot know of either.
+        let crashed = node.crashed.get(&space).copied().unwrap_or_default();
+        let is_own = |key: &Key| {
+            let maker = self.watch.maker(key);
+            let is_mine = |maker: &Maker| (maker.node, maker.life) == (n, node.life);
+            maker.filter(is_mine).is_some_and(|maker| crashed < maker.errand.stay)
+        };
         let left = self.unnamed(space).into_iter().find(is_own);
         Self::live_demand(left.is_none(), || {
             format!("node {n} forgets ns{space}, where it has left {left:?}, which nobody names")

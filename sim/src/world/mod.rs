@@ -153,6 +153,8 @@ enum Event {
     Wake { node: usize, life: u32, space: usize },
     /// A client goes on.
     Client(usize),
+    /// A client gives up waiting, if it still does, for what it had asked a node.
+    GiveUp { client: usize, op: OpId, node: usize },
     /// A node starts.
     Start(usize),
     /// Something may begin to go wrong for a while.
@@ -322,6 +324,7 @@ impl World {
             Event::Return(parcel) => self.take_reply(&parcel)?,
             Event::Wake { node, life, space } => self.wake(node, life, space)?,
             Event::Client(client) => self.client_goes_on(client)?,
+            Event::GiveUp { client, op, node } => self.give_up(client, op, node),
             Event::Start(node) => self.start(node)?,
             Event::Roll(node) => self.roll(node),
             Event::Watch { node, life, space } => self.look(node, life, space)?,
@@ -340,6 +343,7 @@ impl World {
             }
             Event::Arrive(_)
             | Event::Client(_)
+            | Event::GiveUp { .. }
             | Event::Start(_)
             | Event::Roll(_)
             | Event::Weather => return None,

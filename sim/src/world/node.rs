@@ -46,8 +46,11 @@ pub struct Node {
     pub watched: BTreeMap<usize, Watched>,
     /// How often a namespace came into its memory, in all its lives.
     pub stays: u32,
-    /// Reads and writes sent about each namespace, replies heard and looks taken, in all its lives.
-    counts: BTreeMap<usize, [u32; 4]>,
+    /// Reads and writes sent about each namespace, replies heard, looks taken and operations that compute for
+    /// long as they begin, in all its lives.
+    counts: BTreeMap<usize, [u32; 5]>,
+    /// The last stay of each namespace that ended in a crash of it alone.
+    pub crashed: BTreeMap<usize, u32>,
 }
 
 /// A machine of a namespace, in one of its stays in memory: a service that begins anew numbers its tasks
@@ -67,6 +70,8 @@ pub struct Hosted {
     pub service: NamespaceService,
     /// Its machines under way.
     pub tasks: BTreeMap<TaskId, Running>,
+    /// Its operations that have not begun, for no processor is free.
+    pub queued: BTreeMap<TaskId, Queued>,
     /// Which client waits for which answer.
     pub tickets: BTreeMap<Ticket, usize>,
     /// The next time it is sure to be woken; it may have passed.
@@ -89,6 +94,15 @@ pub struct Watched {
     pub planned: Option<u64>,
     /// What was left when the node last looked.
     pub left: Option<Progress>,
+}
+
+/// An operation that waits until a processor is free.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Queued {
+    /// What is to begin. A merge that gets no turn never does.
+    pub start: Option<Start>,
+    /// Until when it waits.
+    pub until: u64,
 }
 
 /// A machine in its round.
@@ -138,6 +152,7 @@ impl Node {
             watched: BTreeMap::new(),
             stays: 0,
             counts: BTreeMap::new(),
+            crashed: BTreeMap::new(),
         }
     }
 
@@ -177,6 +192,11 @@ impl Node {
         self.count(space, 3)
     }
 
+    /// Counts an operation of a namespace that computes for long as it begins: which one it is.
+    pub fn began(&mut self, space: usize) -> u32 {
+        self.count(space, 4)
+    }
+
     fn count(&mut self, space: usize, kind: usize) -> u32 {
         let count = &mut self.counts.entry(space).or_default()[kind];
         *count += 1;
@@ -198,6 +218,7 @@ impl Hosted {
         Self {
             service,
             tasks: BTreeMap::new(),
+            queued: BTreeMap::new(),
             tickets: BTreeMap::new(),
             wake: 0,
             idle_wakes: (0, asked_at),
@@ -214,7 +235,15 @@ impl Hosted {
 
     /// Whether nobody waits and nothing runs or is about to.
     pub fn has_nothing_to_do(&self) -> bool {
-        self.tickets.is_empty() && self.tasks.is_empty() && self.service.is_idle()
+        let runs = !self.tasks.is_empty() || !self.queued.is_empty();
+        self.tickets.is_empty() && !runs && self.service.is_idle()
+    }
+
+    /// The operation that has waited long enough, if there is one.
+    pub fn next_queued(&mut self, now: u64) -> Option<(TaskId, Option<Start>)> {
+        let due = self.queued.iter().find(|(_, queued)| queued.until <= now);
+        let id = due.map(|(id, _)| *id)?;
+        self.queued.remove(&id).map(|queued| (id, queued.start))
     }
 
     /// A machine is in its next round.

@@ -32,6 +32,9 @@ pub struct Profile {
     pub mix: Mix,
     /// How long a client thinks between two requests, in milliseconds, at most.
     pub think: u64,
+    /// How long a client waits for an answer that it gives up, in milliseconds, at most. None gives up if
+    /// it is 0.
+    pub patience: u64,
     /// How nodes treat their namespaces.
     pub settings: Settings,
 }
@@ -70,6 +73,10 @@ pub struct Faults {
     pub pause: u32,
     /// The calendar of a node is set, per request.
     pub calendar: u32,
+    /// One namespace of a node crashes over a reply, before or after.
+    pub panic: u32,
+    /// Of operations that compute for long as they begin, those that wait until a processor is free.
+    pub queued: u32,
 }
 
 impl Faults {
@@ -79,6 +86,13 @@ impl Faults {
         let (before, after) = (self.crash / 2, self.crash - self.crash / 2);
         let all = self.crash + self.pause + self.calendar;
         [1_000 - all, before, after, self.pause, self.calendar]
+    }
+
+    /// What becomes of a node that hears a reply, by weight: nothing, it crashes before it takes note of it
+    /// or after, its namespace does.
+    pub const fn haps_over_reply(&self) -> [u32; 5] {
+        let (crash, panic) = (self.crash / 2, self.panic);
+        [1_000 - 2 * crash - 2 * panic, crash, crash, panic, panic]
     }
 
     /// What becomes of a read, by weight: it is answered, it is turned away, it never arrives, its
@@ -127,7 +141,7 @@ impl Faults {
             cut: pick(choices, any, &[0, 0, 0, 3, 30]),
             unreadable: pick(choices, any && backend.checks, &[0, 0, 3, 30]),
             blip: pick(choices, far, &[0, 0, 0, 3, 30]),
-            slow: 0,
+            ..Self::default()
         }
     }
 }
@@ -159,11 +173,17 @@ impl Profile {
         let mut mix = Mix::draw(choices);
         let aim = Aim::draw(choices, &faults);
         aim.prepare(&mut settings, &mut mix, &mut think);
-        // It is drawn behind all that older traces know, so that these mean what they did.
-        let slow = [0, 0, 10, 60][choices.choose(Site::Profile, 4)];
-        let far = backend.is_remote && faults != Faults::default();
-        faults.slow = if far { slow } else { 0 };
-        Self { backend, page, latency, faults, aim, weather, mix, think, settings }
+        // These are drawn behind all that older traces know, so that those mean what they did.
+        let any = faults != Faults::default();
+        let mut pick = |can: bool, from: [u32; 4]| {
+            let drawn = from[choices.choose(Site::Profile, from.len())];
+            if can { drawn } else { 0 }
+        };
+        faults.slow = pick(any && backend.is_remote, [0, 0, 10, 60]);
+        faults.panic = pick(any, [0, 0, 1, 8]);
+        faults.queued = pick(any, [0, 0, 20, 200]);
+        let patience = pick(any, [0, 0, 300, 3_000]).into();
+        Self { backend, page, latency, faults, aim, weather, mix, think, patience, settings }
     }
 
     /// What goes wrong with a request that writes this, if it writes.
@@ -309,11 +329,19 @@ pub enum Fault {
     CutOff,
     /// A reply took far longer than others.
     Slow,
+    /// One namespace of a node crashed.
+    SpaceCrashed,
+    /// An operation waited until a processor was free.
+    Queued,
+    /// A merge got no turn.
+    NoTurn,
+    /// A client gave up waiting for what a node was still at.
+    GaveUp,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 67] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -377,6 +405,10 @@ impl Fault {
         Self::StayedDead,
         Self::CutOff,
         Self::Slow,
+        Self::SpaceCrashed,
+        Self::Queued,
+        Self::NoTurn,
+        Self::GaveUp,
     ];
 }
 

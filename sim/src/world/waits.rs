@@ -77,7 +77,11 @@ impl World {
             let asks = if asks.is_empty() { "nothing".into() } else { asks.join(", ") };
             format!("\n    task {}, {state}, round {round}, waits {left} ms more for {asks}", id.0)
         });
-        let tasks: String = tasks.collect();
+        let queued = hosted.queued.iter().map(|(id, queued)| {
+            let left = queued.until.saturating_sub(self.now);
+            format!("\n    task {}, has not begun, waits {left} ms more for a processor", id.0)
+        });
+        let tasks: String = tasks.chain(queued).collect();
         format!("{knows}, {wakes}{}{tasks}", if tasks.is_empty() { ", runs nothing" } else { "" })
     }
 }

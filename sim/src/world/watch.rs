@@ -89,9 +89,9 @@ pub struct Passage {
 }
 
 impl Watch {
-    /// Which node created an object, and in which life.
-    pub fn maker(&self, key: &Key) -> Option<(usize, u32)> {
-        self.reuse.maker(key).map(|maker| (maker.node, maker.life))
+    /// Who first tried to create an object, if anybody did.
+    pub fn maker(&self, key: &Key) -> Option<Maker> {
+        self.reuse.maker(key)
     }
 
     /// The fate of a write is sealed, and its sender has not crashed so far.
@@ -119,11 +119,15 @@ impl Watch {
 }
 
 impl World {
-    /// A node crashes, and may wait to hear of some of its writes.
-    pub(super) fn saw_crash(&mut self, n: usize) {
-        for Sealed { life, space, errand, round, site, fate } in
-            self.watch.sealed.remove(&n).unwrap_or_default()
-        {
+    /// A node crashes, or some of its namespaces do, and may wait to hear of some of its writes.
+    pub(super) fn saw_crash_in(&mut self, n: usize, crashes: impl Fn(usize) -> bool) {
+        let sealed = self.watch.sealed.remove(&n).unwrap_or_default();
+        let (over, others): (Vec<_>, Vec<_>) =
+            sealed.into_iter().partition(|sealed| crashes(sealed.space));
+        if !others.is_empty() {
+            self.watch.sealed.insert(n, others);
+        }
+        for Sealed { life, space, errand, round, site, fate } in over {
             let waits = self.waits_in(n, life, space, errand, round);
             self.watch.counts.ledger.count(site, fate, waits);
         }
@@ -233,7 +237,7 @@ impl World {
         let flying = |running: &Running| running.flight.flying();
         bounds::check_load(Load {
             flying: hosted.tasks.values().map(flying).sum(),
-            machines: hosted.tasks.len(),
+            machines: hosted.tasks.len() + hosted.queued.len(),
             tickets: hosted.tickets.len(),
             waiting: hosted.service.waiting(),
             held_bytes: hosted.service.held_bytes(),
