@@ -275,11 +275,13 @@ pub enum Bug {
     EarlierLookCounts = 195,
     /// A merge that gets no turn is never begun again.
     NoTurnIsTheLast = 196,
+    /// A write that came to nothing is taken to have left nothing.
+    NothingDoneIsNothingLeft = 197,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 134] = [
+    pub const ALL: [Self; 135] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -414,6 +416,7 @@ impl Bug {
         Self::DamagedLookCounts,
         Self::EarlierLookCounts,
         Self::NoTurnIsTheLast,
+        Self::NothingDoneIsNothingLeft,
     ];
 }
 

@@ -110,7 +110,9 @@ impl Order {
             Step::Done(Err(RefreshError::Unavailable)) => {
                 return Step::Done(Err(DeleteError::Unavailable));
             }
-            Step::Done(Err(RefreshError::Damaged(bad))) => return Step::Done(Err(bad.into())),
+            Step::Done(Err(RefreshError::Damaged { bad, .. })) => {
+                return Step::Done(Err(bad.into()));
+            }
         };
         match held.live() {
             Some((tag, head, _)) => self.end(now, tag.clone(), head),

@@ -83,9 +83,14 @@ impl Machine for Lookup {
     type Output = Outcome;
 
     fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
-        match self.take(replies) {
-            Ok(()) => self.advance(now),
-            Err(error) => Step::Done(Err(error)),
+        if let Err(error) = self.take(replies) {
+            return Step::Done(Err(error));
+        }
+        let deadline = self.source.deadline;
+        match self.advance(now) {
+            // The store has answered all along: it is too much.
+            Step::Wait(..) if deadline <= now => Step::Done(Err(QueryError::TooLong)),
+            step => step,
         }
     }
 

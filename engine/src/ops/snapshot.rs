@@ -68,8 +68,20 @@ pub enum RefreshError {
     #[error("the store does not answer; ask again")]
     Unavailable,
     /// An object cannot be read.
-    #[error(transparent)]
-    Damaged(#[from] BadObject),
+    #[error("{bad}")]
+    Damaged {
+        /// The object.
+        bad: BadObject,
+        /// The newest version, if that could be read.
+        version: Option<(Tag, Arc<Head>)>,
+    },
+}
+
+impl RefreshError {
+    /// The head cannot be read.
+    const fn of_head(bad: BadObject) -> Self {
+        Self::Damaged { bad, version: None }
+    }
 }
 
 /// A refresh on its way. See the [module](self) for its story.
@@ -179,7 +191,7 @@ impl Refresh {
         let key = layout::head(&self.namespace);
         let head = match invariants::read(&key, body) {
             Ok(head) => Arc::new(head),
-            Err(bad) => return Step::Done(Err(bad.into())),
+            Err(bad) => return Step::Done(Err(RefreshError::of_head(bad))),
         };
         let older = self.held.as_ref().and_then(|held| held.version.as_ref());
         assert!(older.is_none_or(|(_, old)| old.step <= head.step), "R2: a head went back");
@@ -205,7 +217,10 @@ impl Refresh {
                 (None, Payload::Inline(batch)) => {
                     match Batch::decode(&layout::head(&self.namespace), batch) {
                         Ok(batch) => Some(Arc::new(batch)),
-                        Err(bad) => return Step::Done(Err(bad.into())),
+                        Err(bad) => {
+                            let version = Some((tag, head.clone()));
+                            return Step::Done(Err(RefreshError::Damaged { bad, version }));
+                        }
                     }
                 }
                 (None, Payload::Object { .. }) => None,
@@ -257,13 +272,13 @@ impl Refresh {
                 }
                 // What a head names is deleted only after a later head does not (H2).
                 Reply::Missing if self.missed.as_ref() == Some(&loading.tag) => {
-                    return Step::Done(Err(Damage::Gone.of(&read.key).into()));
+                    return Step::Done(Err(loading.damaged(Damage::Gone.of(&read.key))));
                 }
                 Reply::Missing if now < self.deadline => {
                     return Self { held: None, missed: Some(loading.tag), ..self }.ask();
                 }
                 Reply::Unreadable => {
-                    return Step::Done(Err(Damage::Unreadable.of(&read.key).into()));
+                    return Step::Done(Err(loading.damaged(Damage::Unreadable.of(&read.key))));
                 }
                 _ => return Step::Done(Err(RefreshError::Unavailable)),
             };
@@ -271,7 +286,7 @@ impl Refresh {
                 if planted::is(Bug::UndecodedIsPassedOver) && loading.pass(&read) {
                     continue;
                 }
-                return Step::Done(Err(bad.into()));
+                return Step::Done(Err(loading.damaged(bad)));
             }
         }
         self.next(loading)
@@ -281,8 +296,8 @@ impl Refresh {
 impl Machine for Refresh {
     type Output = Result<Held, RefreshError>;
 
-    fn step(self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
-        match self.state.clone() {
+    fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
+        match core::mem::replace(&mut self.state, State::Asking) {
             State::Asking => match replies.into_iter().next() {
                 Some(Reply::NotModified) => {
                     let held = self.held.expect("only a version that is held is asked about");
@@ -292,7 +307,7 @@ impl Machine for Refresh {
                 Some(Reply::Found { tag, body }) => self.judge(tag, &body),
                 Some(Reply::Unreadable) => {
                     let key = layout::head(&self.namespace);
-                    Step::Done(Err(Damage::Unreadable.of(&key).into()))
+                    Step::Done(Err(RefreshError::of_head(Damage::Unreadable.of(&key))))
                 }
                 _ => Step::Done(Err(RefreshError::Unavailable)),
             },
@@ -308,6 +323,11 @@ impl Machine for Refresh {
 impl Loading {
     fn live(&self) -> &Live {
         self.head.live().expect("only live heads are loaded")
+    }
+
+    /// Something that this version names cannot be read.
+    fn damaged(self, bad: BadObject) -> RefreshError {
+        RefreshError::Damaged { bad, version: Some((self.tag, self.head)) }
     }
 
     /// Takes the next window from what is pending: no more than so many requests and bytes, and at

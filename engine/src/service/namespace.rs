@@ -69,7 +69,7 @@ pub struct NamespaceService {
     spilled: Spilled,
     /// When the head was changed from here.
     put_at: Option<Timestamp>,
-    /// Whether that was a publication.
+    /// Whether a publication had the turn last, so that a commit that waits goes before the next one.
     commit_is_next: bool,
 }
 
@@ -146,7 +146,7 @@ impl NamespaceService {
     /// Does nothing where this node does not index.
     pub fn suspect(&mut self, now: Timestamp) {
         if self.settings.indexes {
-            self.upkeep.suspect(now);
+            self.upkeep.suspect(now, TaskId(self.started));
         }
     }
 
@@ -181,6 +181,11 @@ impl NamespaceService {
         let live = self.head().and_then(|head| head.live());
         let done = live.is_none_or(|live| live.log.entries.is_empty() && live.trash.is_empty());
         quiet && self.upkeep.is_idle() && (done || !self.settings.indexes)
+    }
+
+    /// When work of this node was last over that may have left something behind, if a sweep is owed for it.
+    pub fn owes_sweep_since(&self) -> Option<Timestamp> {
+        self.upkeep.owes_sweep_since()
     }
 
     /// Whether, as of the newest version known, nothing is left to flush or to merge. To know of what
@@ -409,9 +414,17 @@ impl NamespaceService {
             Ok(held) => held,
             Err(error) => {
                 let error = match error {
-                    RefreshError::Unavailable => QueryError::Unavailable,
-                    RefreshError::Damaged(bad) => {
-                        self.upkeep.met_damage(now);
+                    RefreshError::Unavailable => {
+                        self.upkeep.unanswered(now);
+                        QueryError::Unavailable
+                    }
+                    RefreshError::Damaged { bad, version } => {
+                        if version.is_some() {
+                            self.upkeep.met_damage(now, id);
+                            self.view.adopt(Held { version, snapshot: None }, &[], None);
+                        } else {
+                            self.upkeep.met_damaged_head(now, id, &self.view);
+                        }
                         QueryError::Damaged(bad)
                     }
                 };
@@ -450,16 +463,13 @@ impl NamespaceService {
     ) -> Vec<(Ticket, Word)> {
         let tickets = &group.tickets;
         assert_eq!(tickets.len(), committed.outcomes.len(), "V4: every request has an outcome");
-        let goes_alone = tickets.len() > 1 && committed.is_for_want();
+        let is_for_want = committed.is_for_want();
         self.commit_is_next = false;
-        let is_unknown =
-            |outcome: &Result<_, _>| matches!(outcome, Err(WriteError::Unknown { .. }));
-        if committed.landed.is_some() || committed.outcomes.iter().any(is_unknown) {
+        let (has_written, learned) = (committed.has_written, committed.held.is_some());
+        if has_written {
             self.put_at = Some(now);
         }
         self.spilled = committed.spilled;
-        let may_leave = committed.landed.is_some() || committed.outcomes.iter().any(Result::is_err);
-        let learned = committed.held.is_some();
         if let Some(held) = committed.held {
             let log = held.live().map(|(.., live)| live.log.entries.as_slice()).unwrap_or_default();
             if !self.spilled.is_empty() {
@@ -481,11 +491,10 @@ impl NamespaceService {
                 self.upkeep.committed(now);
             }
         }
-        if may_leave {
+        if has_written {
             self.worked(now, learned);
         }
-        if goes_alone {
-            self.queue.writes.put_back(now, group);
+        if is_for_want && self.queue.writes.wanted_too_much(now, group) {
             return Vec::new();
         }
         let words = committed.outcomes.into_iter().map(Word::Written);
@@ -499,7 +508,7 @@ impl NamespaceService {
         if self.settings.indexes && !self.view.is_absent() {
             self.upkeep.worked(now);
             if !learned {
-                self.upkeep.look();
+                self.upkeep.look_after(TaskId(self.started));
             }
         }
     }

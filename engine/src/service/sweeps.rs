@@ -40,6 +40,11 @@ impl Sweeps {
         self.is_running || (self.owed.is_some() && !planted::is(Bug::SweepIsNotOwed))
     }
 
+    /// Since when a sweep is owed.
+    pub(super) fn owes_since(&self) -> Option<Timestamp> {
+        self.owed.map(|(since, _)| since)
+    }
+
     /// Takes note of the newest version. What came before it is swept by the sweep that is owed.
     pub(super) fn notice(&mut self, head: &Head) {
         if let Some((_, step @ None)) = &mut self.owed {

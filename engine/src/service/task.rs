@@ -135,7 +135,7 @@ impl Output {
     /// again.
     pub fn damage(&self) -> Option<&BadObject> {
         match self {
-            Self::Refresh(Err(RefreshError::Damaged(bad)))
+            Self::Refresh(Err(RefreshError::Damaged { bad, .. }))
             | Self::Query(Err(QueryError::Damaged(bad)))
             | Self::Flush(Err(ReadError::Damaged(bad)))
             | Self::Merge(Err(ReadError::Damaged(bad))) => Some(bad),

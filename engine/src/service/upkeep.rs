@@ -57,12 +57,14 @@ pub(super) struct Upkeep {
     /// Whether the last that was published is a flush.
     merge_is_next: bool,
     sweeps: Sweeps,
-    /// Whether somebody asked to have a look.
-    is_asked: bool,
-    /// When work turned out to be in vain, the last operation that had begun; unless one that began later has
-    /// looked.
-    overtaken: Option<TaskId>,
+    /// Somebody asked to have a look: one that begins after this operation.
+    asked: Option<TaskId>,
+    /// Whether work turned out to be in vain, and the look that is asked for shall say by what.
+    is_overtaken: bool,
 }
+
+/// Before all operations.
+const ANY: TaskId = TaskId(0);
 
 /// Where the building of a segment stands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -78,9 +80,11 @@ const BUILD_TIME_MAX: Duration = Duration::from_mins(10);
 /// The longest that a publication may take.
 const PUBLISH_TIME_MAX: Duration = Duration::from_secs(30);
 
+// What waits long for its turn is published later still. Then the floor is above what it names, and it was in
+// vain (W2).
 const _: () = assert!(
     BUILD_TIME_MAX.as_secs() + PUBLISH_TIME_MAX.as_secs() <= WORK_TIME_MAX.as_secs(),
-    "what is begun by this node is over when a sweep takes it for dead"
+    "what is begun by this node and does not wait is over when a sweep takes it for dead"
 );
 
 impl Upkeep {
@@ -99,32 +103,57 @@ impl Upkeep {
             is_collecting: false,
             merge_is_next: false,
             sweeps: Sweeps::new(now),
-            is_asked: false,
-            overtaken: None,
+            asked: None,
+            is_overtaken: false,
         }
     }
 
-    /// Somebody asks to have a look at the namespace.
-    pub(super) const fn look(&mut self) {
-        self.is_asked = true;
+    /// Somebody asks to have a look at the namespace. One that is under way will do.
+    pub(super) fn look(&mut self) {
+        self.asked.get_or_insert(ANY);
     }
 
-    /// The namespace was looked at. A look that was under way when work turned out to be in vain may not have
-    /// seen why.
+    /// Something has happened that only a look can tell of that begins after this operation, the last that
+    /// has begun.
+    pub(super) const fn look_after(&mut self, last: TaskId) {
+        self.asked = Some(last);
+    }
+
+    /// The newest head was read. A look that was under way when something happened may not have seen it.
     pub(super) fn looked(&mut self, now: Timestamp, by: TaskId) {
-        let later = self.overtaken.is_none_or(|last| last < by);
-        if later || planted::is(Bug::EarlierLookCounts) {
-            (self.is_asked, self.overtaken) = (false, None);
-        }
+        self.saw_head(by);
         self.looking = Backoff::new(now);
     }
 
-    /// The namespace was looked at, and something of it is damaged. It will hardly be whole in a moment. Who
-    /// was overtaken still does not know by what.
-    pub(super) fn met_damage(&mut self, now: Timestamp) {
-        self.overtaken = self.overtaken.filter(|_| !planted::is(Bug::DamagedLookCounts));
-        self.is_asked = self.overtaken.is_some();
+    fn saw_head(&mut self, by: TaskId) {
+        let later = self.asked.is_none_or(|last| last < by);
+        if later || planted::is(Bug::EarlierLookCounts) {
+            (self.asked, self.is_overtaken) = (None, false);
+        }
+    }
+
+    /// The namespace was looked at, and something is damaged that its newest head names. It will hardly be
+    /// whole in a moment.
+    pub(super) fn met_damage(&mut self, now: Timestamp, by: TaskId) {
+        self.saw_head(by);
         self.looking.failed(now);
+    }
+
+    /// The namespace was looked at, and its head is damaged. Who was overtaken still does not know by what, and
+    /// who owes a sweep and knows an older version not what to sweep.
+    pub(super) fn met_damaged_head(&mut self, now: Timestamp, by: TaskId, view: &View) {
+        self.looking.failed(now);
+        let is_owing = self.sweeps.is_owing() && view.version().is_some();
+        if planted::is(Bug::DamagedLookCounts) {
+            self.saw_head(by);
+        } else if !self.is_overtaken && !is_owing {
+            self.asked = None;
+        }
+    }
+
+    /// The namespace was to be looked at, and the store did not answer.
+    pub(super) fn unanswered(&mut self, now: Timestamp) {
+        self.looking.failed_urgently(now);
     }
 
     /// A commit of this node landed.
@@ -137,10 +166,15 @@ impl Upkeep {
         self.sweeps.owe(now);
     }
 
-    /// Somebody saw what nobody names.
-    pub(super) const fn suspect(&mut self, now: Timestamp) {
+    /// Somebody saw what nobody names. `last` is the last operation that has begun.
+    pub(super) const fn suspect(&mut self, now: Timestamp, last: TaskId) {
         self.sweeps.owe(now);
-        self.is_asked = true;
+        self.look_after(last);
+    }
+
+    /// Since when a sweep is owed.
+    pub(super) fn owes_sweep_since(&self) -> Option<Timestamp> {
+        self.sweeps.owes_since()
     }
 
     /// Whether a publication runs, so that commits wait (V1).
@@ -159,7 +193,7 @@ impl Upkeep {
             && self.merge == Build::Idle
             && !self.is_collecting
             && !self.sweeps.is_owing()
-            && !self.is_asked
+            && self.asked.is_none()
     }
 
     /// Whether nothing is being built, and there is nothing to merge in the newest version.
@@ -170,12 +204,12 @@ impl Upkeep {
             self.next_merge == (Some((incarnation, live.manifest.generation)), None)
                 && !planted::is(Bug::NeverSettled)
         });
-        is_built && planned && !self.is_asked
+        is_built && planned && self.asked.is_none()
     }
 
     /// Whether the newest version has to be loaded now for what is to be done.
     pub(super) fn wants_refresh(&self, now: Timestamp, view: &View) -> bool {
-        self.looking.is_over(now) && (self.is_asked || self.lacks(view))
+        self.looking.is_over(now) && (self.asked.is_some() || self.lacks(view))
     }
 
     /// Whether the newest version is not loaded, and there is something to be done with it.
@@ -210,17 +244,18 @@ impl Upkeep {
             (now + settings.trash_retention.saturating_sub(age)).max(self.collecting.until)
         });
         let trash = trash.filter(|_| !self.is_collecting);
-        let sweep = self.sweeps.due_at(settings.sweep_every).filter(|_| !self.is_asked);
-        let met_damage = self.looking.has_failed() && (self.is_asked || self.lacks(view));
+        let sweep = self.sweeps.due_at(settings.sweep_every).filter(|_| self.asked.is_none());
+        let has_failed = self.looking.has_failed() && (self.asked.is_some() || self.lacks(view));
         // Once the pause is over the look begins, or is under way, and its end wakes the driver.
-        let look = Some(self.looking.until).filter(|at| met_damage && now < *at);
+        let look = Some(self.looking.until).filter(|at| has_failed && now < *at);
         // Nothing is built before it, and its end wakes the driver.
-        let builds = [flush, merge].into_iter().flatten().filter(|_| self.overtaken.is_none());
+        let builds = [flush, merge].into_iter().flatten().filter(|_| !self.is_overtaken);
         let next = builds.chain(trash).chain(sweep).min().map(|at| at.max(self.resume_at));
         next.into_iter().chain(look).min()
     }
 
-    /// What to begin now. `is_free` says that neither a commit nor a deletion runs.
+    /// What to begin now. `is_free` says that a publication may: neither a commit nor a deletion runs or goes
+    /// before, and the store takes a change of the head.
     #[expect(clippy::too_many_arguments, reason = "what a decision rests on, each borrowed")]
     pub(super) fn due(
         &mut self,
@@ -240,7 +275,7 @@ impl Upkeep {
             // A write of unknown outcome may land late and begin the namespace.
             if self.sweeps.is_due(now, settings.sweep_every) {
                 self.sweeps.looked_for_head(now);
-                self.is_asked = true;
+                self.look();
             }
             return Vec::new();
         };
@@ -250,7 +285,7 @@ impl Upkeep {
             return starts;
         }
         self.plan_merge(settings, view);
-        if self.overtaken.is_none() {
+        if !self.is_overtaken {
             starts.extend(self.start_flush(now, settings, view, nonces));
             starts.extend(self.start_merge(now, wall, settings, view, nonces));
         }
@@ -267,7 +302,7 @@ impl Upkeep {
             starts.push(Start::Collect(Box::new(plan), tag.clone(), head.clone()));
         }
         // A dead namespace is swept as well: what lands late in it is named by nobody.
-        if !self.is_asked && self.sweeps.is_due(now, settings.sweep_every) {
+        if self.asked.is_none() && self.sweeps.is_due(now, settings.sweep_every) {
             let plan = SweepPlan {
                 namespace: name.clone(),
                 floor: self.sweeps.begin(now, head.step, settings.sweep_every),
@@ -283,7 +318,7 @@ impl Upkeep {
     /// Takes note of what the newest version says about what there is to do.
     fn notice(&mut self, now: Timestamp, view: &View) {
         // What work has left may be of a newer version than is known here, if a look is still to come.
-        let known = view.version().filter(|_| !self.is_asked);
+        let known = view.version().filter(|_| self.asked.is_none());
         known.into_iter().for_each(|(_, head)| self.sweeps.notice(head));
         let live = view.version().and_then(|(_, head)| head.live());
         match live {
@@ -421,13 +456,11 @@ impl Upkeep {
             }
             Output::Flush(Err(error)) => {
                 self.flush = Build::Idle;
-                // What is damaged will hardly be whole in a moment. A store that does not answer will, and
-                // meanwhile the log grows.
+                // What is damaged or gone will hardly be there in a moment. A store that does not answer
+                // will, and meanwhile the log grows.
                 match error {
-                    ReadError::Damaged(_) => self.flushing.failed(now),
-                    ReadError::Late | ReadError::Vanished { .. } => {
-                        self.flushing.failed_urgently(now);
-                    }
+                    ReadError::Damaged(_) | ReadError::Vanished { .. } => self.flushing.failed(now),
+                    ReadError::Late => self.flushing.failed_urgently(now),
                 }
                 self.failed(now, last, &error);
                 None
@@ -441,7 +474,7 @@ impl Upkeep {
             Output::NoTurn if planted::is(Bug::NoTurnIsTheLast) => None,
             Output::NoTurn => {
                 self.merge = Build::Idle;
-                self.merging = Backoff::new(now + PAUSE);
+                self.merging.until = self.merging.until.max(now + PAUSE);
                 None
             }
             Output::Publication(outcome) => self.published(now, last, outcome),
@@ -450,7 +483,9 @@ impl Upkeep {
                     || (collected.version.is_none() && planted::is(Bug::FailedCollectionIsTheLast));
                 // What could not be deleted is not tried again at once, and if it is locked, not often.
                 // Who was overtaken would be so again: the newest head is looked at first.
-                self.is_asked |= collected.version.is_none();
+                if collected.version.is_none() {
+                    self.look_after(last);
+                }
                 if collected.kept > 0 || collected.version.is_none() {
                     self.collecting.failed(now);
                 } else {
@@ -514,7 +549,7 @@ impl Upkeep {
     fn failed(&mut self, now: Timestamp, last: TaskId, error: &ReadError) {
         match error {
             ReadError::Vanished { .. } => self.start_over(now, last),
-            ReadError::Late | ReadError::Damaged(_) => self.is_asked = true,
+            ReadError::Late | ReadError::Damaged(_) => self.look(),
         }
     }
 
@@ -523,8 +558,8 @@ impl Upkeep {
     fn start_over(&mut self, now: Timestamp, last: TaskId) {
         self.resume_at = self.resume_at.max(now + PAUSE);
         if !planted::is(Bug::StaleWorkGoesOn) {
-            self.is_asked = true;
-            self.overtaken = Some(last);
+            self.look_after(last);
+            self.is_overtaken = true;
         }
     }
 }

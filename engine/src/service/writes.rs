@@ -3,7 +3,8 @@
 //! What filters match is found for one request, so one with a filter goes alone. What ignores a backlog
 //! does so for itself. And if something that a group needs cannot be read, or all of it is too much, each
 //! of its writes is committed alone, in their order: then it shows whose it is, and the others are not to
-//! blame. The time they may wait begins anew, once, for the group may have taken all of it.
+//! blame. The time they may wait begins anew then, for the group may have taken all of it, and so may each of
+//! them whose own write is what cannot be done.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -91,15 +92,21 @@ impl Writes {
         Some(Group { tickets, requests: requests.into() })
     }
 
-    /// Puts a group back of which nothing was written, each to be committed by itself.
-    pub(super) fn put_back(&mut self, since: Timestamp, group: &Group) {
+    /// Nothing of a group was written for what its requests need. If it is of several, each is to be committed
+    /// by itself. True if nobody is to be told of it yet.
+    pub(super) fn wanted_too_much(&mut self, since: Timestamp, group: &Group) -> bool {
         assert_eq!(group.tickets.len(), group.requests.len(), "V4: every request has a ticket");
+        if group.tickets.len() == 1 {
+            self.alone.iter_mut().for_each(|waiting| waiting.since = since);
+            return false;
+        }
         assert!(self.alone.is_empty(), "V5: only who was in no group before is put back");
         let named = group.tickets.iter().zip(&*group.requests);
         self.alone.extend(named.map(|(ticket, request)| {
             let (ticket, request) = (*ticket, request.clone());
             Waiting { ticket, request, bytes: 0, since }
         }));
+        true
     }
 }
 
@@ -135,16 +142,21 @@ mod tests {
         }
         let group = writes.take().unwrap();
         writes.push(Timestamp(4), Ticket(4), WriteRequest::default(), 1);
-        writes.put_back(Timestamp(100), &group);
+        assert!(writes.wanted_too_much(Timestamp(100), &group));
         writes.push(Timestamp(101), Ticket(5), WriteRequest::default(), 1);
         assert_eq!(writes.len(), 5);
         assert_eq!(writes.take().unwrap().tickets, [Ticket(1)]);
         let most = Duration::from_millis(50);
         assert_eq!(writes.turn_away(Timestamp(54), most), []);
         assert_eq!(writes.turn_away(Timestamp(55), most), [Ticket(4)]);
-        assert_eq!(writes.take().unwrap().tickets, [Ticket(2)]);
-        assert_eq!(writes.turn_away(Timestamp(151), most), [Ticket(3)]);
+        let second = writes.take().unwrap();
+        assert_eq!(second.tickets, [Ticket(2)]);
+        // What cannot be done is its own, and took as long as it did.
+        assert!(!writes.wanted_too_much(Timestamp(140), &second), "it is told so");
+        assert_eq!(writes.turn_away(Timestamp(151), most), []);
         assert_eq!(writes.turn_away(Timestamp(152), most), [Ticket(5)]);
+        assert_eq!(writes.turn_away(Timestamp(190), most), []);
+        assert_eq!(writes.turn_away(Timestamp(191), most), [Ticket(3)]);
         assert!(writes.is_empty());
     }
 }

@@ -45,17 +45,25 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     kept: Sieve<Stretch, Reply>,
-    /// The reads that are under way.
-    reads: BTreeMap<Stretch, Read>,
+    /// The reads that whoever wants the same waits for.
+    joined: BTreeMap<Stretch, ReadId>,
+    /// All reads that are under way: those, and others whose objects were purged meanwhile.
+    reads: BTreeMap<ReadId, Read>,
+    /// Reads so far.
+    begun: u64,
 }
+
+/// Which of all reads.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct ReadId(u64);
 
 /// A read that is under way.
 #[derive(Debug, Default)]
 struct Read {
     /// Those who wait for it.
     waiting: Vec<oneshot::Sender<Reply>>,
-    /// Whether what it reads was purged meanwhile, and so is not to be kept.
-    is_purged: bool,
+    /// Whether any of them wants it kept.
+    keep: bool,
 }
 
 /// Where an answer came from.
@@ -102,7 +110,8 @@ const ENTRY_BYTES: usize = 320;
 impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
     /// A cache of at most `bytes_max` bytes before `store`.
     pub fn new(store: S, bytes_max: usize) -> Self {
-        let state = State { kept: Sieve::new(bytes_max), reads: BTreeMap::new() };
+        let (joined, reads) = (BTreeMap::new(), BTreeMap::new());
+        let state = State { kept: Sieve::new(bytes_max), joined, reads, begun: 0 };
         let (hits, misses) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { store, shared: Arc::new(Shared { state: Mutex::new(state), hits, misses }) }
     }
@@ -148,21 +157,19 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
                 self.shared.hits.fetch_add(1, Ordering::Relaxed);
                 return (reply.clone(), Origin::Memory);
             }
-            let waiting = &mut state.reads.entry(stretch.clone()).or_default().waiting;
-            waiting.push(say);
-            waiting.len() == 1
+            state.join(&stretch, say, keep)
         };
         self.shared.misses.fetch_add(1, Ordering::Relaxed);
-        if first {
+        if let Some(id) = first {
             // A task of its own: whoever asked first may go away while others still wait.
-            tokio::spawn(self.clone().fetch(stretch, keep));
+            tokio::spawn(self.clone().fetch(id, stretch));
         }
         (hear.await.unwrap_or(Reply::Lost), Origin::Store)
     }
 
-    async fn fetch(self, stretch: Stretch, keep: Keep) {
+    async fn fetch(self, id: ReadId, stretch: Stretch) {
         let (key, range) = stretch.clone();
-        let mut ending = Ending { shared: &self.shared, stretch, keep, reply: Reply::Lost };
+        let mut ending = Ending { shared: &self.shared, id, stretch, reply: Reply::Lost };
         let asked = self.store.perform(Request::Get { key, range, unless: None });
         if let Ok(reply) = tokio::time::timeout(READ_TIME_MAX, asked).await {
             ending.reply = reply;
@@ -184,13 +191,47 @@ impl Shared {
 }
 
 impl State {
-    /// Drops what is kept of these objects, and does not keep what is being read of them. They are next to
-    /// each other, `first` or behind it.
+    /// Waits for a read together with those who do, or for a new one: which one is to be begun.
+    fn join(
+        &mut self,
+        stretch: &Stretch,
+        say: oneshot::Sender<Reply>,
+        keep: Keep,
+    ) -> Option<ReadId> {
+        let known = self.joined.get(stretch).copied();
+        let id = known.unwrap_or(ReadId(self.begun));
+        if known.is_none() {
+            self.begun += 1;
+            self.joined.insert(stretch.clone(), id);
+        }
+        let read = self.reads.entry(id).or_default();
+        read.waiting.push(say);
+        read.keep |= keep == Keep::Yes;
+        known.is_none().then_some(id)
+    }
+
+    /// A read is over: who waits for it. What it found is kept if somebody wants it so, and it was not
+    /// purged meanwhile.
+    fn end(&mut self, id: ReadId, stretch: &Stretch, reply: &Reply) -> Read {
+        let read = self.reads.remove(&id).unwrap_or_default();
+        if self.joined.get(stretch) == Some(&id) {
+            self.joined.remove(stretch);
+            if let (Reply::Found { body, .. }, true) = (reply, read.keep) {
+                let bytes = body.len() + ENTRY_BYTES;
+                self.kept.insert(stretch.clone(), reply.clone(), bytes);
+            }
+        }
+        read
+    }
+
+    /// Drops what is kept of these objects. What is being read of them is not kept either, and nobody joins
+    /// who comes later. They are next to each other, `first` or behind it.
     fn drop_all(&mut self, first: &Key, is_one: impl Fn(&Key) -> bool) {
         let first = (first.clone(), None);
-        let reads = self.reads.range_mut(first.clone()..);
-        let reads = reads.take_while(|((key, _), _)| is_one(key));
-        reads.for_each(|(_, read)| read.is_purged = true);
+        let joined = self.joined.range(first.clone()..);
+        let joined = joined.take_while(|((key, _), _)| is_one(key)).map(|(stretch, _)| stretch);
+        let joined: Vec<Stretch> = joined.cloned().collect();
+        joined.iter().for_each(|stretch| drop(self.joined.remove(stretch)));
         self.kept.remove_all(&first, |(key, _)| is_one(key));
     }
 }
@@ -198,24 +239,14 @@ impl State {
 /// Tells those who wait how a read ended, also if it ended in a panic (C3).
 struct Ending<'a> {
     shared: &'a Shared,
+    id: ReadId,
     stretch: Stretch,
-    keep: Keep,
     reply: Reply,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        let read = {
-            let mut state = self.shared.state();
-            let read = state.reads.remove(&self.stretch).unwrap_or_default();
-            if let (Reply::Found { body, .. }, Keep::Yes) = (&self.reply, self.keep)
-                && !read.is_purged
-            {
-                let bytes = body.len() + ENTRY_BYTES;
-                state.kept.insert(self.stretch.clone(), self.reply.clone(), bytes);
-            }
-            read
-        };
+        let read = self.shared.state().end(self.id, &self.stretch, &self.reply);
         for say in read.waiting {
             // Whoever does not listen any more does not want to know.
             let _ = say.send(self.reply.clone());

@@ -134,6 +134,33 @@ async fn what_was_asked_for_before_a_purge_is_not_kept_after_it() {
     assert_eq!(store.ask(read("data/a/1"), Keep::Yes).await.1, Origin::Store);
 }
 
+/// Who asked again, for what he had been told was damaged, got the same once more.
+#[tokio::test]
+async fn who_comes_after_a_purge_does_not_wait_for_what_was_asked_before_it() {
+    let store = CachedStore::new(Slow::default(), 1 << 20);
+    let key = Key::new("data/a/1");
+    let again = async {
+        tokio::task::yield_now().await;
+        store.forget(&key);
+        tokio::join!(store.perform(read("data/a/1")), store.perform(read("data/a/1")))
+    };
+    let (first, (second, third)) = tokio::join!(store.perform(read("data/a/1")), again);
+    assert_eq!(store.store.asked.load(Ordering::Relaxed), 2);
+    assert!(place(&first) != place(&second) && place(&second) == place(&third));
+    let (kept, origin) = store.ask(read("data/a/1"), Keep::Yes).await;
+    assert_eq!((place(&kept), origin), (place(&second), Origin::Memory));
+}
+
+#[tokio::test]
+async fn what_anybody_wants_kept_is_kept() {
+    let store = CachedStore::new(Slow::default(), 1 << 20);
+    let (passes_on, keeps) =
+        (store.ask(read("data/a"), Keep::No), store.ask(read("data/a"), Keep::Yes));
+    tokio::join!(passes_on, keeps);
+    assert_eq!(store.ask(read("data/a"), Keep::Yes).await.1, Origin::Memory);
+    assert_eq!(store.store.asked.load(Ordering::Relaxed), 1);
+}
+
 /// Whatever was being read when something was damaged was not kept, of any namespace.
 #[tokio::test]
 async fn of_a_damaged_object_nothing_is_kept_and_of_others_all() {

@@ -101,7 +101,7 @@ impl Node {
         Ok(match refreshed {
             Ok(held) => held.snapshot.ok_or(QueryError::NoNamespace),
             Err(RefreshError::Unavailable) => Err(QueryError::Unavailable),
-            Err(RefreshError::Damaged(bad)) => Err(QueryError::Damaged(bad)),
+            Err(RefreshError::Damaged { bad, .. }) => Err(QueryError::Damaged(bad)),
         }
         .map(|snapshot| (snapshot, reads)))
     }

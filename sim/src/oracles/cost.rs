@@ -70,7 +70,9 @@ pub struct Bill {
     pub requests: u32,
     /// Rounds in which something was refused, turned away or not answered, or an object was missing.
     pub troubles: u32,
-    /// Rounds that create an object before a head can name it.
+    /// Rounds that create an object.
+    pub created: u32,
+    /// Those of them that do so before a head can name it.
     pub staged: u32,
     /// Rounds that put a head, and those in which it is empty: a birth without a batch.
     puts: u32,
@@ -158,6 +160,7 @@ impl Bill {
             rounds: 0,
             requests: 0,
             troubles: 0,
+            created: 0,
             staged: 0,
             puts: 0,
             births: 0,
@@ -177,6 +180,7 @@ impl Bill {
         let creates = any(|request| matches!(request, Request::Put { when: When::Fresh, .. }));
         self.rounds += u32::from(!requests.is_empty());
         self.requests += requests.len() as u32;
+        self.created += creates;
         self.staged += creates & !any(Request::is_visible);
         self.puts += any(Request::is_visible);
         self.births += any(is_birth);
@@ -223,7 +227,11 @@ impl Bill {
         };
         let once = self.most + 1;
         // A long log is loaded a window a round.
-        let windows = self.requests / WINDOW_REQUESTS as u32;
+        let loads = match self.work {
+            Work::Refresh | Work::Commit | Work::CommitLooking | Work::CommitMatching => true,
+            _ => self.work == Work::Delete,
+        };
+        let windows = if loads { self.requests / WINDOW_REQUESTS as u32 } else { 0 };
         let most = self.most + extra + windows + once * self.troubles;
         self.demand(self.rounds <= most, &format!("it may take {most} rounds"))?;
         let puts = matches!(self.work, Work::Commit if self.held.is_some());

@@ -5,6 +5,9 @@ use sana_engine::machine::request::{Reply, Request};
 use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
 use sana_engine::ops::publication::Publicized;
+use sana_engine::ops::read::ReadError;
+use sana_engine::ops::snapshot::RefreshError;
+use sana_engine::service::namespace::{Ticket, Word};
 use sana_engine::service::task::{Output, Start, Task, TaskId};
 
 use crate::choices::{Scope, Site};
@@ -201,7 +204,7 @@ impl World {
             self.activations.count(Fault::NoTurn);
             let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(true) };
             let words = guarded(|| hosted.service.finished(local, id, Output::NoTurn))?;
-            Self::live_demand(words.is_empty(), || format!("who had no turn says {words:?}"))?;
+            self.deliver_all(n, space, words)?;
         }
         for id in ids {
             let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
@@ -295,13 +298,35 @@ impl World {
         self.saw_end(space, asked.as_ref(), &bill, &output, marks)?;
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         hosted.overtaken = match &output {
-            Output::Publication(Publicized::Superseded) => {
+            Output::Publication(
+                Publicized::Superseded | Publicized::Unknown | Publicized::Damaged(_),
+            )
+            | Output::Flush(Err(ReadError::Vanished { .. }))
+            | Output::Merge(Err(ReadError::Vanished { .. })) => {
                 hosted.tasks.keys().copied().chain([id]).max()
             }
-            Output::Refresh(Ok(_)) => hosted.overtaken.filter(|last| id <= *last),
+            Output::Refresh(Ok(_) | Err(RefreshError::Damaged { version: Some(_), .. })) => {
+                hosted.overtaken.filter(|last| id <= *last)
+            }
             _ => hosted.overtaken,
         };
         let words = guarded(|| hosted.service.finished(local, id, output))?;
+        let owes =
+            hosted.service.head().is_none() || hosted.service.owes_sweep_since() == Some(local);
+        let owes = owes || bill.created == 0 || !self.nodes[n].role.indexes();
+        Self::live_demand(owes, || {
+            format!("node {n} has created objects in ns{space} and owes no sweep: {bill}")
+        })?;
+        self.deliver_all(n, space, words)
+    }
+
+    /// Clients are told what a service of this node says.
+    fn deliver_all(
+        &mut self,
+        n: usize,
+        space: usize,
+        words: Vec<(Ticket, Word)>,
+    ) -> Result<(), Broken> {
         for (ticket, word) in words {
             let hosted = self.nodes[n].hosted.get_mut(&space);
             let client = hosted.and_then(|hosted| hosted.tickets.remove(&ticket));

@@ -60,13 +60,16 @@ impl World {
     /// Who indexes and forgets a namespace has deleted whatever it has made there that nobody names.
     fn leaves_nothing(&self, n: usize, space: usize) -> Result<(), Broken> {
         let node = &self.nodes[n];
-        // What lands when its sender has given up, it cannot know of.
-        if self.profile.lands_late() || !node.role.indexes() {
+        if !node.role.indexes() {
             return Ok(());
         }
         // What a service of it has made that crashed, its later ones cannot know of either.
         let crashed = node.crashed.get(&space).copied().unwrap_or_default();
         let is_own = |key: &Key| {
+            // Of what was created when its sender had given up, that one cannot know.
+            if self.watch.was_late(key) {
+                return false;
+            }
             let maker = self.watch.maker(key);
             let is_mine = |maker: &Maker| (maker.node, maker.life) == (n, node.life);
             maker.filter(is_mine).is_some_and(|maker| crashed < maker.errand.stay)

@@ -190,13 +190,6 @@ impl Profile {
     pub fn faults_of(&self, site: Option<ledger::Site>) -> Faults {
         if self.aim.is_at(site) { Aim::faults(&self.faults, &self.backend) } else { self.faults }
     }
-
-    /// Whether a write may land when its sender has given up.
-    pub fn lands_late(&self) -> bool {
-        let aimed = Aim::faults(&self.faults, &self.backend);
-        let aimed = if self.aim.is_set() { aimed } else { self.faults };
-        [self.faults, aimed].iter().any(|faults| faults.late + faults.twice > 0)
-    }
 }
 
 /// How often each fault was tried on the world: a fault that never happens proves nothing.

@@ -1,9 +1,9 @@
 //! What the whole world is watched for: reuse, bounds, costs, and what was come across.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sana_engine::base::name::Key;
-use sana_engine::machine::request::{Reply, Request};
+use sana_engine::machine::request::{Reply, Request, When};
 use sana_engine::namespace::request::{QueryError, Rank, Want, WriteError, WriteRequest};
 use sana_engine::service::namespace::{Ticket, Word};
 use sana_engine::service::task::Output;
@@ -31,6 +31,8 @@ pub struct Watch {
     pub counts: Counts,
     /// Of each node, the writes whose fate is sealed. It may still crash while it waits.
     sealed: BTreeMap<usize, Vec<Sealed>>,
+    /// Objects that were created when nobody waited to hear of it any more.
+    late: BTreeSet<Key>,
     /// By namespace, the requests that first took effect under each key.
     keys: BTreeMap<(usize, String), Keyed>,
 }
@@ -94,6 +96,11 @@ impl Watch {
         self.reuse.maker(key)
     }
 
+    /// Whether an object was created when its sender had given up.
+    pub fn was_late(&self, key: &Key) -> bool {
+        self.late.contains(key)
+    }
+
     /// The fate of a write is sealed, and its sender has not crashed so far.
     pub fn seal(&mut self, parcel: &Parcel, fate: ledger::Fate) {
         let &Parcel { node, life, space, errand, round, .. } = parcel;
@@ -155,6 +162,12 @@ impl World {
             } else {
                 self.watch.seal(parcel, fate);
             }
+        }
+        if let (Request::Put { key, when: When::Fresh, .. }, Reply::Stored { .. }) =
+            (request, reply)
+            && !self.waits_for(parcel)
+        {
+            self.watch.late.insert(key.clone());
         }
         // What the collector deletes was named, and is no orphan.
         if parcel.passage.site.is_some_and(|site| site != ledger::Site::TrashDeletion) {

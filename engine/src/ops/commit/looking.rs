@@ -118,6 +118,7 @@ impl Group {
             QueryError::Damaged(bad) => self.unread(now, held, &bad.into()),
             // What does not fit the schema is refused at a fresh head only (D19).
             QueryError::Invalid(_) => self.decide(now, held, known),
+            QueryError::TooLarge { .. } if !self.is_fresh => self.refresh(now, Some(held)),
             QueryError::TooLarge { most } => {
                 self.fail(Some(held), &InvalidWrite::MatchesTooLarge { most }.into())
             }
@@ -144,6 +145,8 @@ impl Group {
             ReadError::Vanished { .. } | ReadError::Late => {
                 self.fail(None, &WriteError::Unavailable)
             }
+            // Nor may what refuses a request be of an older version.
+            ReadError::Damaged(_) if !self.is_fresh => self.refresh(now, Some(held)),
             ReadError::Damaged(bad) => self.fail(Some(held), &WriteError::Unreadable(bad.clone())),
         }
     }

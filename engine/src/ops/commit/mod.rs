@@ -118,6 +118,8 @@ struct Group {
     missed: Option<Tag>,
     /// What the request's filters matched at an older head.
     matched: Option<Matched>,
+    /// Whether anything was sent to be written.
+    has_written: bool,
 }
 
 /// A decision, ready to be written.
@@ -162,6 +164,9 @@ pub struct Committed {
     pub landed: Option<Landed>,
     /// Log objects made of inline batches that are known to be there.
     pub spilled: Spilled,
+    /// Whether anything was sent to be written. The head may have changed then, and something may be left that
+    /// nobody names, whatever the requests came to.
+    pub has_written: bool,
 }
 
 impl Committed {
@@ -202,7 +207,8 @@ impl Commit {
         let mut requests = plan.requests.iter();
         let mentions = requests.any(|r| r.reads_documents() || r.idempotency.is_some());
         let depth = if mentions { Depth::Snapshot } else { Depth::Head };
-        let group = Group { plan, depth, is_fresh: false, missed: None, matched: None };
+        let (missed, matched) = (None, None);
+        let group = Group { plan, depth, is_fresh: false, missed, matched, has_written: false };
         match held {
             Some(held) if group.is_enough(&held) => group.look_up(now, held),
             held => group.refresh(now, held),
@@ -263,8 +269,8 @@ impl Group {
         let outcomes = vec![Err(error.clone()); self.plan.requests.len()];
         // What was held before says nothing of what is there now.
         let held = held.filter(|_| self.is_fresh);
-        let spilled = self.plan.spilled;
-        Step::Done(Committed { outcomes, held, landed: None, spilled })
+        let (spilled, has_written) = (self.plan.spilled, self.has_written);
+        Step::Done(Committed { outcomes, held, landed: None, spilled, has_written })
     }
 
     fn refresh(mut self, now: Timestamp, held: Option<Held>) -> Step<Commit> {
@@ -279,8 +285,9 @@ impl Group {
             Step::Wait(refresh, round) => self.wait(State::Refreshing(refresh), round),
             Step::Done(Ok(held)) => self.look_up(now, held),
             Step::Done(Err(RefreshError::Unavailable)) => self.fail(None, &WriteError::Unavailable),
-            Step::Done(Err(RefreshError::Damaged(bad))) => {
-                self.fail(None, &WriteError::Unreadable(bad))
+            Step::Done(Err(RefreshError::Damaged { bad, version })) => {
+                let held = version.map(|version| Held { version: Some(version), snapshot: None });
+                self.fail(held, &WriteError::Unreadable(bad))
             }
         }
     }
@@ -296,9 +303,10 @@ impl Group {
             if !self.is_fresh && !planted::is(Bug::StaleRefusal) {
                 return self.refresh(now, Some(held));
             }
+            let has_written = self.has_written && !planted::is(Bug::NothingDoneIsNothingLeft);
             let spilled = self.plan.spilled;
-            let outcomes = decision.outcomes;
-            return Step::Done(Committed { outcomes, held: Some(held), landed: None, spilled });
+            let (outcomes, held) = (decision.outcomes, Some(held));
+            return Step::Done(Committed { outcomes, held, landed: None, spilled, has_written });
         }
         let bytes = Blob::from(decision.batch.encode());
         if let Some(behind) = self.behind(&held, bytes.len() as u64) {

@@ -66,6 +66,7 @@ impl Group {
         }
         let place = self.incarnate(head.incarnation);
         let request = Request::create(place.object(Family::Log, name), stage.body.clone());
+        self.has_written = true;
         let round = Round::ask(request, self.plan.deadline);
         self.wait(State::Staging(held, decided, stage), round)
     }
@@ -108,6 +109,7 @@ impl Group {
         let empty = Arc::new(self.first_head(&held));
         let write = self.write(&held, &empty);
         let publish = Publish::start(now, write, None, PAUSE, self.plan.deadline);
+        self.has_written = true;
         self.creating(now, held, decided, empty, publish)
     }
 
@@ -217,6 +219,7 @@ impl Group {
         }
         let publish = Publish::start(now, write, create, PAUSE, self.plan.deadline);
         let attempted = Attempted { base, decided, next, attempt, beside };
+        self.has_written = true;
         self.publishing(now, attempted, publish)
     }
 
@@ -282,6 +285,7 @@ impl Group {
             landed: direct.then_some(Landed { base, commit, batch }),
             held: Some(held),
             spilled: self.plan.spilled,
+            has_written: true,
         })
     }
 

@@ -5,6 +5,23 @@ use super::*;
 use crate::machine::request::Reply;
 use crate::ops::read::ReadError;
 use crate::ops::records::Records;
+use crate::ops::snapshot::WINDOW_REQUESTS;
+
+#[test]
+fn records_are_read_a_window_a_round_and_each_block_once() {
+    let mut world = World::new();
+    let keys: Vec<String> = (0..12_000).map(|n| format!("{n:0>250}")).collect();
+    let records = keys.iter().map(|key| record(key, 7)).collect();
+    world.commit(vec![put(1, 1)], records);
+    world.flush();
+    let blocks = world.snapshot.directories[0].record_blocks().len();
+    assert!((WINDOW_REQUESTS + 1..2 * WINDOW_REQUESTS).contains(&blocks), "{blocks} blocks");
+    let first = Records::start(world.snapshot.clone(), keys.clone(), NEVER);
+    let (found, rounds) = world.run(first, |_, _| None);
+    assert!(found.unwrap().keys().eq(&keys));
+    let reads: Vec<_> = rounds.iter().map(|round| round.reads).collect();
+    assert_eq!(reads, [WINDOW_REQUESTS, blocks - WINDOW_REQUESTS]);
+}
 
 #[test]
 fn the_newest_record_counts_wherever_it_lies() {

@@ -166,7 +166,18 @@ fn a_log_object_that_was_cut_short_is_damaged() {
     let (outcome, _) = world.run(first, |_, _| None);
     let expected = whole.len() as u64;
     let bad = Damage::Length { found: expected - 1, expected }.of(&key);
-    assert_eq!(outcome, Err(RefreshError::Damaged(bad)));
+    let version = outcome.as_ref().err().and_then(|error| match error {
+        RefreshError::Damaged { version, .. } => version.clone(),
+        RefreshError::Unavailable => None,
+    });
+    let head = layout::head(&world.snapshot.place.namespace);
+    let newest = Head::decode(&head, &world.objects[&head]).unwrap();
+    assert_eq!(version.as_ref().map(|(_, head)| &**head), Some(&newest));
+    assert_eq!(outcome, Err(RefreshError::Damaged { bad, version }));
+    world.objects.insert(head, Blob::from(vec![7; 100]));
+    let first = refresh(&world, None);
+    let (outcome, _) = world.run(first, |_, _| None);
+    assert!(matches!(outcome, Err(RefreshError::Damaged { version: None, .. })), "{outcome:?}");
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(super) struct Bench {
     pub(super) rounds: usize,
     /// Objects that it cannot read back.
     pub(super) rotten: BTreeSet<Key>,
+    /// Whether no reply comes.
+    pub(super) is_silent: bool,
     /// Objects that it does not delete.
     pub(super) locked: BTreeSet<Key>,
 }
@@ -37,6 +39,7 @@ impl Bench {
         self.asked.push(request.clone());
         let tag = |version: u64| Tag::new(version.to_string());
         match request {
+            _ if self.is_silent => Reply::Lost,
             Request::Get { key, .. } if self.rotten.contains(&key) => Reply::Unreadable,
             Request::Get { key, range, unless } => match self.objects.get(&key) {
                 None => Reply::Missing,

@@ -50,6 +50,39 @@ fn a_flush_that_meets_damage_is_begun_again_ever_more_seldom() {
     assert_eq!(bench.lookup(&mut service, 1), Some(2));
 }
 
+/// It was begun anew every three seconds, for ever, for what a head names was taken to be there again soon.
+#[test]
+fn a_flush_of_which_something_is_gone_is_begun_again_ever_more_seldom() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.wait(&mut service, 2_000);
+    let whole = bench.objects.clone();
+    bench.objects.retain(|key, _| !key.as_str().ends_with(".segment"));
+    bench.write(&mut service, upsert(1, 2));
+    let asked = bench.ten_minutes(&mut service);
+    assert!((20..100).contains(&asked), "{asked} requests in ten minutes");
+    assert!(!is_indexed(&service));
+    bench.objects.extend(whole.into_iter().filter(|(key, _)| key.as_str().ends_with(".segment")));
+    bench.wait(&mut service, 60_000);
+    assert!(is_indexed(&service));
+}
+
+/// It was begun anew as soon as it had been told that the store does not answer.
+#[test]
+fn a_look_that_the_store_does_not_answer_is_repeated_after_a_pause() {
+    let (mut bench, mut service) = (Bench::default(), service());
+    bench.write(&mut service, upsert(1, 1));
+    bench.wait(&mut service, 2_000);
+    bench.is_silent = true;
+    service.look();
+    let asked = bench.ten_minutes(&mut service);
+    assert!((150..250).contains(&asked), "{asked} requests in ten minutes");
+    assert!(!service.is_idle(), "it still has to look");
+    bench.is_silent = false;
+    bench.wait(&mut service, 4_000);
+    assert!(service.is_settled());
+}
+
 /// A collection that could not read the head that had overtaken it was begun anew five times in a second.
 #[test]
 fn a_collection_that_learns_nothing_is_begun_again_ever_more_seldom() {
@@ -164,36 +197,42 @@ fn who_has_waited_as_long_as_a_write_may_take_is_turned_away() {
 /// They were turned away as one, formed the same group again, and so without end.
 #[test]
 fn a_group_that_took_too_long_is_committed_one_by_one() {
-    let (mut bench, mut service) = (Bench::default(), service());
-    for id in [1, 2] {
-        bench.write(&mut service, upsert(id, 1));
-        bench.wait(&mut service, 2_000);
-    }
-    for id in [1, 2] {
-        service.write(Timestamp(bench.now), Ticket(id), patch(id, 5), 100);
-    }
-    let due = service.due(Timestamp(bench.now), WallTime(bench.now), 5);
-    let [(id, start)]: [_; 1] = due.try_into().expect("one commit for both");
-    // Two rounds of the segments: the first takes nearly all of the time, the second is half answered.
-    let mut step = start.begin(Timestamp(bench.now));
-    for time in [25_000, 5_000] {
-        let Step::Wait(commit, round) = step else { panic!("it reads of the segments") };
-        assert!(round.requests.iter().all(|r| r.key().as_str().ends_with(".segment")));
-        let mut replies: Vec<_> = round.requests.into_iter().map(|r| bench.perform(r)).collect();
-        bench.now += time;
-        if time == 5_000 {
-            *replies.last_mut().expect("it reads") = Reply::Lost;
+    // Two rounds of the segments. The first takes nearly all of the time and the second is half answered, or the
+    // time is over when the second is to be asked for.
+    for times in [&[25_000, 5_000][..], &[30_001]] {
+        let (mut bench, mut service) = (Bench::default(), service());
+        for id in [1, 2] {
+            bench.write(&mut service, upsert(id, 1));
+            bench.wait(&mut service, 2_000);
         }
-        step = commit.step(Timestamp(bench.now), replies);
+        for id in [1, 2] {
+            service.write(Timestamp(bench.now), Ticket(id), patch(id, 5), 100);
+        }
+        let due = service.due(Timestamp(bench.now), WallTime(bench.now), 5);
+        let [(id, start)]: [_; 1] = due.try_into().expect("one commit for both");
+        let mut step = start.begin(Timestamp(bench.now));
+        for time in times {
+            let Step::Wait(commit, round) = step else { panic!("it reads of the segments") };
+            assert!(round.requests.iter().all(|r| r.key().as_str().ends_with(".segment")));
+            let mut replies: Vec<_> =
+                round.requests.into_iter().map(|r| bench.perform(r)).collect();
+            bench.now += time;
+            if *time == 5_000 {
+                *replies.last_mut().expect("it reads") = Reply::Lost;
+            }
+            step = commit.step(Timestamp(bench.now), replies);
+        }
+        assert!(matches!(step, Step::Done(_)), "nothing is asked for when the time is over");
+        let output = finish(&mut bench, step);
+        bench.now += 1;
+        assert_eq!(service.finished(Timestamp(bench.now), id, output), []);
+        let words = bench.settle(&mut service);
+        for ticket in [Ticket(1), Ticket(2)] {
+            assert!(matches!(words[&ticket], Word::Written(Ok(_))), "{:?}", words[&ticket]);
+        }
+        let both = (bench.lookup(&mut service, 1), bench.lookup(&mut service, 2));
+        assert_eq!(both, (Some(5), Some(5)));
     }
-    let output = finish(&mut bench, step);
-    bench.now += 1;
-    assert_eq!(service.finished(Timestamp(bench.now), id, output), []);
-    let words = bench.settle(&mut service);
-    for ticket in [Ticket(1), Ticket(2)] {
-        assert!(matches!(words[&ticket], Word::Written(Ok(_))), "{:?}", words[&ticket]);
-    }
-    assert_eq!((bench.lookup(&mut service, 1), bench.lookup(&mut service, 2)), (Some(5), Some(5)));
 }
 
 /// A file of the folder that cannot be read may be removed to give up what was in it. Whoever had held it
@@ -219,6 +258,32 @@ fn a_query_whose_time_went_by_before_it_began_may_be_asked_again() {
     assert_eq!(service.finished(Timestamp(bench.now), check.0, output), []);
     let word = bench.settle(&mut service).remove(&Ticket(2)).unwrap();
     assert_eq!(word, Word::Answered(Err(QueryError::Unavailable)));
+}
+
+/// It was refused for an object that the newest version does not name any more.
+#[test]
+fn a_write_is_not_refused_for_damage_that_is_of_the_past() {
+    let (mut bench, mut indexer) = (Bench::default(), service());
+    let settings = Settings { indexes: false, ..Settings::default() };
+    let name = NamespaceName::parse("ns").unwrap();
+    let mut writer = NamespaceService::new(Timestamp(0), name, settings);
+    for id in 0..8 {
+        bench.write(&mut indexer, upsert(id, 1));
+        if id == 7 {
+            assert_eq!(bench.lookup(&mut writer, 0), Some(1));
+            bench.spoil_segments();
+            assert_eq!(bench.rotten.len(), 7);
+            let spoiled = core::mem::take(&mut bench.rotten);
+            bench.wait(&mut indexer, 2_000);
+            bench.rotten = spoiled;
+            continue;
+        }
+        bench.wait(&mut indexer, 2_000);
+    }
+    assert_eq!(indexer.head().unwrap().live().unwrap().manifest.segments.len(), 1, "merged");
+    let word = bench.write(&mut writer, patch(0, 9));
+    assert!(matches!(word, Word::Written(Ok(_))), "{word:?}");
+    assert_eq!(bench.lookup(&mut writer, 0), Some(9));
 }
 
 /// Whoever meets damage says where, so that a driver does not believe what it has read of it again.

@@ -6,14 +6,16 @@ use crate::base::blob::Blob;
 use crate::base::id::{CommitId, Nonce, Stamp};
 use crate::base::name::{Key, NamespaceName};
 use crate::base::time::{Timestamp, WallTime};
+use crate::base::value::Raw;
 use crate::format::layout;
+use crate::machine::Machine;
 use crate::machine::request::Request;
 use crate::namespace::head::Spilled;
-use crate::namespace::request::WriteError;
+use crate::namespace::request::{Operator, Predicate, WriteError, WriteRequest};
 use crate::ops::commit::Committed;
-use crate::service::namespace::{NamespaceService, Ticket};
+use crate::service::namespace::{NamespaceService, Ticket, Word};
 use crate::service::settings::Settings;
-use crate::service::task::Output;
+use crate::service::task::{Output, TaskId};
 
 /// As long as a sweep is owed, in milliseconds.
 const OWED: u64 = 631_000;
@@ -228,10 +230,27 @@ fn a_debt_that_is_younger_than_a_sweep_is_paid_by_the_next() {
 /// What it had left was of a newer version than it knew, so its sweep passed it by (seed 578652172).
 #[test]
 fn who_does_not_know_what_became_of_a_write_looks_before_it_says_what_to_sweep() {
-    let mut bench = Bench::default();
-    let mut service = written_and_indexed(&mut bench);
-    bench.wait(&mut service, OWED);
-    assert!(service.is_idle());
+    // A look may have been under way when the write was, and seen less than that.
+    for looks_before in [false, true] {
+        let mut bench = Bench::default();
+        let mut service = written_and_indexed(&mut bench);
+        bench.wait(&mut service, OWED);
+        assert!(service.is_idle());
+        let before = looks_before.then(|| {
+            service.look();
+            let due = service.due(Timestamp(bench.now), WallTime(bench.now), 8);
+            let [(id, look)]: [_; 1] = due.try_into().expect("the look");
+            (id, run(&mut bench, look))
+        });
+        unknown_write(&mut bench, &mut service, before);
+    }
+}
+
+fn unknown_write(
+    bench: &mut Bench,
+    service: &mut NamespaceService,
+    before: Option<(TaskId, Output)>,
+) {
     let mut other = self::service();
     bench.write(&mut other, upsert(2, 2));
     bench.write(&mut other, upsert(3, 3));
@@ -241,13 +260,80 @@ fn who_does_not_know_what_became_of_a_write_looks_before_it_says_what_to_sweep()
     let [(id, _)]: [_; 1] = due.try_into().expect("the commit");
     let unknown = Err(WriteError::Unknown { commit: CommitId(Nonce(1)) });
     let (held, landed, spilled) = (None, None, Spilled::default());
-    let committed = Committed { outcomes: vec![unknown], held, landed, spilled };
+    let committed = Committed { outcomes: vec![unknown], held, landed, spilled, has_written: true };
     service.finished(Timestamp(bench.now), id, Output::Commit(Box::new(committed)));
+    if let Some((id, look)) = before {
+        service.finished(Timestamp(bench.now), id, look);
+    }
     let newest = other.head().expect("it has written").step;
-    let orphan = leave(&mut bench, Stamp(newest.0 - 1));
+    let orphan = leave(bench, Stamp(newest.0 - 1));
+    while !service.is_idle() {
+        bench.wait(service, OWED / 2);
+        assert!(bench.now < 10 * OWED);
+    }
+    assert!(!bench.objects.contains_key(&orphan));
+}
+
+/// It looked again and again, could not load what it saw, and swept no more.
+#[test]
+fn what_cannot_be_loaded_is_swept_all_the_same() {
+    let mut bench = Bench::default();
+    let mut service = written_and_indexed(&mut bench);
+    let (known, mut other) = (bench.objects.clone(), self::service());
+    bench.write(&mut other, text(2, 1_500_000));
+    bench.rotten = bench.objects.keys().filter(|key| !known.contains_key(key)).cloned().collect();
+    assert_eq!(bench.rotten.len(), 1, "the log object");
+    let orphan = leave(&mut bench, Stamp(1));
+    service.suspect(Timestamp(bench.now));
+    bench.settle(&mut service);
+    bench.wait(&mut service, OWED);
+    assert!(!bench.objects.contains_key(&orphan));
+}
+
+/// An object was stored for a write whose condition did not hold any more when its head was to be put.
+#[test]
+fn a_write_that_staged_something_and_came_to_nothing_owes_a_sweep() {
+    let mut bench = Bench::default();
+    let mut service = written_and_indexed(&mut bench);
+    bench.wait(&mut service, OWED);
+    assert!(service.is_idle());
+    let condition = Predicate::Compare {
+        attribute: "a".into(),
+        operator: Operator::Eq,
+        operand: Raw::Integer(1),
+    };
+    let large = WriteRequest { upsert_condition: Some(condition), ..text(1, 1_500_000) };
+    service.write(Timestamp(bench.now), Ticket(1), large, 100);
+    let due = service.due(Timestamp(bench.now), WallTime(bench.now), 9);
+    let [(id, commit)]: [_; 1] = due.try_into().expect("the commit");
+    let (known, (commit, puts)) = (bench.objects.clone(), until_put(&mut bench, commit));
+    let replies = puts.into_iter().map(|put| bench.perform(put)).collect();
+    let staged: Vec<_> =
+        bench.objects.keys().filter(|key| !known.contains_key(key)).cloned().collect();
+    assert_eq!(staged.len(), 1, "the log object");
+    let mut other = self::service();
+    bench.write(&mut other, upsert(1, 2));
+    bench.wait(&mut other, 2_000);
+    let step = commit.step(Timestamp(bench.now), replies);
+    let output = finish(&mut bench, step);
+    let words = service.finished(Timestamp(bench.now), id, output);
+    let [(_, Word::Written(Ok(outcome)))] = &words[..] else { panic!("{words:?}") };
+    assert_eq!(outcome.upserted, Some(0));
     while !service.is_idle() {
         bench.wait(&mut service, OWED / 2);
         assert!(bench.now < 10 * OWED);
     }
-    assert!(!bench.objects.contains_key(&orphan));
+    assert!(!bench.objects.contains_key(&staged[0]));
+}
+
+#[test]
+fn a_write_that_is_refused_owes_nothing() {
+    let mut bench = Bench::default();
+    let mut service = written_and_indexed(&mut bench);
+    bench.wait(&mut service, OWED);
+    assert!(service.is_idle());
+    let disagrees = WriteRequest { patches: patch(1, 1).patches, ..upsert(1, 1) };
+    let word = bench.write(&mut service, disagrees);
+    assert!(matches!(word, Word::Written(Err(WriteError::Invalid(_)))), "{word:?}");
+    assert!(service.is_idle());
 }

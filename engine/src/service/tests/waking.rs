@@ -26,6 +26,25 @@ impl Driven {
         Self { bench: Bench::default(), service }
     }
 
+    /// As many segments as are merged.
+    fn eight_segments() -> Self {
+        let mut driven = Self::new();
+        driven.first_write();
+        driven.flush();
+        for id in 1..8 {
+            driven.write(id);
+            driven.flush();
+        }
+        driven
+    }
+
+    /// Writes, and loads what there is to index.
+    fn first_write(&mut self) {
+        self.write(0);
+        let look = self.only();
+        self.end(look, 0);
+    }
+
     fn wakes(&self) -> Option<u64> {
         let now = self.bench.now;
         self.service.wake_at(Timestamp(now), WallTime(now)).map(|at| at.0)
@@ -149,7 +168,7 @@ fn a_look_that_met_damage_is_repeated_when_its_pause_is_over() {
     driven.service.look();
     let first = driven.only();
     driven.end(first, 0);
-    assert!(driven.service.head().is_none(), "it could not load it");
+    assert!(driven.service.head().is_some(), "it could not load it, and knows that it is there");
     for pause in [400, 800, 1_600] {
         driven.service.look();
         assert!(driven.due().is_empty());
@@ -301,15 +320,7 @@ fn a_publication_and_a_commit_are_as_far_apart_as_two_commits() {
 
 #[test]
 fn a_merge_that_had_no_turn_asks_for_one_again_and_owes_nothing() {
-    let mut driven = Driven::new();
-    driven.write(0);
-    let look = driven.only();
-    driven.end(look, 0);
-    driven.flush();
-    for id in 1..8 {
-        driven.write(id);
-        driven.flush();
-    }
+    let mut driven = Driven::eight_segments();
     let (id, merge) = driven.only();
     assert!(matches!(merge, Start::Merge(_)), "{merge:?}");
     let sweep = driven.wakes();
@@ -320,6 +331,27 @@ fn a_merge_that_had_no_turn_asks_for_one_again_and_owes_nothing() {
     let merge = driven.sleeps_until(now + 200);
     assert!(matches!(merge.1, Start::Merge(_)), "{merge:?}");
     assert_eq!(driven.wakes(), sweep, "nothing was done that leaves anything");
+}
+
+/// It forgot how often it had failed, and began again with the shortest pause.
+#[test]
+fn a_merge_that_failed_and_then_had_no_turn_has_failed_all_the_same() {
+    let mut driven = Driven::eight_segments();
+    let segments = driven.bench.objects.keys().filter(|key| key.as_str().ends_with(".segment"));
+    driven.bench.rotten = segments.cloned().collect();
+    let merge = driven.only();
+    driven.end(merge, 0);
+    let look = driven.only();
+    driven.end(look, 0);
+    let (id, _) = driven.sleeps_until(driven.bench.now + 400);
+    let now = driven.bench.now;
+    assert_eq!(driven.service.finished(Timestamp(now), id, Output::NoTurn), []);
+    let merge = driven.sleeps_until(now + 200);
+    driven.end(merge, 0);
+    let look = driven.only();
+    driven.end(look, 0);
+    let merge = driven.sleeps_until(now + 200 + 800);
+    assert!(matches!(merge.1, Start::Merge(_)), "{merge:?}");
 }
 
 /// It had asked before the head changed, and was taken for one who had looked after it.
