@@ -19,6 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::hex;
 use crate::base::id::{Incarnation, Nonce, Stamp};
 use crate::base::name::{Key, NamespaceName};
 
@@ -55,6 +56,14 @@ pub struct Place {
 pub const HEADS: &str = "heads/";
 /// The prefix of all that is written once.
 const DATA: &str = "data/";
+/// What the names of parts of segments end with.
+const SEGMENT: &str = ".segment";
+/// The digits of a step, and of a nonce.
+const STAMP_DIGITS: u32 = 16;
+const NONCE_DIGITS: u32 = 32;
+/// Bytes of the key of an object beside the name of its namespace, at most; but for two names that are
+/// spelled longer than they are.
+const OBJECT_BYTES: usize = 104;
 
 /// The register of a namespace.
 pub fn head(namespace: &NamespaceName) -> Key {
@@ -100,14 +109,20 @@ pub fn namespace_data(namespace: &NamespaceName) -> Key {
 impl Place {
     /// The key of an object.
     pub fn object(&self, family: Family, name: ObjectName) -> Key {
-        let (namespace, incarnation) = (spelled(&self.namespace), self.incarnation.0);
-        let ObjectName { stamp, nonce } = name;
-        let key = match family {
-            Family::Log => format!("{DATA}{namespace}/{incarnation}/log/{:016x}-{nonce}", stamp.0),
-            Family::Segment => {
-                format!("{DATA}{namespace}/{incarnation}/index/{:016x}-{nonce}.segment", stamp.0)
-            }
+        let (folder, suffix) = match family {
+            Family::Log => ("/log/", ""),
+            Family::Segment => ("/index/", SEGMENT),
         };
+        let mut key = String::with_capacity(OBJECT_BYTES + self.namespace.as_str().len());
+        key.push_str(DATA);
+        key.push_str(spelled(&self.namespace));
+        key.push('/');
+        hex::write(&mut key, self.incarnation.0.0, NONCE_DIGITS);
+        key.push_str(folder);
+        hex::write(&mut key, name.stamp.0.into(), STAMP_DIGITS);
+        key.push('-');
+        hex::write(&mut key, name.nonce.0, NONCE_DIGITS);
+        key.push_str(suffix);
         Key::new(key)
     }
 }
@@ -119,20 +134,19 @@ pub fn parse_object(key: &Key) -> Option<(Place, Family, ObjectName)> {
     let incarnation = Incarnation(parse_nonce(parts.next()?)?);
     let (family, name) = match (parts.next()?, parts.next()?) {
         ("log", name) => (Family::Log, name),
-        ("index", name) => (Family::Segment, name.strip_suffix(".segment")?),
+        ("index", name) => (Family::Segment, name.strip_suffix(SEGMENT)?),
         _ => return None,
     };
     let (stamp, nonce) = name.split_once('-')?;
-    let whole = parts.next().is_none() && stamp.len() == 16;
-    let stamp = Stamp(u64::from_str_radix(stamp, 16).ok().filter(|_| whole)?);
+    // Each part has one spelling, so two keys never mean one object.
+    let stamp = Stamp(hex::parse(stamp, STAMP_DIGITS)? as u64);
     let name = ObjectName { stamp, nonce: parse_nonce(nonce)? };
     let place = Place { namespace, incarnation };
-    // Only the one spelling counts: two keys never mean one object.
-    (place.object(family, name) == *key).then_some((place, family, name))
+    parts.next().is_none().then_some((place, family, name))
 }
 
 fn parse_nonce(text: &str) -> Option<Nonce> {
-    (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok().map(Nonce))?
+    hex::parse(text, NONCE_DIGITS).map(Nonce)
 }
 
 fn spelled(namespace: &NamespaceName) -> &str {

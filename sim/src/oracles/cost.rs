@@ -220,7 +220,10 @@ impl Bill {
         let most = 1 + self.births.min(self.staged).min(1);
         self.demand(!is_commit || self.puts <= most, "a commit is one put of a head")?;
         let extra = match self.work {
-            Work::Commit | Work::CommitLooking | Work::CommitMatching => self.staged,
+            Work::Commit | Work::CommitLooking | Work::CommitMatching => {
+                // A batch that does not ride in a first head needs one to be born in.
+                self.staged + self.births.min(self.staged)
+            }
             Work::Sweep => self.lists + self.deletions,
             Work::Collect => self.deletions,
             _ => 0,

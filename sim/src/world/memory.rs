@@ -66,8 +66,7 @@ impl World {
         // What a service of it has made that crashed, its later ones cannot know of either.
         let crashed = node.crashed.get(&space).copied().unwrap_or_default();
         let is_own = |key: &Key| {
-            // Of what was created when its sender had given up, that one cannot know.
-            if self.watch.was_late(key) {
+            if self.watch.is_excused(key) {
                 return false;
             }
             let maker = self.watch.maker(key);

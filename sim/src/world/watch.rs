@@ -15,6 +15,7 @@ use crate::oracles::bounds::{self, Load};
 use crate::oracles::cost::{Bill, Costs, Work};
 use crate::oracles::history::STATES_MAX;
 use crate::oracles::linearizability::OpId;
+use crate::oracles::reachability;
 use crate::oracles::reuse::{Maker, Reuse};
 use crate::oracles::snapshots::Asked;
 use crate::words;
@@ -31,8 +32,9 @@ pub struct Watch {
     pub counts: Counts,
     /// Of each node, the writes whose fate is sealed. It may still crash while it waits.
     sealed: BTreeMap<usize, Vec<Sealed>>,
-    /// Objects that were created when nobody waited to hear of it any more.
-    late: BTreeSet<Key>,
+    /// Objects that nobody may name though their makers are not to blame: those that were created when nobody
+    /// waited to hear of it any more, and what a namespace had named until it was deleted.
+    excused: BTreeSet<Key>,
     /// By namespace, the requests that first took effect under each key.
     keys: BTreeMap<(usize, String), Keyed>,
 }
@@ -96,9 +98,9 @@ impl Watch {
         self.reuse.maker(key)
     }
 
-    /// Whether an object was created when its sender had given up.
-    pub fn was_late(&self, key: &Key) -> bool {
-        self.late.contains(key)
+    /// Whether it is not for its maker to see to it that an object is gone that nobody names.
+    pub fn is_excused(&self, key: &Key) -> bool {
+        self.excused.contains(key)
     }
 
     /// The fate of a write is sealed, and its sender has not crashed so far.
@@ -167,7 +169,7 @@ impl World {
             (request, reply)
             && !self.waits_for(parcel)
         {
-            self.watch.late.insert(key.clone());
+            self.watch.excused.insert(key.clone());
         }
         // What the collector deletes was named, and is no orphan.
         if parcel.passage.site.is_some_and(|site| site != ledger::Site::TrashDeletion) {
@@ -184,7 +186,7 @@ impl World {
     pub(super) fn saw_head(&mut self, parcel: &Parcel) -> Result<(), Broken> {
         let Request::Put { body, .. } = &parcel.request else { return Ok(()) };
         let now = self.now;
-        let Space { versions, witness, before, .. } = &mut self.spaces[parcel.space];
+        let Space { name, versions, witness, before, .. } = &mut self.spaces[parcel.space];
         let Some(head) = witness.chain().head() else { return Ok(()) };
         versions.push(now, head, witness.monitor.truth().clone());
         self.watch.counts.marks.count(Mark::of_head(witness.chain()));
@@ -192,6 +194,11 @@ impl World {
         self.watch.reuse.put(before.as_ref(), head)?;
         let committed = head.live().map(|live| live.log.committed.0);
         let life = witness.chain().lives();
+        // Who deletes a namespace deletes what it had named.
+        if let (None, Some(before)) = (head.live(), before.as_ref()) {
+            self.watch.excused.extend(reachability::names(name, before));
+            self.watch.excused.extend(reachability::trash(name, before));
+        }
         *before = Some(head.clone());
         for op in parcel.ops.iter().filter(|_| committed.is_some()) {
             let hosted = self.nodes[parcel.node].hosted.get(&parcel.space);
