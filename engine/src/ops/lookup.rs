@@ -88,7 +88,7 @@ impl Machine for Lookup {
         }
         let deadline = self.source.deadline;
         match self.advance(now) {
-            // The store has answered all along: it is too much.
+            // All that was asked for was answered, and it is more than there is time for.
             Step::Wait(..) if deadline <= now => Step::Done(Err(QueryError::TooLong)),
             step => step,
         }

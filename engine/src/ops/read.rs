@@ -6,6 +6,7 @@ use crate::format::frame::{BadObject, Damage};
 use crate::format::layout::Place;
 use crate::format::manifest::{Extent, SegmentRef};
 use crate::machine::request::{ByteRange, Reply, Request};
+use crate::namespace::request::QueryError;
 
 /// Why something that the head names could not be read.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
@@ -23,6 +24,16 @@ pub enum ReadError {
     /// The object is there and not what it should be.
     #[error(transparent)]
     Damaged(#[from] BadObject),
+}
+
+impl From<ReadError> for QueryError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Late => Self::Unavailable,
+            ReadError::Vanished { key } => Self::Vanished(key),
+            ReadError::Damaged(bad) => Self::Damaged(bad),
+        }
+    }
 }
 
 /// What was read of an object.

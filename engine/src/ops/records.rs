@@ -16,9 +16,11 @@ use crate::base::time::Timestamp;
 use crate::format::blocks::BlockRef;
 use crate::format::idempotency::RecordBlock;
 use crate::format::log::IdempotencyRecord;
+use crate::format::manifest::Extent;
 use crate::format::segment::Directory;
 use crate::machine::request::Reply;
 use crate::machine::{Machine, Round, Step};
+use crate::namespace::request::QueryError;
 use crate::namespace::snapshot::Snapshot;
 use crate::ops::read::{ReadError, body};
 use crate::ops::snapshot::WINDOW_REQUESTS;
@@ -49,7 +51,7 @@ impl Records {
     /// Begins to look up `keys`.
     pub fn start(snapshot: Arc<Snapshot>, keys: Vec<String>, deadline: Timestamp) -> Step<Self> {
         let mut found = Found::new();
-        let mut blocks: BTreeMap<(usize, u32), Vec<String>> = BTreeMap::new();
+        let mut blocks: BTreeMap<(usize, Extent), Vec<String>> = BTreeMap::new();
         for key in keys {
             if let Some(record) = snapshot.overlay.record(&key) {
                 found.insert(key, record.clone());
@@ -60,7 +62,7 @@ impl Records {
             }
             for (segment, directory) in snapshot.directories.iter().enumerate() {
                 if let Some(block) = directory.record_block(&key) {
-                    blocks.entry((segment, block.extent.start)).or_default().push(key.clone());
+                    blocks.entry((segment, block.extent)).or_default().push(key.clone());
                 }
             }
         }
@@ -114,12 +116,15 @@ impl Block {
 }
 
 impl Machine for Records {
-    type Output = Result<Found, ReadError>;
+    type Output = Result<Found, QueryError>;
 
-    fn step(mut self, _: Timestamp, replies: Vec<Reply>) -> Step<Self> {
-        match self.take(replies) {
-            Ok(()) => self.next(),
-            Err(error) => Step::Done(Err(error)),
+    fn step(mut self, now: Timestamp, replies: Vec<Reply>) -> Step<Self> {
+        let deadline = self.deadline;
+        match self.take(replies).map(|()| self.next()) {
+            // All that was asked for was answered, and it is more than there is time for.
+            Ok(Step::Wait(..)) if deadline <= now => Step::Done(Err(QueryError::TooLong)),
+            Ok(step) => step,
+            Err(error) => Step::Done(Err(error.into())),
         }
     }
 }

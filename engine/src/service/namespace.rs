@@ -11,7 +11,7 @@
 //!   ends has one that says so.
 //! - **V4** Every ticket is answered exactly once.
 //! - **V5** Who has waited for the turn as long as a write may take is turned away: nothing was sent. Who
-//!   was in a group that came to nothing waits as long once more.
+//!   was in a group that came to nothing waits as long once more, and so for a few of its others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ pub struct NamespaceService {
     started: u64,
     upkeep: Upkeep,
     spilled: Spilled,
-    /// When the head was changed from here.
+    /// When work from here was last over that may have changed the head.
     put_at: Option<Timestamp>,
     /// Whether a publication had the turn last, so that a commit that waits goes before the next one.
     commit_is_next: bool,
@@ -181,6 +181,11 @@ impl NamespaceService {
         let live = self.head().and_then(|head| head.live());
         let done = live.is_none_or(|live| live.log.entries.is_empty() && live.trash.is_empty());
         quiet && self.upkeep.is_idle() && (done || !self.settings.indexes)
+    }
+
+    /// Whether it is known that there is no head, so that nothing may be deleted (H3).
+    pub const fn is_absent(&self) -> bool {
+        self.view.is_absent()
     }
 
     /// When work of this node was last over that may have left something behind, if a sweep is owed for it.
@@ -497,14 +502,23 @@ impl NamespaceService {
         if is_for_want && self.queue.writes.wanted_too_much(now, group) {
             return Vec::new();
         }
-        let words = committed.outcomes.into_iter().map(Word::Written);
-        tickets.iter().copied().zip(words).collect()
+        let told =
+            committed.outcomes.into_iter().zip(&*group.requests).map(|(outcome, request)| {
+                // Only a filter can be for less. Anything else is to be tried again.
+                let is_late =
+                    matches!(outcome, Err(WriteError::TooMuch)) && !request.is_by_filter();
+                Word::Written(if is_late { Err(WriteError::Unavailable) } else { outcome })
+            });
+        tickets.iter().copied().zip(told).collect()
     }
 
     /// Work is over that may have left something behind. Who does not index leaves it to others, and
     /// where there is no head nothing may be deleted (H3). Who has not learned which version is the newest
     /// looks, for what was left may be of one that is not known here.
     fn worked(&mut self, now: Timestamp, learned: bool) {
+        if !learned {
+            self.view.doubt();
+        }
         if self.settings.indexes && !self.view.is_absent() {
             self.upkeep.worked(now);
             if !learned {
@@ -519,9 +533,8 @@ impl NamespaceService {
         ticket: Ticket,
         outcome: Result<Deleted, DeleteError>,
     ) -> Vec<(Ticket, Word)> {
-        if !matches!(outcome, Ok(Deleted::Absent(_))) {
-            self.worked(now, outcome.is_ok());
-        }
+        let was_absent = matches!(outcome, Ok(Deleted::Absent(_)));
+        let learned = outcome.is_ok();
         let word = match outcome {
             Ok(Deleted::Landed(held)) => {
                 self.put_at = Some(now);
@@ -534,6 +547,9 @@ impl NamespaceService {
             }
             Err(error) => Err(error),
         };
+        if !was_absent {
+            self.worked(now, learned);
+        }
         vec![(ticket, Word::Deleted(word))]
     }
 

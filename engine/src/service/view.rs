@@ -30,6 +30,11 @@ impl View {
         self.is_known && self.version.is_none()
     }
 
+    /// Where there was no head there may be one now.
+    pub(super) const fn doubt(&mut self) {
+        self.is_known = self.version.is_some();
+    }
+
     /// The newest version, if anything is known, with its snapshot if that is here.
     pub(super) fn held(&self) -> Option<Held> {
         self.is_known.then(|| {

@@ -3,8 +3,8 @@
 //! What filters match is found for one request, so one with a filter goes alone. What ignores a backlog
 //! does so for itself. And if something that a group needs cannot be read, or all of it is too much, each
 //! of its writes is committed alone, in their order: then it shows whose it is, and the others are not to
-//! blame. The time they may wait begins anew then, for the group may have taken all of it, and so may each of
-//! them whose own write is what cannot be done.
+//! blame. The time they may wait begins anew then, for the group may have taken all of it; and a few times
+//! more, for so may each of them whose own write is what cannot be done. Between two such, others have a turn.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -21,8 +21,15 @@ use crate::service::namespace::Ticket;
 pub(super) struct Writes {
     /// Those of groups that failed for what their requests need together. Each goes alone, before all others.
     alone: VecDeque<Waiting>,
+    /// How many of these could not be done alone either, since the last group was put back.
+    failed_alone: u32,
+    /// Whether others go before them, for one of them has just failed.
+    others_are_next: bool,
     waiting: VecDeque<Waiting>,
 }
+
+/// So often the time of those who go alone begins anew for one of them that could not be done.
+const RENEWALS_MAX: u32 = 3;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Waiting {
@@ -73,7 +80,8 @@ impl Writes {
 
     /// All that waits and goes together, up to a bound.
     pub(super) fn take(&mut self) -> Option<Group> {
-        if let Some(Waiting { ticket, request, .. }) = self.alone.pop_front() {
+        let others = core::mem::take(&mut self.others_are_next) && !self.waiting.is_empty();
+        if let Some(Waiting { ticket, request, .. }) = self.alone.pop_front_if(|_| !others) {
             return Some(Group { tickets: vec![ticket], requests: [request].into() });
         }
         let first = self.waiting.front()?;
@@ -97,10 +105,14 @@ impl Writes {
     pub(super) fn wanted_too_much(&mut self, since: Timestamp, group: &Group) -> bool {
         assert_eq!(group.tickets.len(), group.requests.len(), "V4: every request has a ticket");
         if group.tickets.len() == 1 {
-            self.alone.iter_mut().for_each(|waiting| waiting.since = since);
+            self.others_are_next = true;
+            self.failed_alone += 1;
+            if self.failed_alone <= RENEWALS_MAX {
+                self.alone.iter_mut().for_each(|waiting| waiting.since = since);
+            }
             return false;
         }
-        assert!(self.alone.is_empty(), "V5: only who was in no group before is put back");
+        self.failed_alone = 0;
         let named = group.tickets.iter().zip(&*group.requests);
         self.alone.extend(named.map(|(ticket, request)| {
             let (ticket, request) = (*ticket, request.clone());
@@ -154,9 +166,29 @@ mod tests {
         // What cannot be done is its own, and took as long as it did.
         assert!(!writes.wanted_too_much(Timestamp(140), &second), "it is told so");
         assert_eq!(writes.turn_away(Timestamp(151), most), []);
-        assert_eq!(writes.turn_away(Timestamp(152), most), [Ticket(5)]);
+        assert_eq!(writes.take().unwrap().tickets, [Ticket(5)], "others have a turn");
         assert_eq!(writes.turn_away(Timestamp(190), most), []);
         assert_eq!(writes.turn_away(Timestamp(191), most), [Ticket(3)]);
+        assert!(writes.is_empty());
+    }
+
+    #[test]
+    fn the_time_of_those_who_go_alone_ends() {
+        let mut writes = Writes::default();
+        for ticket in 1..=7 {
+            writes.push(Timestamp(0), Ticket(ticket), WriteRequest::default(), 1);
+        }
+        let group = writes.take().unwrap();
+        assert!(writes.wanted_too_much(Timestamp(100), &group));
+        let most = Duration::from_millis(50);
+        for n in 1..=4 {
+            let one = writes.take().unwrap();
+            assert_eq!(one.tickets, [Ticket(n)], "each has been tried by then");
+            assert!(!writes.wanted_too_much(Timestamp(100 + 51 * n), &one));
+            let gone = writes.turn_away(Timestamp(100 + 51 * n), most);
+            let rest = [Ticket(5), Ticket(6), Ticket(7)];
+            assert_eq!(gone, if n == 4 { &rest[..] } else { &[] });
+        }
         assert!(writes.is_empty());
     }
 }

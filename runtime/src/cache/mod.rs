@@ -231,7 +231,9 @@ impl State {
         let joined = self.joined.range(first.clone()..);
         let joined = joined.take_while(|((key, _), _)| is_one(key)).map(|(stretch, _)| stretch);
         let joined: Vec<Stretch> = joined.cloned().collect();
-        joined.iter().for_each(|stretch| drop(self.joined.remove(stretch)));
+        for stretch in &joined {
+            self.joined.remove(stretch);
+        }
         self.kept.remove_all(&first, |(key, _)| is_one(key));
     }
 }

@@ -4,6 +4,7 @@ use sana_engine::machine::flight::Flight;
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::machine::{Machine, Step};
 use sana_engine::namespace::request::QueryError;
+use sana_engine::ops::delete::Deleted;
 use sana_engine::ops::publication::Publicized;
 use sana_engine::ops::read::ReadError;
 use sana_engine::ops::snapshot::RefreshError;
@@ -310,12 +311,13 @@ impl World {
             }
             _ => hosted.overtaken,
         };
+        let ends = matches!(output, Output::Delete(Ok(Deleted::Landed(_))));
+        let leaves = bill.created > 0 || ends;
         let words = guarded(|| hosted.service.finished(local, id, output))?;
-        let owes =
-            hosted.service.head().is_none() || hosted.service.owes_sweep_since() == Some(local);
-        let owes = owes || bill.created == 0 || !self.nodes[n].role.indexes();
+        let owes = hosted.service.is_absent() || hosted.service.owes_sweep_since() == Some(local);
+        let owes = owes || !leaves || !self.nodes[n].role.indexes();
         Self::live_demand(owes, || {
-            format!("node {n} has created objects in ns{space} and owes no sweep: {bill}")
+            format!("node {n} leaves objects in ns{space} and owes no sweep: {bill}")
         })?;
         self.deliver_all(n, space, words)
     }

@@ -32,8 +32,9 @@ pub struct Watch {
     pub counts: Counts,
     /// Of each node, the writes whose fate is sealed. It may still crash while it waits.
     sealed: BTreeMap<usize, Vec<Sealed>>,
-    /// Objects that nobody may name though their makers are not to blame: those that were created when nobody
-    /// waited to hear of it any more, and what a namespace had named until it was deleted.
+    /// Objects that nobody may name though their makers are not to blame: those that were created late or for
+    /// the second time when nobody waited to hear of it any more, and what a namespace had named until somebody
+    /// else deleted it.
     excused: BTreeSet<Key>,
     /// By namespace, the requests that first took effect under each key.
     keys: BTreeMap<(usize, String), Keyed>,
@@ -167,6 +168,7 @@ impl World {
         }
         if let (Request::Put { key, when: When::Fresh, .. }, Reply::Stored { .. }) =
             (request, reply)
+            && (parcel.passage.is_late || self.watch.maker(key).is_some())
             && !self.waits_for(parcel)
         {
             self.watch.excused.insert(key.clone());
@@ -196,8 +198,13 @@ impl World {
         let life = witness.chain().lives();
         // Who deletes a namespace deletes what it had named.
         if let (None, Some(before)) = (head.live(), before.as_ref()) {
-            self.watch.excused.extend(reachability::names(name, before));
-            self.watch.excused.extend(reachability::trash(name, before));
+            let named = reachability::names(name, before).chain(reachability::trash(name, before));
+            let by = (parcel.node, parcel.life);
+            let is_of_others = |key: &Key| {
+                self.watch.maker(key).is_some_and(|maker| (maker.node, maker.life) != by)
+            };
+            let named: Vec<Key> = named.filter(is_of_others).collect();
+            self.watch.excused.extend(named);
         }
         *before = Some(head.clone());
         for op in parcel.ops.iter().filter(|_| committed.is_some()) {

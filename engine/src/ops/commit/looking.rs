@@ -68,7 +68,7 @@ impl Group {
                 known.records = records;
                 self.find_matches(now, held, known)
             }
-            Step::Done(Err(error)) => self.unread(now, held, &error),
+            Step::Done(Err(error)) => self.unfound(now, held, &known, error),
         }
     }
 

@@ -108,6 +108,9 @@ impl Group {
     fn create(mut self, now: Timestamp, held: Held, decided: Decided) -> Step<Commit> {
         let empty = Arc::new(self.first_head(&held));
         let write = self.write(&held, &empty);
+        if now >= self.plan.deadline {
+            return self.fail(Some(held), &WriteError::Unavailable);
+        }
         let publish = Publish::start(now, write, None, PAUSE, self.plan.deadline);
         self.has_written = true;
         self.creating(now, held, decided, empty, publish)
@@ -216,6 +219,10 @@ impl Group {
         let write = self.write(&base, &next);
         if write.body.len() > limits::HEAD_BYTES_MAX {
             return self.full(now, base);
+        }
+        // What is not sent has no fate that could be unknown.
+        if now >= self.plan.deadline {
+            return self.fail(Some(base), &WriteError::Unavailable);
         }
         let publish = Publish::start(now, write, create, PAUSE, self.plan.deadline);
         let attempted = Attempted { base, decided, next, attempt, beside };

@@ -13,6 +13,7 @@ use crate::machine::request::Request;
 use crate::namespace::head::Spilled;
 use crate::namespace::request::{Operator, Predicate, WriteError, WriteRequest};
 use crate::ops::commit::Committed;
+use crate::ops::delete::DeleteError;
 use crate::service::namespace::{NamespaceService, Ticket, Word};
 use crate::service::settings::Settings;
 use crate::service::task::{Output, TaskId};
@@ -324,6 +325,33 @@ fn a_write_that_staged_something_and_came_to_nothing_owes_a_sweep() {
         assert!(bench.now < 10 * OWED);
     }
     assert!(!bench.objects.contains_key(&staged[0]));
+}
+
+/// It had known that there was no such namespace, and so that there was nothing to sweep.
+#[test]
+fn who_deletes_what_others_have_begun_owes_a_sweep() {
+    for is_heard in [true, false] {
+        let (mut bench, mut service) = (Bench::default(), service());
+        service.look();
+        bench.settle(&mut service);
+        assert!(service.is_absent() && service.is_idle());
+        written_and_indexed(&mut bench);
+        service.delete(Timestamp(bench.now), Ticket(1));
+        let due = service.due(Timestamp(bench.now), WallTime(bench.now), 9);
+        let [(id, deletion)]: [_; 1] = due.try_into().expect("the deletion");
+        let mut output = run(&mut bench, deletion);
+        if !is_heard {
+            output = Output::Delete(Err(DeleteError::Unknown));
+        }
+        service.finished(Timestamp(bench.now), id, output);
+        assert_eq!(service.owes_sweep_since(), Some(Timestamp(bench.now)));
+        while !service.is_idle() {
+            bench.wait(&mut service, OWED / 2);
+            assert!(bench.now < 10 * OWED);
+        }
+        let data = bench.objects.keys().filter(|key| key.as_str().starts_with("data/")).count();
+        assert_eq!(data, 0, "{is_heard}");
+    }
 }
 
 #[test]
