@@ -11,7 +11,7 @@ pub fn write(text: &mut String, value: u128, digits: u32) {
     }
 }
 
-/// The number that [`write`] writes so, with so many digits, 32 at most. There is no other spelling.
+/// The number that [`write()`] writes so, with so many digits, 32 at most. There is no other spelling.
 pub fn parse(text: &str, digits: u32) -> Option<u128> {
     if text.len() != digits as usize {
         return None;

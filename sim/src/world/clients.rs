@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sana_engine::namespace::request::{Answer, Consistency, QueryError, QueryRequest, WriteError};
+use sana_engine::namespace::request::{
+    Answer, Consistency, QueryError, QueryRequest, WriteError, WriteOutcome, WriteRequest,
+};
 use sana_engine::service::namespace::{Ticket, Word};
 
 use crate::choices::{Scope, Site};
@@ -215,14 +217,7 @@ impl World {
                 let said = words::said(&outcome);
                 history.hear(op, &said);
                 unknown = words::told(witness, op, &said)?;
-                let counted = match &outcome {
-                    Ok(_) if !request.drops.is_empty() => Some(Fault::Dropped),
-                    Ok(_) if request.read_only.is_some() => Some(Fault::Locked),
-                    Err(WriteError::ReadOnly) => Some(Fault::ReadOnly),
-                    Err(WriteError::Invalid(_) | WriteError::Filter(_)) => Some(Fault::NoAttribute),
-                    _ => None,
-                };
-                counted.into_iter().for_each(|fault| self.activations.count(fault));
+                self.count_written(request, &outcome);
                 let failed = matches!(outcome, Err(WriteError::Unavailable));
                 again = (unknown || failed) && request.idempotency.is_some();
             }
@@ -257,6 +252,21 @@ impl World {
         }
         self.think(c);
         Ok(())
+    }
+
+    fn count_written(
+        &mut self,
+        request: &WriteRequest,
+        outcome: &Result<WriteOutcome, WriteError>,
+    ) {
+        let counted = match outcome {
+            Ok(_) if !request.drops.is_empty() => Some(Fault::Dropped),
+            Ok(_) if request.read_only.is_some() => Some(Fault::Locked),
+            Err(WriteError::ReadOnly) => Some(Fault::ReadOnly),
+            Err(WriteError::Invalid(_) | WriteError::Filter(_)) => Some(Fault::NoAttribute),
+            _ => None,
+        };
+        counted.into_iter().for_each(|fault| self.activations.count(fault));
     }
 
     /// A client is told what its query came to.
