@@ -2,7 +2,7 @@
 //!
 //! | module        | what it answers                                               |
 //! |---------------|---------------------------------------------------------------|
-//! | [`cache`]     | Which immutable bytes are kept in memory?                     |
+//! | [`cache`]     | How does a store look from behind the cache?                  |
 //! | [`cli`]       | What can be said on the command line?                         |
 //! | [`clock`]     | What time is it? Nothing else reads the system's clocks.      |
 //! | [`compute`]   | Where is computed what would hold up others?                  |

@@ -329,6 +329,8 @@ pub enum Scope {
     Aim,
     /// A node's nth operation of a namespace that computes for long as it begins.
     Begin(u32, u32, u32),
+    /// A node's nth step of an operation of a namespace that computes for long.
+    Compute(u32, u32, u32),
 }
 
 /// What a decision is about.

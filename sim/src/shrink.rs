@@ -310,6 +310,7 @@ fn owner(scope: Scope) -> Scope {
         Scope::Reply(node, space, _) => Scope::Reply(node, space, 0),
         Scope::Watch(node, space, _) => Scope::Watch(node, space, 0),
         Scope::Begin(node, space, _) => Scope::Begin(node, space, 0),
+        Scope::Compute(node, space, _) => Scope::Compute(node, space, 0),
         Scope::Weather(_) => Scope::Weather(0),
         Scope::Member(_) => Scope::Member(0),
         Scope::Rolled(_) => Scope::Rolled(0),

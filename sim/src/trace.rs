@@ -75,6 +75,7 @@ fn name(scope: Scope) -> String {
         Scope::Reply(node, space, n) => format!("node {node}, reply {n} about ns{space}"),
         Scope::Watch(node, space, n) => format!("node {node}, look {n} at ns{space}"),
         Scope::Begin(node, space, n) => format!("node {node}, operation {n} of ns{space}"),
+        Scope::Compute(node, space, n) => format!("node {node}, computation {n} for ns{space}"),
     }
 }
 

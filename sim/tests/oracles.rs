@@ -7,7 +7,7 @@ use sana_sim::oracles::Oracle;
 use sana_sim::swarm;
 
 /// A bug, the oracle that sees it, and seeds among which one does.
-const BUGS: [(Bug, Oracle); 18] = [
+const BUGS: [(Bug, Oracle); 20] = [
     (Bug::StaleForEver, Oracle::Linearizable),
     (Bug::EarlierCheckServes, Oracle::Linearizable),
     (Bug::LostIsSuccess, Oracle::Recoverable),
@@ -20,6 +20,8 @@ const BUGS: [(Bug, Oracle); 18] = [
     (Bug::PartsOfTwoMoments, Oracle::Snapshot),
     (Bug::DeadRowsAnswer, Oracle::Search),
     (Bug::OverlayIsNotGrouped, Oracle::Search),
+    (Bug::SlowReadFillsCache, Oracle::Cached),
+    (Bug::DamageStaysInCache, Oracle::Cached),
     (Bug::ChecksFetchAll, Oracle::Cost),
     (Bug::NothingIsSpilled, Oracle::Bounded),
     (Bug::SmallLogsAreLeft, Oracle::Live),

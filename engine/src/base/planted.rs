@@ -113,6 +113,12 @@ pub enum Bug {
     TiesArePassedOver = 86,
     /// Who was asked to look at a namespace looks again for ever.
     PollsForEver = 95,
+    /// The cache knows an object by its name without the nonce.
+    CacheKeyWithoutNonce = 96,
+    /// What was asked for before a purge is kept when it arrives after it.
+    SlowReadFillsCache = 97,
+    /// Registers are cached.
+    RegisterIsCached = 98,
     /// An overtaken put is put again over whatever is there.
     ConditionFollows = 108,
     /// H1: a flush is published over another flush.
@@ -277,11 +283,15 @@ pub enum Bug {
     NoTurnIsTheLast = 196,
     /// A write that came to nothing is taken to have left nothing.
     NothingDoneIsNothingLeft = 197,
+    /// The cache keeps what was found damaged.
+    DamageStaysInCache = 198,
+    /// Who asks after a purge waits for what was asked before it.
+    JoinsReadFromBefore = 199,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 135] = [
+    pub const ALL: [Self; 140] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -335,6 +345,9 @@ impl Bug {
         Self::OverlaidRowsAnswer,
         Self::TiesArePassedOver,
         Self::PollsForEver,
+        Self::CacheKeyWithoutNonce,
+        Self::SlowReadFillsCache,
+        Self::RegisterIsCached,
         Self::ConditionFollows,
         Self::FlushRebases,
         Self::TrashWithoutFloor,
@@ -417,6 +430,8 @@ impl Bug {
         Self::EarlierLookCounts,
         Self::NoTurnIsTheLast,
         Self::NothingDoneIsNothingLeft,
+        Self::DamageStaysInCache,
+        Self::JoinsReadFromBefore,
     ];
 }
 

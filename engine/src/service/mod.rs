@@ -7,6 +7,7 @@
 //! | [`left`]      | What does a head say is left to be done?                                     |
 //! | `view`        | What of it is held?                                                          |
 //! | `queue`       | Who waits for an operation?                                                  |
+//! | [`cache`]     | Which immutable bytes are kept, and who waits for which read?                |
 //! | [`task`]      | How does a driver run any machine a service starts?                          |
 //! | `upkeep`      | When is a namespace flushed, merged, collected, swept?                       |
 //! | `sweeps`      | When are orphans looked for?                                                 |
@@ -19,6 +20,7 @@
 //! neither.
 
 mod backoff;
+pub mod cache;
 pub mod left;
 pub mod namespace;
 mod queue;

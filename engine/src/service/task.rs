@@ -131,26 +131,40 @@ pub enum Output {
 }
 
 impl Output {
-    /// The damaged object that it met, if it failed for one: what was read of it must not be believed
+    /// The damaged objects that it met, if it failed for such: what was read of them must not be believed
     /// again.
-    pub fn damage(&self) -> Option<&BadObject> {
+    pub fn damaged(&self) -> Vec<&BadObject> {
         match self {
             Self::Refresh(Err(RefreshError::Damaged { bad, .. }))
             | Self::Query(Err(QueryError::Damaged(bad)))
             | Self::Flush(Err(ReadError::Damaged(bad)))
-            | Self::Merge(Err(ReadError::Damaged(bad))) => Some(bad),
+            | Self::Merge(Err(ReadError::Damaged(bad))) => vec![bad],
             Self::Commit(committed) => {
-                committed.outcomes.iter().find_map(|outcome| match outcome {
+                let outcomes = committed.outcomes.iter();
+                let unreadable = outcomes.filter_map(|outcome| match outcome {
                     Err(WriteError::Unreadable(bad)) => Some(bad),
                     _ => None,
-                })
+                });
+                unreadable.collect()
             }
-            _ => None,
+            _ => Vec::new(),
         }
     }
 }
 
 impl Start {
+    /// Whether nobody waits for it.
+    pub const fn is_upkeep(&self) -> bool {
+        matches!(
+            self,
+            Self::Publication(..)
+                | Self::Flush { .. }
+                | Self::Merge(_)
+                | Self::Collect(..)
+                | Self::Sweep { .. }
+        )
+    }
+
     /// Begins the operation.
     pub fn begin(self, now: Timestamp) -> Step<Task> {
         match self {

@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use sana_engine::machine::drive::{Clock, fly};
 use sana_engine::machine::{Machine, Step};
+use sana_engine::service::cache::Keep;
 use sana_engine::service::task::{Output, Start, Task};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use super::Shared;
 use super::reads::{Reads, Tally};
-use crate::cache::Keep;
 use crate::compute::{Compute, Crashed};
 
 /// How long a merge waits for its turn. Its time runs meanwhile, so it gives up early, and comes back with
@@ -28,16 +28,14 @@ impl Shared {
             _ => None,
         };
         let (began, kind) = (Instant::now(), kind(&start));
-        let compute = if is_upkeep(&start) { &self.background } else { &self.foreground };
+        let compute = if start.is_upkeep() { &self.background } else { &self.foreground };
         let tally = Tally::new(&self.store, keep);
         let mut step = self.begin(compute, start).await?;
         loop {
             match step {
                 Step::Done(output) => {
                     self.metrics.operation(kind, began.elapsed());
-                    if let Some(bad) = output.damage() {
-                        self.store.forget(&bad.key);
-                    }
+                    self.store.heed(&output);
                     return Ok((output, tally.reads()));
                 }
                 Step::Wait(machine, round) => {
@@ -66,24 +64,6 @@ impl Shared {
 /// Waits for a turn, but not for long.
 async fn turn(merges: &Semaphore) -> Option<SemaphorePermit<'_>> {
     timeout(TURN_TIME_MAX, merges.acquire()).await.ok()?.ok()
-}
-
-/// What to do with what an operation reads. Upkeep reads everything once, which must not push out what
-/// queries read often.
-pub(super) const fn keep(start: &Start) -> Keep {
-    if is_upkeep(start) { Keep::No } else { Keep::Yes }
-}
-
-/// Whether nobody waits for it.
-pub(super) const fn is_upkeep(start: &Start) -> bool {
-    matches!(
-        start,
-        Start::Publication(..)
-            | Start::Flush { .. }
-            | Start::Merge(_)
-            | Start::Collect(..)
-            | Start::Sweep { .. }
-    )
 }
 
 /// The word for an operation in metrics.

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sana_engine::base::name::NamespaceName;
 use sana_engine::base::time::Timestamp;
 use sana_engine::machine::drive::Clock;
+use sana_engine::service::cache::Keep;
 use sana_engine::service::namespace::{NamespaceService, Ticket, Word};
 use sana_engine::service::settings::Settings;
 use sana_engine::service::task::{Output, Start, TaskId};
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::Node;
 use super::crash::caught;
 use super::reads::Reads;
-use super::{Node, drive};
 use crate::compute::Crashed;
 use crate::outliving::Outliving;
 use crate::{clock, entropy};
@@ -295,7 +296,7 @@ impl Node {
 
     /// Begins all but one that clients wait for, which is left to whoever asks.
     fn begin_others(&self, hosted: &Arc<Hosted>, mut starts: Starts) -> Option<(TaskId, Start)> {
-        let first = starts.iter().position(|(_, start)| !drive::is_upkeep(start));
+        let first = starts.iter().position(|(_, start)| !start.is_upkeep());
         let first = first.map(|place| starts.swap_remove(place));
         self.begin(hosted, starts);
         first
@@ -305,7 +306,7 @@ impl Node {
     async fn run(self, hosted: Arc<Hosted>, id: TaskId, start: Start) {
         let mut next = Some((id, start));
         while let Some((id, start)) = next.take() {
-            let keep = drive::keep(&start);
+            let keep = Keep::of(&start);
             let driven = tokio::select! {
                 biased;
                 driven = caught(self.shared.drive(start, keep)) => driven,

@@ -48,11 +48,12 @@ use sana_engine::namespace::request::{
 };
 use sana_engine::namespace::snapshot::Snapshot;
 use sana_engine::ops::delete::DeleteError;
+use sana_engine::service::cache::CacheStatistics;
 use sana_engine::service::namespace::{Ticket, Word};
 use sana_engine::service::settings::Settings;
 use tokio::sync::Semaphore;
 
-use crate::cache::{CacheStatistics, CachedStore};
+use crate::cache::CachedStore;
 use crate::clock::SystemClock;
 use crate::compute::{Compute, Crashed};
 use crate::store::Store;

@@ -12,12 +12,12 @@ use sana_engine::machine::drive::Clock;
 use sana_engine::namespace::request::{Answer, QueryError, QueryRequest};
 use sana_engine::namespace::snapshot::Snapshot;
 use sana_engine::ops::snapshot::RefreshError;
+use sana_engine::service::cache::Keep;
 use sana_engine::service::task::{Output, Start};
 
 use super::crash::caught;
 use super::reads::Reads;
 use super::{Given, Node};
-use crate::cache::Keep;
 use crate::compute::Crashed;
 
 /// Whether what is in memory answers.

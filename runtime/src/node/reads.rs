@@ -4,8 +4,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use sana_engine::machine::drive::ObjectStore;
 use sana_engine::machine::request::{Reply, Request};
+use sana_engine::service::cache::{self, Keep};
 
-use crate::cache::{CachedStore, Keep, Origin};
+use crate::cache::{CachedStore, Origin};
 use crate::store::Store;
 use crate::store::counted::Counted;
 
@@ -48,7 +49,7 @@ impl<'a> Tally<'a> {
 
 impl ObjectStore for Tally<'_> {
     async fn perform(&self, request: Request) -> Reply {
-        let could = crate::cache::may_keep(&request);
+        let could = cache::may_keep(&request);
         let (reply, origin) = self.store.ask(request, self.keep).await;
         match origin {
             Origin::Memory => self.hits.fetch_add(1, Ordering::Relaxed),

@@ -11,13 +11,15 @@
 //! | [`reuse`]           | O8 no name, id, nonce or row is given out twice                     |
 //! | [`snapshots`]       | O9 a query is answered as of the head it began at                   |
 //! | [`search`]          | O10 what is found is what brute force finds                         |
+//! | [`cache`]           | O11 a cache hands out what was read                                  |
 //! | [`cost`]            | O13 rounds and requests are within their budgets                    |
 //! | [`bounds`]          | O14 nothing grows without end                                       |
 //! | [`witness`]         | who sees every change of a namespace and asks the others            |
 //!
-//! O11 (caches) and O12 (queues) have no machine to look at: see `docs/testing.md`.
+//! O12 (queues) has no machine to look at: see `docs/testing.md`.
 
 pub mod bounds;
+pub mod cache;
 pub mod cost;
 pub mod history;
 pub mod linearizability;
@@ -65,6 +67,8 @@ pub enum Oracle {
     Snapshot,
     /// What is found is what brute force finds.
     Search,
+    /// A cache hands out what was read of just that, since it was last dropped.
+    Cached,
     /// Rounds and requests are within their budgets.
     Cost,
     /// Nothing grows without end.
@@ -89,6 +93,7 @@ impl Oracle {
             Self::Unique => "O8",
             Self::Snapshot => "O9",
             Self::Search => "O10",
+            Self::Cached => "O11",
             Self::Cost => "O13",
             Self::Bounded => "O14",
             Self::Live => "L",

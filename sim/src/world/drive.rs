@@ -19,10 +19,10 @@ use crate::marks::Mark;
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
 use crate::store::Kind;
-use crate::story::{Act, Lane};
+use crate::story::Act;
 use crate::words;
 use crate::world::network::{Answer, Parcel};
-use crate::world::node::{Errand, Past, Queued, Running};
+use crate::world::node::{Errand, Past, Running};
 use crate::world::profile::Fault;
 use crate::world::watch::Passage;
 use crate::world::{Event, World};
@@ -32,6 +32,9 @@ use crate::world::{Event, World};
 const IDLE_WAKES_MAX: u64 = 2_000;
 /// So many milliseconds lie between two wakes of one that is not.
 const IDLE_WAKE_EVERY: u64 = 500;
+
+/// What a machine comes to, what it has been through, and the first reply of its last round.
+pub(super) type Stepped = (Step<Task>, Past, Option<Reply>);
 
 /// When something crashes over a reply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,15 +54,9 @@ enum Crash {
     Space,
 }
 
-/// How long an operation waits for a processor at most, in milliseconds, if it does not wait for long.
-const QUEUED_MOST: u64 = 2_000;
-/// How long a merge waits for its turn, in milliseconds (`runtime/src/node/drive.rs`), and what else computes
-/// for long at most.
-const TURN_TIME_MAX: u64 = 60_000;
-
 impl World {
-    /// A reply reaches a node, which may crash before it takes note of it, or after.
-    pub(super) fn take_reply(&mut self, parcel: &Parcel) -> Result<(), Broken> {
+    /// A machine hears a reply, over which its node may crash before it takes note of it, or after.
+    pub(super) fn hear(&mut self, parcel: &Parcel) -> Result<(), Broken> {
         let is_awaited = self.waits_for(parcel) && !self.nodes[parcel.node].is_cut;
         self.tell_heard(parcel, is_awaited);
         if !is_awaited {
@@ -185,80 +182,56 @@ impl World {
         Self::live_demand(!(hosted.overtaken.is_some() && builds), || {
             format!("node {n} was overtaken and builds anew without having looked: {starts:?}")
         })?;
-        let over = |flight: &Flight| flight.is_over(local);
-        let ids = hosted.tasks.iter().filter(|(_, running)| over(&running.flight));
+        let ids = hosted.tasks.iter().filter(|(_, running)| running.is_due(now, local));
         let ids: Vec<TaskId> = ids.map(|(id, _)| *id).collect();
-        let mut did = !starts.is_empty() || !ids.is_empty();
+        let mut did = !starts.is_empty();
         for (id, start) in starts {
             if let Some(start) = self.queue(n, space, id, start) {
                 self.begin(n, space, id, start)?;
             }
         }
-        while let Some(hosted) = self.nodes[n].hosted.get_mut(&space)
-            && let Some((id, start)) = hosted.next_queued(now)
-        {
-            did = true;
-            if let Some(start) = start {
-                self.begin(n, space, id, start)?;
-                continue;
-            }
-            self.activations.count(Fault::NoTurn);
-            let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(true) };
-            let words = guarded(|| hosted.service.finished(local, id, Output::NoTurn))?;
-            self.deliver_all(n, space, words)?;
-        }
+        did |= self.take_turns(n, space)?;
         for id in ids {
-            let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
-            let Some(running) = hosted.tasks.remove(&id) else { continue };
-            let Running { task, flight, mut past } = running;
-            let replies = flight.end();
-            let first = replies.first().cloned();
-            past.bill.answered(&replies);
-            past.round += 1;
-            let step = guarded(|| task.step(local, replies))?;
-            self.stepped(n, space, id, step, (past, first))?;
+            did |= self.step(n, space, id)?;
         }
         Ok(did)
     }
 
-    /// What is to begin now: not what waits until a processor is free.
-    fn queue(&mut self, n: usize, space: usize, id: TaskId, start: Start) -> Option<Start> {
-        let queued = self.profile.faults.queued;
-        if !self.is_faulty || queued == 0 || !start.is_heavy() {
-            return Some(start);
+    /// Steps a machine whose round is over, unless no processor is free. Whether it did.
+    fn step(&mut self, n: usize, space: usize, id: TaskId) -> Result<bool, Broken> {
+        if self.queues(n, space, id) {
+            return Ok(false);
         }
-        let began = self.nodes[n].began(space);
-        self.choices.enter(Scope::Begin(n as u32, space as u32, began));
-        // Merges are rare, and wait for one another beside.
-        let long = if matches!(start, Start::Merge(_)) { queued } else { queued / 4 };
-        let short = queued;
-        let (most, is_long) =
-            match self.choices.weigh(Site::Node, &[1_000 - short - long, short, long]) {
-                1 => (QUEUED_MOST, false),
-                2 => (TURN_TIME_MAX, true),
-                _ => return Some(start),
-            };
-        let has_no_turn = is_long && matches!(start, Start::Merge(_));
-        let wait = if has_no_turn { most } else { self.choices.between(Site::Node, 1, most) };
-        self.activations.count(Fault::Queued);
-        let kind = if has_no_turn { "has no turn" } else { "waits for a processor" };
-        self.tell(|| {
-            Act::Does(Lane::Node(n), format!("task {} of ns{space} {kind}, {wait} ms", id.0))
-        });
-        let start = if has_no_turn { None } else { Some(start) };
-        let hosted = self.nodes[n].hosted.get_mut(&space)?;
-        hosted.queued.insert(id, Queued { start, until: self.now + wait });
-        None
+        let local = self.nodes[n].clock.at(self.now);
+        let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(false) };
+        let Some(Running { task, flight, mut past, .. }) = hosted.tasks.remove(&id) else {
+            return Ok(false);
+        };
+        let replies = flight.end();
+        let first = replies.first().cloned();
+        past.bill.answered(&replies);
+        past.round += 1;
+        let is_heavy = task.is_heavy();
+        let step = guarded(|| task.step(local, replies))?;
+        self.compute(n, space, id, is_heavy, (step, past, first))?;
+        Ok(true)
     }
 
     /// An operation begins.
-    fn begin(&mut self, n: usize, space: usize, id: TaskId, start: Start) -> Result<(), Broken> {
+    pub(super) fn begin(
+        &mut self,
+        n: usize,
+        space: usize,
+        id: TaskId,
+        start: Start,
+    ) -> Result<(), Broken> {
         let local = self.nodes[n].clock.at(self.now);
         let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(()) };
         let tickets = hosted.service.tickets(id).into_iter();
         let past = Past::begin(&start, tickets.map(|ticket| ticket.0 as OpId).collect());
+        let is_heavy = start.is_heavy();
         let step = guarded(|| start.begin(local))?;
-        self.stepped(n, space, id, step, (past, None))
+        self.compute(n, space, id, is_heavy, (step, past, None))
     }
 
     /// What the nonces of a node are made of now. Clones draw alike, in every life.
@@ -272,13 +245,12 @@ impl World {
     }
 
     /// A machine was stepped that has been through this, with the first reply of its last round.
-    fn stepped(
+    pub(super) fn stepped(
         &mut self,
         n: usize,
         space: usize,
         id: TaskId,
-        step: Step<Task>,
-        (mut past, last): (Past, Option<Reply>),
+        (step, mut past, last): Stepped,
     ) -> Result<(), Broken> {
         let local = self.nodes[n].clock.at(self.now);
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
@@ -291,6 +263,9 @@ impl World {
             Step::Done(output) => output,
         };
         let Past { was_refused, has_lost, bill, asked, .. } = past;
+        if let Some(cache) = &mut self.nodes[n].cache {
+            cache.heed(&output);
+        }
         let marks = Mark::of_output(&output, was_refused, has_lost, last.as_ref());
         if marks & Mark::FoundItself.bit() != 0 {
             self.activations.count(Fault::RefusedItself);
@@ -303,9 +278,7 @@ impl World {
                 Publicized::Superseded | Publicized::Unknown | Publicized::Damaged(_),
             )
             | Output::Flush(Err(ReadError::Vanished { .. }))
-            | Output::Merge(Err(ReadError::Vanished { .. })) => {
-                hosted.tasks.keys().copied().chain([id]).max()
-            }
+            | Output::Merge(Err(ReadError::Vanished { .. })) => hosted.begun().chain([id]).max(),
             Output::Refresh(Ok(_) | Err(RefreshError::Damaged { version: Some(_), .. })) => {
                 hosted.overtaken.filter(|last| id <= *last)
             }
@@ -323,13 +296,16 @@ impl World {
     }
 
     /// Clients are told what a service of this node says.
-    fn deliver_all(
+    pub(super) fn deliver_all(
         &mut self,
         n: usize,
         space: usize,
         words: Vec<(Ticket, Word)>,
     ) -> Result<(), Broken> {
         for (ticket, word) in words {
+            if let Some(cache) = &mut self.nodes[n].cache {
+                cache.saw_word(&word);
+            }
             let hosted = self.nodes[n].hosted.get_mut(&space);
             let client = hosted.and_then(|hosted| hosted.tickets.remove(&ticket));
             if let Some(client) = client {
@@ -365,11 +341,12 @@ impl World {
         let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(()) };
         let mut parcels = Vec::new();
         let stay = hosted.stay;
-        for (task, running) in &mut hosted.tasks {
+        let waiting = hosted.tasks.iter_mut().filter(|(_, running)| running.queued_until.is_none());
+        for (task, running) in waiting {
             for place in running.flight.due(local) {
                 let request: Request = running.flight.request(place).clone();
                 let (round, ops) = (running.past.round, running.past.ops.clone());
-                let (node, answer) = (n, Answer::True);
+                let (node, answer, keep) = (n, Answer::True, running.past.keep);
                 let site = ledger::Site::of(running.past.bill.work, &request);
                 parcels.push(Parcel {
                     node,
@@ -382,6 +359,8 @@ impl World {
                     request,
                     back: 0,
                     answer,
+                    keep,
+                    read: None,
                     number: 0,
                     is_spoiled: false,
                     passage: Passage { site, is_late: false },
@@ -404,10 +383,9 @@ impl World {
                 hosted.service
             )
         })?;
-        let rounds = hosted.tasks.values().map(|running| running.flight.wake_at());
-        let next = rounds.chain(hosted.service.wake_at(local, wall)).min();
+        let next = hosted.rounds_at().chain(hosted.service.wake_at(local, wall)).min();
         let next = next.map(|next| clock.time_of(next).max(now + 1));
-        let queued = hosted.queued.values().map(|queued| queued.until.max(now + 1));
+        let queued = hosted.processor_at().map(|at| at.max(now + 1));
         let forgets_at = Some(hosted.asked_at + self.fleet.forget_after).filter(|at| now < *at);
         if let Some(at) = next.into_iter().chain(queued).chain(forgets_at).min()
             && (hosted.wake <= now || at < hosted.wake)
@@ -415,8 +393,8 @@ impl World {
             hosted.wake = at;
             self.after(at - now, Event::Wake { node: n, life, space });
         }
-        for parcel in parcels {
-            if !self.send(parcel) {
+        for mut parcel in parcels {
+            if self.asks_store(&mut parcel)? && !self.send(parcel) {
                 break;
             }
         }

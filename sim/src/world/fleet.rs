@@ -24,6 +24,7 @@ use crate::choices::{Choices, Scope, Site};
 use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
 use crate::story::{Act, Lane};
+use crate::world::cache::NodeCache;
 use crate::world::node::{Hosted, Node, Watched};
 use crate::world::profile::Fault;
 use crate::world::size::{Size, is_large};
@@ -149,13 +150,14 @@ impl World {
         if self.nodes[n].is_gone {
             return Ok(());
         }
-        let now = self.now;
+        let (now, cache_bytes) = (self.now, self.profile.cache_bytes);
         let node = &mut self.nodes[n];
         node.life += 1;
         node.is_up = true;
         node.started = now;
         node.paused_until = 0;
         node.drawn = 0;
+        node.cache = (cache_bytes > 0).then(|| NodeCache::new(cache_bytes));
         let Node { role, life, .. } = *node;
         let spaces = node.spaces.clone();
         self.tell(|| Act::Starts(Lane::Node(n), format!("starts ({role:?}, life {life})")));
@@ -209,6 +211,7 @@ impl World {
         node.is_up = false;
         node.watched.clear();
         node.crashed.clear();
+        node.cache = None;
         let hosted = std::mem::take(&mut node.hosted);
         for (space, hosted) in hosted {
             self.drop_asked(n, life, space, hosted);

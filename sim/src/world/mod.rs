@@ -21,7 +21,9 @@
 //! | [`node`]    | What does a process consist of?                       |
 //! | [`fleet`]   | What is each node for, and how does it start and end?  |
 //! | [`memory`]  | What does it have in memory?                          |
+//! | [`cache`]   | What does it keep of what it reads?                   |
 //! | [`drive`]   | What does a node do next?                             |
+//! | [`processor`] | How long does a step take?                          |
 //! | [`network`] | What becomes of a request?                            |
 //! | [`clients`] | What do clients ask, and what are they told?          |
 //! | [`quiet`]   | Did everything get quiet?                             |
@@ -38,6 +40,7 @@
 mod agenda;
 pub mod aim;
 pub mod backend;
+pub mod cache;
 pub mod clients;
 pub mod clock;
 pub mod damage;
@@ -48,6 +51,7 @@ pub mod fork;
 pub mod memory;
 pub mod network;
 pub mod node;
+pub mod processor;
 pub mod profile;
 pub mod quiet;
 pub mod size;
@@ -60,6 +64,8 @@ use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
 use sana_engine::format::head::Head;
+use sana_engine::machine::request::Reply;
+use sana_engine::service::cache::ReadId;
 
 use crate::choices::{Choices, Scope, Site, Ways};
 use crate::digest::{self, Digest, Mixer};
@@ -149,6 +155,8 @@ enum Event {
     Arrive(Box<Parcel>),
     /// A reply reaches its node.
     Return(Box<Parcel>),
+    /// A node has waited long enough for a read.
+    ReadEnds { node: usize, life: u32, read: ReadId },
     /// A node has something to do for a namespace.
     Wake { node: usize, life: u32, space: usize },
     /// A client goes on.
@@ -322,6 +330,9 @@ impl World {
         match event {
             Event::Arrive(parcel) => self.arrive(*parcel)?,
             Event::Return(parcel) => self.take_reply(&parcel)?,
+            Event::ReadEnds { node, life, read } => {
+                self.end_read((node, life), read, &Reply::Lost, false)?;
+            }
             Event::Wake { node, life, space } => self.wake(node, life, space)?,
             Event::Client(client) => self.client_goes_on(client)?,
             Event::GiveUp { client, op, node } => self.give_up(client, op, node),
@@ -338,9 +349,10 @@ impl World {
     fn paused(&self, event: &Event) -> Option<u64> {
         let node = match event {
             Event::Return(parcel) => parcel.node,
-            Event::Wake { node, .. } | Event::Watch { node, .. } | Event::Survey { node, .. } => {
-                *node
-            }
+            Event::ReadEnds { node, .. }
+            | Event::Wake { node, .. }
+            | Event::Watch { node, .. }
+            | Event::Survey { node, .. } => *node,
             Event::Arrive(_)
             | Event::Client(_)
             | Event::GiveUp { .. }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sana_engine::format::layout;
 use sana_engine::machine::request::{Reply, Request};
+use sana_engine::service::cache::{Keep, ReadId};
 
 use crate::choices::{Scope, Site};
 use crate::digest;
@@ -13,7 +14,7 @@ use crate::oracles::linearizability::OpId;
 use crate::story::{Act, Lane, Letter};
 use crate::words;
 use crate::world::damage::{PARTS, Spoil};
-use crate::world::node::Errand;
+use crate::world::node::{Errand, Running};
 use crate::world::profile::Fault;
 use crate::world::watch::Passage;
 use crate::world::weather::Breach;
@@ -42,6 +43,10 @@ pub struct Parcel {
     pub back: u64,
     /// Whether the sender hears of it, and how.
     pub answer: Answer,
+    /// What is to become of what it reads.
+    pub keep: Keep,
+    /// Which read of its node's cache it is, if it is one.
+    pub read: Option<ReadId>,
     /// Which of its sender's reads or writes about the namespace it is.
     pub number: u32,
     /// Whether what it says is not what the store holds.
@@ -80,6 +85,7 @@ mod hap {
     pub(super) const CRASH_AFTER: usize = 2;
     pub(super) const PAUSE: usize = 3;
     pub(super) const CALENDAR: usize = 4;
+    pub(super) const PURGE: usize = 5;
 }
 
 /// What becomes of a request.
@@ -163,6 +169,7 @@ impl World {
                 return false;
             }
             hap::PAUSE => self.stand_still(n),
+            hap::PURGE => self.purge(n, space),
             hap::CALENDAR => {
                 // To either side: the nearest first.
                 let drawn = self.choices.between(Site::Node, 0, 200_000).cast_signed();
@@ -244,6 +251,8 @@ impl World {
                     let broken = if is_read { Fault::ReadLost } else { Fault::BrokenBefore };
                     self.activations.count(broken);
                     self.reply_after(delay, parcel, Reply::Lost);
+                } else {
+                    self.is_never_answered(&parcel);
                 }
                 return;
             }
@@ -291,7 +300,10 @@ impl World {
                 self.watch.seal(&parcel, ledger::Fate::Throttled);
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
-            Breach::Silent => return self.watch.seal(&parcel, ledger::Fate::LostBefore),
+            Breach::Silent => {
+                self.is_never_answered(&parcel);
+                return self.watch.seal(&parcel, ledger::Fate::LostBefore);
+            }
             Breach::Mute => parcel.answer = Answer::None,
             Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
         }
@@ -461,7 +473,7 @@ impl World {
                     self.reply_after(back, parcel, reply);
                 }
             },
-            Answer::None | Answer::Reply(_) => {}
+            Answer::None | Answer::Reply(_) => self.is_never_answered(&parcel),
         }
     }
 
@@ -489,6 +501,8 @@ impl World {
     ) -> bool {
         let node = &self.nodes[node];
         let running = node.hosted.get(&space).and_then(|hosted| hosted.running(errand));
-        node.life == life && running.is_some_and(|running| running.past.round == round)
+        let is_in =
+            |running: &Running| running.past.round == round && running.queued_until.is_none();
+        node.life == life && running.is_some_and(is_in)
     }
 }

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sana_engine::base::name::NamespaceName;
+use sana_engine::base::time::Timestamp;
+use sana_engine::machine::Step;
 use sana_engine::machine::flight::Flight;
+use sana_engine::machine::request::Reply;
+use sana_engine::service::cache::Keep;
 use sana_engine::service::left::Progress;
 use sana_engine::service::namespace::{NamespaceService, Ticket};
 use sana_engine::service::task::{Start, Task, TaskId};
@@ -12,6 +17,7 @@ use crate::oracles::cost::Bill;
 use crate::oracles::linearizability::OpId;
 use crate::oracles::snapshots::Asked;
 
+use crate::world::cache::NodeCache;
 use crate::world::clock::Clock;
 use crate::world::fleet::Role;
 
@@ -46,9 +52,11 @@ pub struct Node {
     pub watched: BTreeMap<usize, Watched>,
     /// How often a namespace came into its memory, in all its lives.
     pub stays: u32,
-    /// Reads and writes sent about each namespace, replies heard, looks taken and operations that compute for
-    /// long as they begin, in all its lives.
-    counts: BTreeMap<usize, [u32; 5]>,
+    /// Reads and writes sent about each namespace, replies heard, looks taken, operations that compute for
+    /// long as they begin and steps that do, in all its lives.
+    counts: BTreeMap<usize, [u32; 6]>,
+    /// What it keeps of what it reads, if it keeps anything.
+    pub cache: Option<NodeCache>,
     /// The last stay of each namespace that ended in a crash of it alone.
     pub crashed: BTreeMap<usize, u32>,
 }
@@ -72,6 +80,8 @@ pub struct Hosted {
     pub tasks: BTreeMap<TaskId, Running>,
     /// Its operations that have not begun, for no processor is free.
     pub queued: BTreeMap<TaskId, Queued>,
+    /// Its machines that compute.
+    pub computing: BTreeMap<TaskId, Computing>,
     /// Which client waits for which answer.
     pub tickets: BTreeMap<Ticket, usize>,
     /// The next time it is sure to be woken; it may have passed.
@@ -112,8 +122,23 @@ pub struct Running {
     pub task: Task,
     /// Its round.
     pub flight: Flight,
+    /// Its round is over, and until this time no processor is free for it.
+    pub queued_until: Option<u64>,
     /// What it has been through.
     pub past: Past,
+}
+
+/// A machine that computes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Computing {
+    /// What it comes to.
+    pub step: Step<Task>,
+    /// When that is known.
+    pub until: u64,
+    /// What it has been through.
+    pub past: Past,
+    /// The first reply of its last round.
+    pub first: Option<Reply>,
 }
 
 /// What a machine has been through.
@@ -131,6 +156,8 @@ pub struct Past {
     pub bill: Bill,
     /// What it was asked, if it is a query.
     pub asked: Option<Asked>,
+    /// What is to become of what it reads.
+    pub keep: Keep,
 }
 
 impl Node {
@@ -152,6 +179,7 @@ impl Node {
             watched: BTreeMap::new(),
             stays: 0,
             counts: BTreeMap::new(),
+            cache: None,
             crashed: BTreeMap::new(),
         }
     }
@@ -197,6 +225,21 @@ impl Node {
         self.count(space, 4)
     }
 
+    /// Counts a step of a namespace that computes for long: which one it is.
+    pub fn computed(&mut self, space: usize) -> u32 {
+        self.count(space, 5)
+    }
+
+    /// Whatever can be read again of a namespace is dropped.
+    pub fn purge(&mut self, space: usize, name: &NamespaceName) {
+        if let Some(hosted) = self.hosted.get_mut(&space) {
+            hosted.service.purge();
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.purge(name);
+        }
+    }
+
     fn count(&mut self, space: usize, kind: usize) -> u32 {
         let count = &mut self.counts.entry(space).or_default()[kind];
         *count += 1;
@@ -204,11 +247,19 @@ impl Node {
     }
 }
 
+impl Running {
+    /// Whether it is to be stepped: its round is over, and if no processor was free one is now.
+    pub fn is_due(&self, now: u64, local: Timestamp) -> bool {
+        self.queued_until.map_or_else(|| self.flight.is_over(local), |until| until <= now)
+    }
+}
+
 impl Past {
     /// A machine that begins, for these requests of clients.
     pub fn begin(start: &Start, ops: Arc<[OpId]>) -> Self {
         let (bill, asked) = (Bill::begin(start), Asked::of(start));
-        Self { round: 0, ops, has_lost: false, was_refused: false, bill, asked }
+        let keep = Keep::of(start);
+        Self { round: 0, ops, has_lost: false, was_refused: false, bill, asked, keep }
     }
 }
 
@@ -219,6 +270,7 @@ impl Hosted {
             service,
             tasks: BTreeMap::new(),
             queued: BTreeMap::new(),
+            computing: BTreeMap::new(),
             tickets: BTreeMap::new(),
             wake: 0,
             idle_wakes: (0, asked_at),
@@ -235,8 +287,17 @@ impl Hosted {
 
     /// Whether nobody waits and nothing runs or is about to.
     pub fn has_nothing_to_do(&self) -> bool {
-        let runs = !self.tasks.is_empty() || !self.queued.is_empty();
-        self.tickets.is_empty() && !runs && self.service.is_idle()
+        self.tickets.is_empty() && self.machines() == 0 && self.service.is_idle()
+    }
+
+    /// How many machines are under way or about to be.
+    pub fn machines(&self) -> usize {
+        self.tasks.len() + self.queued.len() + self.computing.len()
+    }
+
+    /// The machines that have begun.
+    pub fn begun(&self) -> impl Iterator<Item = TaskId> {
+        self.tasks.keys().chain(self.computing.keys()).copied()
     }
 
     /// The operation that has waited long enough, if there is one.
@@ -246,8 +307,28 @@ impl Hosted {
         self.queued.remove(&id).map(|queued| (id, queued.start))
     }
 
+    /// The machine that has computed, if there is one.
+    pub fn next_computed(&mut self, now: u64) -> Option<(TaskId, Computing)> {
+        let done = self.computing.iter().find(|(_, computing)| computing.until <= now);
+        let id = done.map(|(id, _)| *id)?;
+        self.computing.remove(&id).map(|computing| (id, computing))
+    }
+
+    /// When something is due that waits for a processor, or computes.
+    pub fn processor_at(&self) -> impl Iterator<Item = u64> {
+        let queued = self.queued.values().map(|queued| queued.until);
+        let over = self.tasks.values().filter_map(|running| running.queued_until);
+        queued.chain(over).chain(self.computing.values().map(|computing| computing.until))
+    }
+
+    /// When a round has something to do, by the clock of its node.
+    pub fn rounds_at(&self) -> impl Iterator<Item = Timestamp> {
+        let waits = self.tasks.values().filter(|running| running.queued_until.is_none());
+        waits.map(|running| running.flight.wake_at())
+    }
+
     /// A machine is in its next round.
     pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight, past: Past) {
-        self.tasks.insert(id, Running { task, flight, past });
+        self.tasks.insert(id, Running { task, flight, queued_until: None, past });
     }
 }

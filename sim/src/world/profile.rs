@@ -35,9 +35,14 @@ pub struct Profile {
     /// How long a client waits for an answer that it gives up, in milliseconds, at most. None gives up if
     /// it is 0.
     pub patience: u64,
+    /// Bytes that a node keeps of what it reads, at most. None keeps anything if it is 0.
+    pub cache_bytes: usize,
     /// How nodes treat their namespaces.
     pub settings: Settings,
 }
+
+/// Room for a few small objects.
+const CACHE_BYTES_LEAST: u32 = 10_000;
 
 /// How often what goes wrong, of a thousand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -75,17 +80,20 @@ pub struct Faults {
     pub calendar: u32,
     /// One namespace of a node crashes over a reply, before or after.
     pub panic: u32,
-    /// Of operations that compute for long as they begin, those that wait until a processor is free.
+    /// Of operations that compute for long as they begin, those that wait until a processor is free; half as
+    /// many of steps that do wait for one, and as many compute for a while.
     pub queued: u32,
+    /// A node is to drop what it has read of a namespace, per request.
+    pub purge: u32,
 }
 
 impl Faults {
     /// What becomes of a node that sends a request, by weight: nothing, it crashes before or after, it
-    /// stands still, its calendar is set.
-    pub const fn haps(&self) -> [u32; 5] {
+    /// stands still, its calendar is set, it is to drop what it has read.
+    pub const fn haps(&self) -> [u32; 6] {
         let (before, after) = (self.crash / 2, self.crash - self.crash / 2);
-        let all = self.crash + self.pause + self.calendar;
-        [1_000 - all, before, after, self.pause, self.calendar]
+        let all = self.crash + self.pause + self.calendar + self.purge;
+        [1_000 - all, before, after, self.pause, self.calendar, self.purge]
     }
 
     /// What becomes of a node that hears a reply, by weight: nothing, it crashes before it takes note of it
@@ -183,7 +191,21 @@ impl Profile {
         faults.panic = pick(any, [0, 0, 1, 8]);
         faults.queued = pick(any, [0, 0, 20, 200]);
         let patience = pick(any, [0, 0, 300, 3_000]).into();
-        Self { backend, page, latency, faults, aim, weather, mix, think, patience, settings }
+        faults.purge = pick(any, [0, 0, 3, 30]);
+        let cache_bytes = pick(true, [0, 0, CACHE_BYTES_LEAST, 64 << 20]) as usize;
+        Self {
+            backend,
+            page,
+            latency,
+            faults,
+            aim,
+            weather,
+            mix,
+            think,
+            patience,
+            cache_bytes,
+            settings,
+        }
     }
 
     /// What goes wrong with a request that writes this, if it writes.
@@ -330,11 +352,19 @@ pub enum Fault {
     NoTurn,
     /// A client gave up waiting for what a node was still at.
     GaveUp,
+    /// A step waited until a processor was free, or computed for a while.
+    Computed,
+    /// A node had in memory what was to be read.
+    ReadKept,
+    /// A node waited for a read that was under way.
+    ReadJoined,
+    /// A node was to drop what it had read of a namespace.
+    Purged,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 67] = [
+    pub const ALL: [Self; 71] = [
         Self::ReadLost,
         Self::WriteDropped,
         Self::ReplyLost,
@@ -402,6 +432,10 @@ impl Fault {
         Self::Queued,
         Self::NoTurn,
         Self::GaveUp,
+        Self::Computed,
+        Self::ReadKept,
+        Self::ReadJoined,
+        Self::Purged,
     ];
 }
 

@@ -65,6 +65,7 @@ impl Size {
     pub(super) fn shape(self, profile: &mut Profile) {
         if is_large(self.spaces) {
             profile.mix.spare_memory();
+            profile.cache_bytes = 0;
             let often = profile.settings.sweep_every;
             profile.settings.sweep_every = Duration::from_hours(1).max(often);
         }

@@ -81,7 +81,11 @@ impl World {
             let left = queued.until.saturating_sub(self.now);
             format!("\n    task {}, has not begun, waits {left} ms more for a processor", id.0)
         });
-        let tasks: String = tasks.chain(queued).collect();
+        let computing = hosted.computing.iter().map(|(id, computing)| {
+            let left = computing.until.saturating_sub(self.now);
+            format!("\n    task {}, computes {left} ms more", id.0)
+        });
+        let tasks: String = tasks.chain(queued).chain(computing).collect();
         format!("{knows}, {wakes}{}{tasks}", if tasks.is_empty() { ", runs nothing" } else { "" })
     }
 }

@@ -264,7 +264,7 @@ impl World {
         let flying = |running: &Running| running.flight.flying();
         bounds::check_load(Load {
             flying: hosted.tasks.values().map(flying).sum(),
-            machines: hosted.tasks.len() + hosted.queued.len(),
+            machines: hosted.machines(),
             tickets: hosted.tickets.len(),
             waiting: hosted.service.waiting(),
             held_bytes: hosted.service.held_bytes(),

@@ -307,7 +307,7 @@ fn what_fails_for_damage_names_the_object() {
             bench.seeds += 1;
             for (id, start) in service.due(Timestamp(bench.now), WallTime(bench.now), bench.seeds) {
                 let output = run(&mut bench, start);
-                match output.damage() {
+                match output.damaged().first() {
                     Some(bad) => {
                         assert_eq!(bad.key, segment);
                         let kind = format!("{output:?}");

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 /// Entries up to a number of bytes.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Sieve<K, V> {
     places: BTreeMap<K, usize>,
     entries: Vec<Option<Entry<K, V>>>,
@@ -22,7 +22,7 @@ pub(super) struct Sieve<K, V> {
     bytes_max: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Entry<K, V> {
     key: K,
     value: V,
