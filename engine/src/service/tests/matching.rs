@@ -178,4 +178,9 @@ fn of_documents_that_are_too_large_together_a_part_is_changed_if_that_is_enough(
     assert!(too_large, "{refused:?}");
     let outcome = written(bench.write(&mut service, request(true)));
     assert_eq!((outcome.patched, outcome.remaining), (Some(12), Some(true)));
+    // What is too much at the version that is held need not be so at the newest.
+    let deletes = Some((0..35).map(Raw::Integer).collect());
+    bench.write(&mut self::service(), WriteRequest { deletes, ..WriteRequest::default() });
+    let outcome = written(bench.write(&mut service, request(false)));
+    assert_eq!((outcome.patched, outcome.remaining), (Some(5), Some(false)));
 }

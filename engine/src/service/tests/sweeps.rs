@@ -21,6 +21,16 @@ use crate::service::task::{Output, TaskId};
 /// As long as a sweep is owed, in milliseconds.
 const OWED: u64 = 631_000;
 
+impl Bench {
+    /// A service that has written, indexed and swept, in a namespace where it is the only one.
+    pub(super) fn idle_after_its_sweep(&mut self) -> NamespaceService {
+        let mut service = written_and_indexed(self);
+        self.wait(&mut service, OWED);
+        assert!(service.is_idle() && !service.is_absent());
+        service
+    }
+}
+
 /// A write that was indexed, in a namespace where it is the only one.
 fn written_and_indexed(bench: &mut Bench) -> NamespaceService {
     let mut service = service();
@@ -295,9 +305,7 @@ fn what_cannot_be_loaded_is_swept_all_the_same() {
 #[test]
 fn a_write_that_staged_something_and_came_to_nothing_owes_a_sweep() {
     let mut bench = Bench::default();
-    let mut service = written_and_indexed(&mut bench);
-    bench.wait(&mut service, OWED);
-    assert!(service.is_idle());
+    let mut service = bench.idle_after_its_sweep();
     let condition = Predicate::Compare {
         attribute: "a".into(),
         operator: Operator::Eq,
@@ -357,9 +365,7 @@ fn who_deletes_what_others_have_begun_owes_a_sweep() {
 #[test]
 fn a_write_that_is_refused_owes_nothing() {
     let mut bench = Bench::default();
-    let mut service = written_and_indexed(&mut bench);
-    bench.wait(&mut service, OWED);
-    assert!(service.is_idle());
+    let mut service = bench.idle_after_its_sweep();
     let disagrees = WriteRequest { patches: patch(1, 1).patches, ..upsert(1, 1) };
     let word = bench.write(&mut service, disagrees);
     assert!(matches!(word, Word::Written(Err(WriteError::Invalid(_)))), "{word:?}");

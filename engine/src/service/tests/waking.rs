@@ -38,6 +38,25 @@ impl Driven {
         driven
     }
 
+    /// A head may change every three seconds, and the first log was published after the commit, in that time.
+    fn published_at_three_seconds() -> Self {
+        let commit_interval_min = core::time::Duration::from_secs(3);
+        let mut driven = Self::with(Settings { commit_interval_min, ..Settings::default() });
+        driven.first_write();
+        let flush = driven.sleeps_until(1_000);
+        driven.end(flush, 0);
+        let publication = driven.sleeps_until(3_000);
+        assert!(matches!(publication.1, Start::Publication(..)), "{publication:?}");
+        driven.end(publication, 0);
+        driven
+    }
+
+    /// The head cannot be read back.
+    fn spoil_head(&mut self) {
+        let head = self.bench.objects.keys().find(|key| key.as_str().starts_with("heads/"));
+        self.bench.rotten = head.cloned().into_iter().collect();
+    }
+
     /// Writes, and loads what there is to index.
     fn first_write(&mut self) {
         self.write(0);
@@ -187,6 +206,33 @@ fn a_look_that_met_damage_is_repeated_when_its_pause_is_over() {
 }
 
 #[test]
+fn a_look_that_was_not_answered_has_its_moment_though_nothing_is_to_be_built() {
+    let mut driven = Driven::new();
+    driven.first_write();
+    driven.flush();
+    driven.bench.is_silent = true;
+    driven.service.look();
+    let look = driven.only();
+    driven.end(look, 0);
+    let look = driven.sleeps_until(driven.bench.now + 400);
+    assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
+}
+
+/// Who owes nothing and builds nothing has nothing to learn from a head that is damaged.
+#[test]
+fn a_look_at_a_damaged_head_is_not_repeated_where_nothing_rests_on_it() {
+    let mut driven = Driven::new();
+    driven.service = driven.bench.idle_after_its_sweep();
+    let sweep = driven.wakes();
+    driven.spoil_head();
+    driven.service.look();
+    let look = driven.only();
+    driven.end(look, 0);
+    assert!(driven.due().is_empty());
+    assert_eq!(driven.wakes(), sweep, "as before");
+}
+
+#[test]
 fn who_was_overtaken_looks_and_waits_a_moment_before_it_builds_anew() {
     let mut driven = Driven::with(Settings { flush_bytes: 1, ..Settings::default() });
     driven.write(1);
@@ -294,8 +340,7 @@ fn a_collection_that_learns_nothing_has_a_look_at_once() {
     let collection = driven.sleeps_until(601_000);
     assert!(matches!(collection.1, Start::Collect(..)), "{collection:?}");
     driven.bench.write(&mut service(), upsert(2, 2));
-    let head = driven.bench.objects.keys().find(|key| key.as_str().starts_with("heads/"));
-    driven.bench.rotten = head.cloned().into_iter().collect();
+    driven.spoil_head();
     driven.end(collection, 0);
     let look = driven.only();
     assert!(matches!(look.1, Start::Refresh { .. }), "{look:?}");
@@ -303,16 +348,7 @@ fn a_collection_that_learns_nothing_has_a_look_at_once() {
 
 #[test]
 fn a_publication_and_a_commit_are_as_far_apart_as_two_commits() {
-    let commit_interval_min = core::time::Duration::from_secs(3);
-    let mut driven = Driven::with(Settings { commit_interval_min, ..Settings::default() });
-    driven.write(1);
-    let look = driven.only();
-    driven.end(look, 0);
-    let flush = driven.sleeps_until(1_000);
-    driven.end(flush, 0);
-    let publication = driven.sleeps_until(3_000);
-    assert!(matches!(publication.1, Start::Publication(..)), "{publication:?}");
-    driven.end(publication, 0);
+    let mut driven = Driven::published_at_three_seconds();
     driven.service.write(Timestamp(driven.bench.now), Ticket(2), upsert(2, 2), 100);
     let commit = driven.sleeps_until(6_000);
     assert!(matches!(commit.1, Start::Commit(..)), "{commit:?}");
@@ -389,15 +425,7 @@ fn who_was_overtaken_looks_anew_though_a_look_was_under_way() {
 /// Where the head may change every three seconds, a flush a second took every turn.
 #[test]
 fn a_commit_that_waits_comes_after_a_publication_and_a_merge_after_a_flush() {
-    let commit_interval_min = core::time::Duration::from_secs(3);
-    let mut driven = Driven::with(Settings { commit_interval_min, ..Settings::default() });
-    driven.write(1);
-    let look = driven.only();
-    driven.end(look, 0);
-    let flush = driven.sleeps_until(1_000);
-    driven.end(flush, 0);
-    let publication = driven.sleeps_until(3_000);
-    driven.end(publication, 0);
+    let mut driven = Driven::published_at_three_seconds();
     // Others write, so there is more to index; and somebody waits to write here.
     let indexes = Settings { indexes: false, ..Settings::default() };
     let name = NamespaceName::parse("ns").unwrap();
