@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sana_engine::base::name::NamespaceName;
 use sana_engine::machine::drive::ObjectStore;
 use sana_engine::machine::request::{Reply, Request};
-use sana_engine::service::cache::{Asked, Cache, CacheStatistics, Keep, READ_TIME_MAX, ReadId};
+use sana_engine::service::cache::{
+    self, Asked, Cache, CacheStatistics, Keep, READ_TIME_MAX, ReadId,
+};
 use sana_engine::service::task::Output;
 use tokio::sync::oneshot;
 
@@ -37,6 +39,9 @@ impl<S: ObjectStore + Clone + Send + Sync + 'static> CachedStore<S> {
 
     /// Asks for one request, once, and says where the answer came from.
     pub async fn ask(&self, request: Request, keep: Keep) -> (Reply, Origin) {
+        if !cache::concerns(&request, keep) {
+            return (self.store.perform(request).await, Origin::Store);
+        }
         let (say, hear) = oneshot::channel();
         let asked = self.shared.cache().ask(&request, keep, || say);
         match asked {

@@ -7,7 +7,7 @@ use sana_sim::oracles::Oracle;
 use sana_sim::swarm;
 
 /// A bug, the oracle that sees it, and seeds among which one does.
-const BUGS: [(Bug, Oracle); 20] = [
+const BUGS: [(Bug, Oracle); 21] = [
     (Bug::StaleForEver, Oracle::Linearizable),
     (Bug::EarlierCheckServes, Oracle::Linearizable),
     (Bug::LostIsSuccess, Oracle::Recoverable),
@@ -22,6 +22,7 @@ const BUGS: [(Bug, Oracle); 20] = [
     (Bug::OverlayIsNotGrouped, Oracle::Search),
     (Bug::SlowReadFillsCache, Oracle::Cached),
     (Bug::DamageStaysInCache, Oracle::Cached),
+    (Bug::PurgeIsUndone, Oracle::Cached),
     (Bug::ChecksFetchAll, Oracle::Cost),
     (Bug::NothingIsSpilled, Oracle::Bounded),
     (Bug::SmallLogsAreLeft, Oracle::Live),

@@ -287,11 +287,13 @@ pub enum Bug {
     DamageStaysInCache = 198,
     /// Who asks after a purge waits for what was asked before it.
     JoinsReadFromBefore = 199,
+    /// What was dropped comes back with an operation that was under way.
+    PurgeIsUndone = 200,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 140] = [
+    pub const ALL: [Self; 141] = [
         Self::LostIsSuccess,
         Self::RefusedIsSuccess,
         Self::OwnPutIsAnothers,
@@ -432,6 +434,7 @@ impl Bug {
         Self::NothingDoneIsNothingLeft,
         Self::DamageStaysInCache,
         Self::JoinsReadFromBefore,
+        Self::PurgeIsUndone,
     ];
 }
 

@@ -151,9 +151,15 @@ impl NamespaceService {
     }
 
     /// Drops what was read of the namespace beside its head: the next query loads it anew. The head
-    /// stays, for what this node writes and indexes starts from it (V3).
+    /// stays, for what this node writes and indexes starts from it (V3). What is under way ends with what it
+    /// has read, and that is not held either.
     pub fn purge(&mut self) {
-        self.view.loaded = None;
+        self.view.drop_loaded(TaskId(self.started));
+    }
+
+    /// Whether anything that was read beside the head is held.
+    pub const fn is_loaded(&self) -> bool {
+        self.view.loaded.is_some()
     }
 
     /// The newest head this node knows of.
@@ -275,12 +281,12 @@ impl NamespaceService {
                 self.refreshed(now, id, asks, began, outcome)
             }
             (Running::Commit { group, began }, Output::Commit(committed)) => {
-                self.committed(now, &group, began, *committed)
+                self.committed(now, id, &group, began, *committed)
             }
             (Running::Delete(ticket), Output::Delete(outcome)) => {
-                self.deleted(now, ticket, outcome)
+                self.deleted(now, id, ticket, outcome)
             }
-            (Running::Query(ask), Output::Query(outcome)) => self.answered(ask, outcome),
+            (Running::Query(ask), Output::Query(outcome)) => self.answered(id, ask, outcome),
             (Running::Upkeep, output) => {
                 if let Output::Publication(Publicized::Landed(..) | Publicized::Unknown) = output {
                     (self.put_at, self.commit_is_next) = (Some(now), true);
@@ -288,7 +294,7 @@ impl NamespaceService {
                 if let Some((held, directory)) =
                     self.upkeep.finished(now, TaskId(self.started), output)
                 {
-                    self.view.adopt(held, &[], directory);
+                    self.view.adopt(id, held, &[], directory);
                 }
                 Vec::new()
             }
@@ -426,7 +432,7 @@ impl NamespaceService {
                     RefreshError::Damaged { bad, version } => {
                         if version.is_some() {
                             self.upkeep.met_damage(now, id);
-                            self.view.adopt(Held { version, snapshot: None }, &[], None);
+                            self.view.adopt(id, Held { version, snapshot: None }, &[], None);
                         } else {
                             self.upkeep.met_damaged_head(now, id, &self.view);
                         }
@@ -455,13 +461,14 @@ impl NamespaceService {
                 (Some(snapshot), Some(_)) => self.queue.ready.push((ask, snapshot.clone())),
             }
         }
-        self.view.adopt(held, &[], None);
+        self.view.adopt(id, held, &[], None);
         words
     }
 
     fn committed(
         &mut self,
         now: Timestamp,
+        id: TaskId,
         group: &Group,
         began: Timestamp,
         committed: Committed,
@@ -491,7 +498,7 @@ impl NamespaceService {
             // The put of the head was itself a check, at some moment after the commit began.
             let check = if planted::is(Bug::CommitEndIsACheck) { now } else { began };
             self.view.checked_at = self.view.checked_at.max(Some(check));
-            self.view.adopt(held, decoded.as_slice(), None);
+            self.view.adopt(id, held, decoded.as_slice(), None);
             if self.settings.indexes {
                 self.upkeep.committed(now);
             }
@@ -530,6 +537,7 @@ impl NamespaceService {
     fn deleted(
         &mut self,
         now: Timestamp,
+        id: TaskId,
         ticket: Ticket,
         outcome: Result<Deleted, DeleteError>,
     ) -> Vec<(Ticket, Word)> {
@@ -538,11 +546,11 @@ impl NamespaceService {
         let word = match outcome {
             Ok(Deleted::Landed(held)) => {
                 self.put_at = Some(now);
-                self.view.adopt(held, &[], None);
+                self.view.adopt(id, held, &[], None);
                 Ok(true)
             }
             Ok(Deleted::Absent(held)) => {
-                self.view.adopt(held, &[], None);
+                self.view.adopt(id, held, &[], None);
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -555,11 +563,13 @@ impl NamespaceService {
 
     fn answered(
         &mut self,
+        id: TaskId,
         mut ask: Ask,
         mut outcome: Result<Answer, QueryError>,
     ) -> Vec<(Ticket, Word)> {
         if let Ok(answer) = &mut outcome
             && let Some(learned) = answer.learned.take()
+            && !self.view.was_dropped_since(id)
             && let Some((tag, snapshot)) = self.view.loaded.take()
         {
             self.view.loaded = Some((tag, snapshot.learn(&learned)));

@@ -10,6 +10,7 @@ use crate::machine::request::Tag;
 use crate::namespace::overlay::Decoded;
 use crate::namespace::snapshot::Snapshot;
 use crate::ops::snapshot::Held;
+use crate::service::task::TaskId;
 
 /// What is held of the namespace.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -22,6 +23,9 @@ pub(super) struct View {
     pub(super) loaded: Option<(Tag, Arc<Snapshot>)>,
     /// When the check began that last said what the newest version is.
     pub(super) checked_at: Option<Timestamp>,
+    /// The last operation that had begun when all that was read was dropped. What it and those before it
+    /// hold is of before.
+    dropped_at: Option<TaskId>,
 }
 
 impl View {
@@ -52,6 +56,17 @@ impl View {
         Some(Held { version: Some((tag, snapshot.head.clone())), snapshot: Some(snapshot) })
     }
 
+    /// Drops what is loaded, and with it what the operations hold that have begun, of which this is the last.
+    pub(super) fn drop_loaded(&mut self, last: TaskId) {
+        self.loaded = None;
+        self.dropped_at = Some(last);
+    }
+
+    /// Whether what this operation read was dropped meanwhile.
+    pub(super) fn was_dropped_since(&self, by: TaskId) -> bool {
+        Some(by) <= self.dropped_at && !planted::is(Bug::PurgeIsUndone)
+    }
+
     /// Whether the newest version known is loaded.
     pub(super) fn is_loaded(&self) -> bool {
         let tag = self.version.as_ref().map(|(tag, _)| tag);
@@ -72,6 +87,7 @@ impl View {
     /// are what the operation knows of it beside the head, so that it need not be read.
     pub(super) fn adopt(
         &mut self,
+        by: TaskId,
         held: Held,
         batches: &[Decoded],
         directory: Option<Arc<Directory>>,
@@ -83,8 +99,9 @@ impl View {
         }
         self.is_known = true;
         self.version = held.version;
+        let is_dropped = self.was_dropped_since(by);
         let Some((tag, head)) = &self.version else { return };
-        if let Some(snapshot) = held.snapshot {
+        if let Some(snapshot) = held.snapshot.filter(|_| !is_dropped) {
             self.loaded = Some((tag.clone(), snapshot));
         } else if self.loaded.as_ref().is_some_and(|(loaded, _)| loaded == tag) {
         } else if let Some((old, snapshot)) = self.loaded.take() {

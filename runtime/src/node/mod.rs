@@ -252,8 +252,9 @@ impl Node {
         if let Err(QueryError::NoNamespace) = self.newest(name).await? {
             return Ok(Err(QueryError::NoNamespace));
         }
-        self.drop_from_memory(name)?;
+        // In this order: what is read from here on is of the store, and what was read before is not held.
         self.shared.store.purge(name);
+        self.drop_from_memory(name)?;
         Ok(Ok(()))
     }
 

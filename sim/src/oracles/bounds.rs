@@ -27,6 +27,10 @@ pub struct Load {
     pub waiting: usize,
     /// Bytes of unindexed batches held.
     pub held_bytes: u64,
+    /// Bytes that the node keeps of what it reads.
+    pub cached_bytes: u64,
+    /// Bytes that it may keep of it.
+    pub cached_bytes_max: u64,
     /// Bytes that may be unindexed.
     pub unindexed_bytes_max: u64,
 }
@@ -70,6 +74,9 @@ pub fn check_load(load: Load) -> Result<(), Broken> {
     most("requests in flight of one service", load.flying, FLYING_MAX)?;
     most("machines of one service", load.machines, MACHINES_MAX + load.tickets)?;
     most("waiting requests", load.waiting, load.tickets)?;
+    Oracle::Bounded.demand(load.cached_bytes <= load.cached_bytes_max, || {
+        format!("{} bytes are cached, and {} may be", load.cached_bytes, load.cached_bytes_max)
+    })?;
     // A log over the limit is one that a lone batch made so.
     let held = load.unindexed_bytes_max.saturating_add(limits::GROUP_BYTES_MAX as u64 * 2);
     Oracle::Bounded.demand(load.held_bytes <= held, || {

@@ -2,19 +2,20 @@
 //!
 //! The cache is the engine's ([`Cache`]), of a node and not of one namespace, as in production
 //! (`runtime/src/cache.rs`): who waits for a read is a parcel here. It begins empty with every life, and
-//! outlives the namespaces that crash or are forgotten. Half of all worlds have none, and some have room for
-//! next to nothing.
+//! outlives the namespaces that crash or are forgotten. Half of all worlds have none, and large ones; some have
+//! room for next to nothing.
 
 use sana_engine::base::name::{Key, NamespaceName};
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::namespace::request::{QueryError, WriteError};
+use sana_engine::ops::read::ReadError;
+use sana_engine::ops::snapshot::RefreshError;
 use sana_engine::service::cache::{Asked, Cache, READ_TIME_MAX, ReadId};
-use sana_engine::service::namespace::Word;
 use sana_engine::service::task::Output;
 
 use crate::oracles::Broken;
 use crate::oracles::cache::Shadow;
-use crate::story::{Act, Lane};
+use crate::story::{Act, Lane, Letter};
 use crate::words;
 use crate::world::network::{Answer, Parcel};
 use crate::world::profile::Fault;
@@ -33,9 +34,15 @@ impl NodeCache {
         Self { cache: Cache::new(bytes_max), shadow: Shadow::default() }
     }
 
-    /// An operation has ended.
+    /// Bytes that it keeps.
+    pub fn bytes(&self) -> u64 {
+        self.cache.statistics().bytes
+    }
+
+    /// An operation has ended, perhaps for something that is damaged.
     pub fn heed(&mut self, output: &Output) {
         self.cache.heed(output);
+        damaged(output).iter().for_each(|key| self.shadow.is_damaged(key));
     }
 
     /// What was read of a namespace is dropped.
@@ -44,41 +51,46 @@ impl NodeCache {
         self.shadow.purge(name);
     }
 
-    /// A client hears something, perhaps that an object is damaged.
-    pub fn saw_word(&mut self, word: &Word) {
-        let damaged: Option<&Key> = match word {
-            Word::Answered(Err(QueryError::Damaged(bad)))
-            | Word::Written(Err(WriteError::Unreadable(bad))) => Some(&bad.key),
-            _ => None,
-        };
-        if let Some(key) = damaged {
-            self.shadow.damage_is_told(key);
-        }
-    }
-
     /// What a node is to do with a request, and whether an answer that was kept is not what the store holds.
     fn ask(&mut self, parcel: &Parcel) -> Result<(Asked, bool), Broken> {
         let Self { cache, shadow } = self;
-        let request = &parcel.request;
-        let asked = cache.ask(request, parcel.keep, || parcel.clone());
+        let Parcel { request, keep, .. } = parcel;
+        let asked = cache.ask(request, *keep, || parcel.clone());
         let is_spoiled = match &asked {
             Asked::Pass => false,
             Asked::Kept(reply) => shadow.hands_out(request, reply)?,
-            Asked::Joined => {
-                shadow.joins(request)?;
-                false
-            }
+            Asked::Joined => shadow.joins(request, *keep, parcel.letter()).map(|()| false)?,
             Asked::Begun(id) => {
-                shadow.begins(*id, request);
-                false
+                shadow.begins(*id, request, *keep, parcel.letter()).map(|()| false)?
             }
         };
         Ok((asked, is_spoiled))
     }
 
-    fn end(&mut self, id: ReadId, reply: &Reply, is_spoiled: bool) -> Vec<Parcel> {
-        self.shadow.ends(id, reply, is_spoiled);
-        self.cache.end(id, reply)
+    fn end(&mut self, id: ReadId, reply: &Reply, is_spoiled: bool) -> Result<Vec<Parcel>, Broken> {
+        let waiting = self.cache.end(id, reply);
+        let hear: Vec<Letter> = waiting.iter().map(Parcel::letter).collect();
+        self.shadow.ends(id, reply, is_spoiled, &hear)?;
+        Ok(waiting)
+    }
+}
+
+/// What an operation found damaged, as far as it ended for that.
+fn damaged(output: &Output) -> Vec<&Key> {
+    match output {
+        Output::Refresh(Err(RefreshError::Damaged { bad, .. }))
+        | Output::Query(Err(QueryError::Damaged(bad)))
+        | Output::Flush(Err(ReadError::Damaged(bad)))
+        | Output::Merge(Err(ReadError::Damaged(bad))) => vec![&bad.key],
+        Output::Commit(committed) => {
+            let outcomes = committed.outcomes.iter();
+            let key = |outcome| match outcome {
+                &Err(WriteError::Unreadable(ref bad)) => Some(&bad.key),
+                _ => None,
+            };
+            outcomes.filter_map(key).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -86,13 +98,15 @@ impl World {
     /// Whether the store has to be asked for what a node is about to send. Else it is answered without it,
     /// now or when a read is over that is under way.
     pub(super) fn asks_store(&mut self, parcel: &mut Parcel) -> Result<bool, Broken> {
-        let n = parcel.node;
+        let (n, life) = (parcel.node, parcel.life);
         let Some(cache) = self.nodes[n].cache.as_mut() else { return Ok(true) };
         let (asked, is_spoiled) = cache.ask(parcel)?;
         match asked {
             Asked::Pass => Ok(true),
-            Asked::Begun(id) => {
-                parcel.read = Some(id);
+            Asked::Begun(read) => {
+                parcel.read = Some(read);
+                let until = READ_TIME_MAX.as_millis() as u64;
+                self.after(until, Event::ReadEnds { node: n, life, read });
                 Ok(true)
             }
             Asked::Joined => {
@@ -105,7 +119,7 @@ impl World {
                 self.tell_spared(n, "has in memory", &parcel.request);
                 let answer = Answer::Reply(reply);
                 let parcel = Parcel { answer, is_spoiled, ..parcel.clone() };
-                self.after(0, Event::Return(Box::new(parcel)));
+                self.after(0, Event::Remember(Box::new(parcel)));
                 Ok(false)
             }
         }
@@ -115,47 +129,33 @@ impl World {
         self.tell(|| Act::Does(Lane::Node(n), format!("{does}: {}", words::request(request))));
     }
 
-    /// A reply reaches a node: whoever waits for it hears of it.
+    /// A reply of the store reaches a node: whoever waits for it hears of it.
     pub(super) fn take_reply(&mut self, parcel: &Parcel) -> Result<(), Broken> {
-        let Some(id) = parcel.read else { return self.hear(parcel) };
-        let Answer::Reply(reply) = &parcel.answer else { return Ok(()) };
-        self.end_read((parcel.node, parcel.life), id, reply, parcel.is_spoiled)
-    }
-
-    /// A read of a node will never be answered.
-    pub(super) fn is_never_answered(&mut self, parcel: &Parcel) {
-        if let Some(read) = parcel.read {
-            let Parcel { node, life, .. } = *parcel;
-            let until = READ_TIME_MAX.as_millis() as u64;
-            self.after(until, Event::ReadEnds { node, life, read });
+        if self.nodes[parcel.node].is_cut {
+            return Ok(());
         }
+        let (Some(read), Answer::Reply(reply)) = (parcel.read, &parcel.answer) else {
+            return self.hear(parcel);
+        };
+        self.end_read((parcel.node, parcel.life), read, (reply, parcel.is_spoiled))
     }
 
-    /// A read of a node, in one of its lives, is over: all who wait for it hear of it.
+    /// A read of a node, in one of its lives, is over: all who wait for it hear of it. The reply may not be
+    /// what the store holds.
     pub(super) fn end_read(
         &mut self,
         (n, life): (usize, u32),
-        id: ReadId,
-        reply: &Reply,
-        is_spoiled: bool,
+        read: ReadId,
+        (reply, is_spoiled): (&Reply, bool),
     ) -> Result<(), Broken> {
-        if !self.lives(n, life) || self.nodes[n].is_cut {
+        if !self.lives(n, life) {
             return Ok(());
         }
-        let cache = self.nodes[n].cache.as_mut();
-        let waiting = cache.map(|cache| cache.end(id, reply, is_spoiled)).unwrap_or_default();
-        for waiting in waiting {
+        let Some(cache) = self.nodes[n].cache.as_mut() else { return Ok(()) };
+        for waiting in cache.end(read, reply, is_spoiled)? {
             let answer = Answer::Reply(reply.clone());
             self.hear(&Parcel { answer, is_spoiled, ..waiting })?;
         }
         Ok(())
-    }
-
-    /// Somebody has a node drop all that it can read again of a namespace.
-    pub(super) fn purge(&mut self, n: usize, space: usize) {
-        self.activations.count(Fault::Purged);
-        self.tell(|| Act::Does(Lane::Node(n), format!("is to drop what it has read of ns{space}")));
-        let name = &self.spaces[space].name;
-        self.nodes[n].purge(space, name);
     }
 }

@@ -16,8 +16,8 @@ use crate::digest;
 use crate::guard::guarded;
 use crate::ledger;
 use crate::marks::Mark;
-use crate::oracles::Broken;
 use crate::oracles::linearizability::OpId;
+use crate::oracles::{Broken, Oracle};
 use crate::store::Kind;
 use crate::story::Act;
 use crate::words;
@@ -57,7 +57,7 @@ enum Crash {
 impl World {
     /// A machine hears a reply, over which its node may crash before it takes note of it, or after.
     pub(super) fn hear(&mut self, parcel: &Parcel) -> Result<(), Broken> {
-        let is_awaited = self.waits_for(parcel) && !self.nodes[parcel.node].is_cut;
+        let is_awaited = self.waits_for(parcel);
         self.tell_heard(parcel, is_awaited);
         if !is_awaited {
             return Ok(());
@@ -257,7 +257,7 @@ impl World {
         let output = match step {
             Step::Wait(task, round) => {
                 past.bill.ask(&round);
-                hosted.keep(id, task, Flight::start(local, round), past);
+                hosted.enter(id, task, Flight::start(local, round), past);
                 return Ok(());
             }
             Step::Done(output) => output,
@@ -286,7 +286,12 @@ impl World {
         };
         let ends = matches!(output, Output::Delete(Ok(Deleted::Landed(_))));
         let leaves = bill.created > 0 || ends;
+        let was_loaded = hosted.service.is_loaded();
         let words = guarded(|| hosted.service.finished(local, id, output))?;
+        let brings_back = hosted.brings_back(id, was_loaded);
+        Oracle::Cached.demand(!brings_back, || {
+            format!("node {n} holds again what it was to drop of ns{space}: task {} had it", id.0)
+        })?;
         let owes = hosted.service.is_absent() || hosted.service.owes_sweep_since() == Some(local);
         let owes = owes || !leaves || !self.nodes[n].role.indexes();
         Self::live_demand(owes, || {
@@ -303,9 +308,6 @@ impl World {
         words: Vec<(Ticket, Word)>,
     ) -> Result<(), Broken> {
         for (ticket, word) in words {
-            if let Some(cache) = &mut self.nodes[n].cache {
-                cache.saw_word(&word);
-            }
             let hosted = self.nodes[n].hosted.get_mut(&space);
             let client = hosted.and_then(|hosted| hosted.tickets.remove(&ticket));
             if let Some(client) = client {

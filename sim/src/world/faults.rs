@@ -137,9 +137,9 @@ pub const TABLE: [Entry; 62] = [
     entry(57, "a regional outage", Injected(Fault::Outage), "Nobody gets through for a while: turned away, silently lost, or performed without a reply. Partition is the same for a node."),
     entry(58, "a reply takes far longer than others", Injected(Fault::Slow), "Up to 10 s, within the time that a write has, while others write."),
     entry(59, "one namespace of a process crashes, and the process goes on", Injected(Fault::SpaceCrashed), "Over a reply. The process drops all that it was at for it, and begins anew when it is asked."),
-    entry(60, "no processor is free", Injected(Fault::Queued), "What computes for long as it begins waits for up to a minute, while its time runs; a merge has no turn then: NoTurn."),
+    entry(60, "no processor is free", Injected(Fault::Queued), "What computes for long waits for up to a minute, as it begins or when its replies are there, while its time runs; a merge has no turn then: NoTurn."),
     entry(61, "a client gives up and asks again while its request is still worked on", Injected(Fault::GaveUp), "Under its key, if it has one, of another node or of the same."),
-    entry(62, "computing takes its time", Injected(Fault::Computed), "A step that computes for long waits for a processor when its replies are there, or has its outcome later, by up to a minute; all else goes on."),
+    entry(62, "computing takes its time", Injected(Fault::Computed), "What a step that computes for long comes to is known later, by up to a minute; all else goes on."),
 ];
 
 #[cfg(test)]

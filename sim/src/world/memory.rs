@@ -45,7 +45,13 @@ impl World {
         let (now, after) = (self.now, self.fleet.forget_after);
         let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(true) };
         let is_over = hosted.asked_at + after <= now || hosted.service.head().is_none();
-        if !is_over || !hosted.has_nothing_to_do() {
+        if is_over { self.drop_from_memory(n, space) } else { Ok(false) }
+    }
+
+    /// Forgets a namespace of which there is nothing to be done. False if there is.
+    fn drop_from_memory(&mut self, n: usize, space: usize) -> Result<bool, Broken> {
+        let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(true) };
+        if !hosted.has_nothing_to_do() {
             return Ok(false);
         }
         if hosted.service.head().is_some() {
@@ -55,6 +61,23 @@ impl World {
         }
         self.nodes[n].hosted.remove(&space);
         Ok(true)
+    }
+
+    /// Somebody has a node drop all that it can read again of a namespace (`runtime/src/node/mod.rs`).
+    pub(super) fn purge(&mut self, n: usize, life: u32, space: usize) -> Result<(), Broken> {
+        if !self.lives(n, life) {
+            return Ok(());
+        }
+        self.activations.count(Fault::Purged);
+        self.tell(|| Act::Does(Lane::Node(n), format!("is to drop what it has read of ns{space}")));
+        let name = &self.spaces[space].name;
+        let node = &mut self.nodes[n];
+        if let Some(cache) = &mut node.cache {
+            cache.purge(name);
+        }
+        let Some(hosted) = node.hosted.get_mut(&space) else { return Ok(()) };
+        hosted.purge();
+        if self.drop_from_memory(n, space)? { Ok(()) } else { self.pump(n, space) }
     }
 
     /// Who indexes and forgets a namespace has deleted whatever it has made there that nobody names.

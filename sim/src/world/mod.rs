@@ -155,6 +155,10 @@ enum Event {
     Arrive(Box<Parcel>),
     /// A reply reaches its node.
     Return(Box<Parcel>),
+    /// A node has in memory what a machine of it wants to read.
+    Remember(Box<Parcel>),
+    /// Somebody has a node drop all that it can read again of a namespace.
+    Purge { node: usize, life: u32, space: usize },
     /// A node has waited long enough for a read.
     ReadEnds { node: usize, life: u32, read: ReadId },
     /// A node has something to do for a namespace.
@@ -330,8 +334,10 @@ impl World {
         match event {
             Event::Arrive(parcel) => self.arrive(*parcel)?,
             Event::Return(parcel) => self.take_reply(&parcel)?,
+            Event::Remember(parcel) => self.hear(&parcel)?,
+            Event::Purge { node, life, space } => self.purge(node, life, space)?,
             Event::ReadEnds { node, life, read } => {
-                self.end_read((node, life), read, &Reply::Lost, false)?;
+                self.end_read((node, life), read, (&Reply::Lost, false))?;
             }
             Event::Wake { node, life, space } => self.wake(node, life, space)?,
             Event::Client(client) => self.client_goes_on(client)?,
@@ -348,8 +354,9 @@ impl World {
     /// Until when the node stands still that this event is for.
     fn paused(&self, event: &Event) -> Option<u64> {
         let node = match event {
-            Event::Return(parcel) => parcel.node,
+            Event::Return(parcel) | Event::Remember(parcel) => parcel.node,
             Event::ReadEnds { node, .. }
+            | Event::Purge { node, .. }
             | Event::Wake { node, .. }
             | Event::Watch { node, .. }
             | Event::Survey { node, .. } => *node,

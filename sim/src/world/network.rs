@@ -169,7 +169,10 @@ impl World {
                 return false;
             }
             hap::PAUSE => self.stand_still(n),
-            hap::PURGE => self.purge(n, space),
+            hap::PURGE => {
+                let life = self.nodes[n].life;
+                self.after(0, Event::Purge { node: n, life, space });
+            }
             hap::CALENDAR => {
                 // To either side: the nearest first.
                 let drawn = self.choices.between(Site::Node, 0, 200_000).cast_signed();
@@ -251,8 +254,6 @@ impl World {
                     let broken = if is_read { Fault::ReadLost } else { Fault::BrokenBefore };
                     self.activations.count(broken);
                     self.reply_after(delay, parcel, Reply::Lost);
-                } else {
-                    self.is_never_answered(&parcel);
                 }
                 return;
             }
@@ -300,10 +301,7 @@ impl World {
                 self.watch.seal(&parcel, ledger::Fate::Throttled);
                 return self.reply_after(delay, parcel, Reply::Throttled);
             }
-            Breach::Silent => {
-                self.is_never_answered(&parcel);
-                return self.watch.seal(&parcel, ledger::Fate::LostBefore);
-            }
+            Breach::Silent => return self.watch.seal(&parcel, ledger::Fate::LostBefore),
             Breach::Mute => parcel.answer = Answer::None,
             Breach::Unreadable => parcel.answer = Answer::Spoiled(Spoil::Unreadable),
         }
@@ -473,7 +471,7 @@ impl World {
                     self.reply_after(back, parcel, reply);
                 }
             },
-            Answer::None | Answer::Reply(_) => self.is_never_answered(&parcel),
+            Answer::None | Answer::Reply(_) => {}
         }
     }
 
@@ -487,22 +485,22 @@ impl World {
 
     /// Whether the machine still waits that sent this.
     pub(super) fn waits_for(&self, parcel: &Parcel) -> bool {
-        self.waits_in(parcel.node, parcel.life, parcel.space, parcel.errand, parcel.round)
+        let &Parcel { node, life, space, errand, round, .. } = parcel;
+        let running = self.in_round(node, life, space, errand, round);
+        running.is_some_and(|running| running.queued_until.is_none())
     }
 
-    /// Whether a machine of a node in this life is still in this round.
-    pub(super) fn waits_in(
+    /// The machine of a node in this life, if it is still in this round, or has not taken note of its end.
+    pub(super) fn in_round(
         &self,
         node: usize,
         life: u32,
         space: usize,
         errand: Errand,
         round: u32,
-    ) -> bool {
+    ) -> Option<&Running> {
         let node = &self.nodes[node];
         let running = node.hosted.get(&space).and_then(|hosted| hosted.running(errand));
-        let is_in =
-            |running: &Running| running.past.round == round && running.queued_until.is_none();
-        node.life == life && running.is_some_and(is_in)
+        running.filter(|running| node.life == life && running.past.round == round)
     }
 }

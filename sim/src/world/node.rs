@@ -1,9 +1,8 @@
 //! One process: the services it hosts, and the rounds its machines are in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sana_engine::base::name::NamespaceName;
 use sana_engine::base::time::Timestamp;
 use sana_engine::machine::Step;
 use sana_engine::machine::flight::Flight;
@@ -92,6 +91,8 @@ pub struct Hosted {
     pub asked_at: u64,
     /// Which of all stays in the node's memory this is.
     pub stay: u32,
+    /// The operations that were under way when all that was read was dropped.
+    pub purged: BTreeSet<TaskId>,
     /// When it was told that what it had built is of an older version, the last of its operations that had
     /// begun; unless one that began later has looked.
     pub overtaken: Option<TaskId>,
@@ -230,16 +231,6 @@ impl Node {
         self.count(space, 5)
     }
 
-    /// Whatever can be read again of a namespace is dropped.
-    pub fn purge(&mut self, space: usize, name: &NamespaceName) {
-        if let Some(hosted) = self.hosted.get_mut(&space) {
-            hosted.service.purge();
-        }
-        if let Some(cache) = &mut self.cache {
-            cache.purge(name);
-        }
-    }
-
     fn count(&mut self, space: usize, kind: usize) -> u32 {
         let count = &mut self.counts.entry(space).or_default()[kind];
         *count += 1;
@@ -276,6 +267,7 @@ impl Hosted {
             idle_wakes: (0, asked_at),
             asked_at,
             stay,
+            purged: BTreeSet::new(),
             overtaken: None,
         }
     }
@@ -327,8 +319,21 @@ impl Hosted {
         waits.map(|running| running.flight.wake_at())
     }
 
+    /// Drops whatever can be read again (`runtime/src/node/hosted.rs`).
+    pub fn purge(&mut self) {
+        self.service.purge();
+        let queued = self.queued.keys().copied();
+        self.purged = self.begun().chain(queued).collect();
+    }
+
+    /// An operation has ended, and something was or was not held before. Whether what was dropped while it
+    /// was under way has come back with it.
+    pub fn brings_back(&mut self, id: TaskId, was_loaded: bool) -> bool {
+        self.purged.remove(&id) && !was_loaded && self.service.is_loaded()
+    }
+
     /// A machine is in its next round.
-    pub fn keep(&mut self, id: TaskId, task: Task, flight: Flight, past: Past) {
+    pub fn enter(&mut self, id: TaskId, task: Task, flight: Flight, past: Past) {
         self.tasks.insert(id, Running { task, flight, queued_until: None, past });
     }
 }

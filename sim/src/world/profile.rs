@@ -80,8 +80,8 @@ pub struct Faults {
     pub calendar: u32,
     /// One namespace of a node crashes over a reply, before or after.
     pub panic: u32,
-    /// Of operations that compute for long as they begin, those that wait until a processor is free; half as
-    /// many of steps that do wait for one, and as many compute for a while.
+    /// Of operations that compute for long as they begin, those that wait until a processor is free. Steps that
+    /// do wait half as often, and as often, drawn apart, what they come to is known only later.
     pub queued: u32,
     /// A node is to drop what it has read of a namespace, per request.
     pub purge: u32,
@@ -346,13 +346,13 @@ pub enum Fault {
     Slow,
     /// One namespace of a node crashed.
     SpaceCrashed,
-    /// An operation waited until a processor was free.
+    /// An operation waited until a processor was free, as it began or between two rounds.
     Queued,
     /// A merge got no turn.
     NoTurn,
     /// A client gave up waiting for what a node was still at.
     GaveUp,
-    /// A step waited until a processor was free, or computed for a while.
+    /// What a step came to was known only later.
     Computed,
     /// A node had in memory what was to be read.
     ReadKept,

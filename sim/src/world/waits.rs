@@ -71,9 +71,16 @@ impl World {
             None => "is not to be woken".into(),
         };
         let tasks = hosted.tasks.iter().map(|(id, running)| {
+            let (state, round) = (state_of(&running.task), running.past.round);
+            if let Some(until) = running.queued_until {
+                let left = until.saturating_sub(self.now);
+                return format!(
+                    "\n    task {}, {state}, round {round} is over, waits {left} ms more for a processor",
+                    id.0
+                );
+            }
             let asks: Vec<String> = running.flight.unanswered().map(words::request).collect();
             let left = running.flight.until().0.saturating_sub(local.0);
-            let (state, round) = (state_of(&running.task), running.past.round);
             let asks = if asks.is_empty() { "nothing".into() } else { asks.join(", ") };
             format!("\n    task {}, {state}, round {round}, waits {left} ms more for {asks}", id.0)
         });

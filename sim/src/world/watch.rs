@@ -20,8 +20,9 @@ use crate::oracles::reuse::{Maker, Reuse};
 use crate::oracles::snapshots::Asked;
 use crate::words;
 use crate::workload::Ask;
+use crate::world::cache::NodeCache;
 use crate::world::network::{Answer, Parcel};
-use crate::world::node::{Errand, Running};
+use crate::world::node::Errand;
 use crate::world::{Space, World};
 
 /// All of that.
@@ -138,7 +139,7 @@ impl World {
             self.watch.sealed.insert(n, others);
         }
         for Sealed { life, space, errand, round, site, fate } in over {
-            let waits = self.waits_in(n, life, space, errand, round);
+            let waits = self.in_round(n, life, space, errand, round).is_some();
             self.watch.counts.ledger.count(site, fate, waits);
         }
     }
@@ -261,9 +262,13 @@ impl World {
     /// What a service takes of its node.
     pub(super) fn weigh_load(&self, n: usize, space: usize) -> Result<(), Broken> {
         let Some(hosted) = self.nodes[n].hosted.get(&space) else { return Ok(()) };
-        let flying = |running: &Running| running.flight.flying();
+        // Of a round that is over nobody listens for the rest.
+        let flies = hosted.tasks.values().filter(|running| running.queued_until.is_none());
+        let cached_bytes = self.nodes[n].cache.as_ref().map_or(0, NodeCache::bytes);
         bounds::check_load(Load {
-            flying: hosted.tasks.values().map(flying).sum(),
+            flying: flies.map(|running| running.flight.flying()).sum(),
+            cached_bytes,
+            cached_bytes_max: self.profile.cache_bytes as u64,
             machines: hosted.machines(),
             tickets: hosted.tickets.len(),
             waiting: hosted.service.waiting(),

@@ -75,7 +75,7 @@ pub enum Asked {
 }
 
 /// What to do with an object that is read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Keep {
     /// Keep it: it will be read again.
     Yes,
@@ -115,6 +115,11 @@ pub fn may_keep(request: &Request) -> bool {
     matches!(request, Request::Get { key, unless: None, .. } if may(key))
 }
 
+/// Whether a cache has anything to do with a request. Of all others it need not be asked.
+pub fn concerns(request: &Request, keep: Keep) -> bool {
+    keep != Keep::Bypass && may_keep(request)
+}
+
 /// The key under which what is read of an object is kept.
 fn known_as(key: &Key) -> Key {
     if planted::is(Bug::CacheKeyWithoutNonce)
@@ -141,9 +146,7 @@ impl<W> Cache<W> {
     /// What to do with a request. `who` names who waits if it is to be waited for.
     pub fn ask(&mut self, request: &Request, keep: Keep, who: impl FnOnce() -> W) -> Asked {
         let stretch = match request {
-            Request::Get { key, range, .. } if keep != Keep::Bypass && may_keep(request) => {
-                (known_as(key), *range)
-            }
+            Request::Get { key, range, .. } if concerns(request, keep) => (known_as(key), *range),
             _ => return Asked::Pass,
         };
         if let Some(reply) = self.kept.find(&stretch) {

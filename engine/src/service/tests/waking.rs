@@ -5,6 +5,7 @@ use super::bench::*;
 
 use crate::base::name::NamespaceName;
 use crate::base::time::{Timestamp, WallTime};
+use crate::service::cache::Keep;
 use crate::service::namespace::{NamespaceService, Ticket};
 use crate::service::settings::Settings;
 use crate::service::task::{Output, Start, TaskId};
@@ -230,6 +231,68 @@ fn a_look_at_a_damaged_head_is_not_repeated_where_nothing_rests_on_it() {
     driven.end(look, 0);
     assert!(driven.due().is_empty());
     assert_eq!(driven.wakes(), sweep, "as before");
+}
+
+/// Upkeep reads everything once. Were that kept, it would push out what queries read often.
+#[test]
+fn what_upkeep_reads_is_not_kept_and_what_clients_wait_for_is() {
+    let mut driven = Driven::eight_segments();
+    let keeps = |driven: &mut Driven, (id, start): (TaskId, Start)| {
+        let kind = format!("{start:?}").split([' ', '(']).next().unwrap_or_default().to_owned();
+        let keep = Keep::of(&start);
+        driven.end((id, start), 0);
+        (kind, keep)
+    };
+    let mut seen = Vec::new();
+    driven.service.query(Timestamp(driven.bench.now), Ticket(2), by_id(1));
+    driven.service.write(Timestamp(driven.bench.now), Ticket(3), upsert(9, 1), 100);
+    while driven.bench.now < 4_000_000 {
+        for due in driven.due() {
+            seen.push(keeps(&mut driven, due));
+        }
+        driven.bench.now = driven.wakes().unwrap_or(u64::MAX).max(driven.bench.now + 1);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    let expected = [
+        ("Collect", Keep::No),
+        ("Commit", Keep::Yes),
+        ("Flush", Keep::No),
+        ("Merge", Keep::No),
+        ("Publication", Keep::No),
+        ("Query", Keep::Yes),
+        ("Refresh", Keep::Yes),
+        ("Sweep", Keep::No),
+    ];
+    assert_eq!(seen, expected.map(|(kind, keep)| (kind.to_owned(), keep)));
+}
+
+/// A check of the head brought back what was dropped while it was under way.
+#[test]
+fn what_is_dropped_does_not_come_back_with_what_was_under_way() {
+    for is_check in [true, false] {
+        let mut driven = Driven::new();
+        driven.first_write();
+        driven.flush();
+        assert!(driven.service.is_loaded());
+        let now = Timestamp(driven.bench.now);
+        if is_check {
+            driven.service.query(now, Ticket(2), by_id(1));
+        } else {
+            driven.service.write(now, Ticket(2), upsert(2, 2), 100);
+        }
+        let under_way = driven.only();
+        driven.service.purge();
+        driven.end(under_way, 0);
+        assert!(!driven.service.is_loaded(), "{is_check}");
+        for (id, start) in driven.due() {
+            driven.end((id, start), 0);
+        }
+        driven.service.query(Timestamp(driven.bench.now), Ticket(3), by_id(1));
+        let check = driven.only();
+        driven.end(check, 0);
+        assert!(driven.service.is_loaded());
+    }
 }
 
 #[test]
