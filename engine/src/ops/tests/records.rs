@@ -5,6 +5,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 use crate::machine::request::Reply;
+use crate::machine::{Machine, Step};
 use crate::namespace::request::QueryError;
 use crate::ops::records::Records;
 use crate::ops::snapshot::WINDOW_REQUESTS;
@@ -29,6 +30,12 @@ fn records_are_read_a_window_a_round_and_each_block_once() {
     assert!(full.iter().all(|round| round.reads == WINDOW_REQUESTS));
     assert_eq!(full.len() * WINDOW_REQUESTS + last.reads, blocks);
     assert!((1..=WINDOW_REQUESTS).contains(&last.reads));
+    // Whose time is over between two rounds does not ask for the second.
+    let Step::Wait(reading, round) = Records::start(world.snapshot.clone(), keys, NEVER) else {
+        panic!("it reads")
+    };
+    let replies = round.requests.iter().map(|request| world.reply(request)).collect();
+    assert_eq!(reading.step(NEVER, replies), Step::Done(Err(QueryError::TooLong)));
 }
 
 #[test]
