@@ -157,9 +157,9 @@ impl NamespaceService {
         self.view.drop_loaded(TaskId(self.started));
     }
 
-    /// Whether anything that was read beside the head is held.
-    pub const fn is_loaded(&self) -> bool {
-        self.view.loaded.is_some()
+    /// What is held that was read beside the head, as of the newest version for which it was.
+    pub fn loaded(&self) -> Option<&Arc<Snapshot>> {
+        self.view.snapshot()
     }
 
     /// The newest head this node knows of.
@@ -244,8 +244,10 @@ impl NamespaceService {
             let (name, settings) = (self.name.clone(), self.settings);
             let waits = self.commit_is_next && !self.queue.writes.is_empty();
             let free = !self.has_turn() && !self.is_early(now) && !waits;
+            let lends = self.view.lend();
             let upkeep =
                 self.upkeep.due(now, wall, &name, &settings, &self.view, free, &mut nonces);
+            self.view.take_back(lends);
             for start in upkeep {
                 let running = Running::Upkeep;
                 starts.push((self.run(running), start));

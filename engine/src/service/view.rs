@@ -26,6 +26,8 @@ pub(super) struct View {
     /// The last operation that had begun when all that was read was dropped. What it and those before it
     /// hold is of before.
     dropped_at: Option<TaskId>,
+    /// The newest version as such an operation had it loaded, until the next look at what is to be done.
+    passing: Option<(Tag, Arc<Snapshot>)>,
 }
 
 impl View {
@@ -60,6 +62,24 @@ impl View {
     pub(super) fn drop_loaded(&mut self, last: TaskId) {
         self.loaded = None;
         self.dropped_at = Some(last);
+    }
+
+    /// Lets upkeep see what is not to be held, for once: where somebody drops everything again and again,
+    /// nothing would ever be built else.
+    pub(super) fn lend(&mut self) -> bool {
+        let passing = self.passing.take();
+        let lends = passing.is_some() && self.loaded.is_none();
+        if lends {
+            self.loaded = passing;
+        }
+        lends
+    }
+
+    /// Upkeep has seen it.
+    pub(super) fn take_back(&mut self, lends: bool) {
+        if lends {
+            self.loaded = None;
+        }
     }
 
     /// Whether what this operation read was dropped meanwhile.
@@ -101,8 +121,12 @@ impl View {
         self.version = held.version;
         let is_dropped = self.was_dropped_since(by);
         let Some((tag, head)) = &self.version else { return };
-        if let Some(snapshot) = held.snapshot.filter(|_| !is_dropped) {
-            self.loaded = Some((tag.clone(), snapshot));
+        let mut snapshot = held.snapshot.map(|snapshot| (tag.clone(), snapshot));
+        if is_dropped {
+            self.passing = snapshot.take();
+        }
+        if snapshot.is_some() {
+            self.loaded = snapshot;
         } else if self.loaded.as_ref().is_some_and(|(loaded, _)| loaded == tag) {
         } else if let Some((old, snapshot)) = self.loaded.take() {
             let directory: Vec<_> = directory.into_iter().collect();

@@ -104,7 +104,8 @@ impl Hosted {
         }
         let changed = catch_unwind(AssertUnwindSafe(|| {
             change(&mut state);
-            self.due(&mut state, now)
+            // What is over has nobody who would hear of what is begun.
+            if state.is_over { Starts::new() } else { self.due(&mut state, now) }
         }));
         Ok(changed.map_err(|_| {
             state.end();
@@ -380,6 +381,28 @@ impl Node {
                     return;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It began what nobody would hear the end of.
+    #[test]
+    fn what_ends_begins_nothing_more() {
+        for ends in [false, true] {
+            let docs = NamespaceName::parse("docs").unwrap();
+            let hosted = Hosted::new(Timestamp(0), docs, Settings::default());
+            let changed = hosted.change(Timestamp(0), |state| {
+                state.service.look();
+                if ends {
+                    state.end();
+                }
+            });
+            let Ok(Ok(starts)) = changed else { panic!("it was not over") };
+            assert_eq!(starts.is_empty(), ends, "{starts:?}");
         }
     }
 }

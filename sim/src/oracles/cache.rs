@@ -122,14 +122,19 @@ impl Shadow {
     pub fn purge(&mut self, namespace: &NamespaceName) {
         let prefix = layout::namespace_data(namespace);
         let is_one = |key: &Key| key.as_str().starts_with(prefix.as_str());
-        self.said.retain(|(key, _), _| !is_one(key));
+        let said = self.said.range((prefix.clone(), None)..);
+        let said = said.map(|(stretch, _)| stretch).take_while(|(key, _)| is_one(key));
+        for stretch in said.cloned().collect::<Vec<Stretch>>() {
+            self.said.remove(&stretch);
+        }
         self.outdate(is_one);
     }
 
     /// Something failed because an object is damaged: what was read of it that was so is not to be handed
     /// out any more.
     pub fn is_damaged(&mut self, key: &Key) {
-        for (_, said) in self.said.iter_mut().filter(|((of, _), _)| of == key) {
+        let said = self.said.range_mut((key.clone(), None)..);
+        for (_, said) in said.take_while(|((of, _), _)| of == key) {
             said.retain(|_, is_spoiled| !*is_spoiled);
         }
         self.outdate(|of| of == key);

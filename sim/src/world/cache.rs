@@ -5,6 +5,8 @@
 //! outlives the namespaces that crash or are forgotten. Half of all worlds have none, and large ones; some have
 //! room for next to nothing.
 
+use std::collections::BTreeMap;
+
 use sana_engine::base::name::{Key, NamespaceName};
 use sana_engine::machine::request::{Reply, Request};
 use sana_engine::namespace::request::{QueryError, WriteError};
@@ -26,12 +28,20 @@ use crate::world::{Event, World};
 pub struct NodeCache {
     cache: Cache<Parcel>,
     shadow: Shadow,
+    /// When the reads began that are under way: the oldest first.
+    begun: BTreeMap<ReadId, u64>,
+    /// Whether it is sure to be looked when the oldest has had its time.
+    is_timed: bool,
 }
+
+/// How long a read is waited for, in milliseconds.
+const READ_MOST: u64 = READ_TIME_MAX.as_millis() as u64;
 
 impl NodeCache {
     /// An empty one, with room for so many bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self { cache: Cache::new(bytes_max), shadow: Shadow::default() }
+        let (cache, shadow) = (Cache::new(bytes_max), Shadow::default());
+        Self { cache, shadow, begun: BTreeMap::new(), is_timed: false }
     }
 
     /// Bytes that it keeps.
@@ -53,7 +63,7 @@ impl NodeCache {
 
     /// What a node is to do with a request, and whether an answer that was kept is not what the store holds.
     fn ask(&mut self, parcel: &Parcel) -> Result<(Asked, bool), Broken> {
-        let Self { cache, shadow } = self;
+        let Self { cache, shadow, .. } = self;
         let Parcel { request, keep, .. } = parcel;
         let asked = cache.ask(request, *keep, || parcel.clone());
         let is_spoiled = match &asked {
@@ -68,6 +78,7 @@ impl NodeCache {
     }
 
     fn end(&mut self, id: ReadId, reply: &Reply, is_spoiled: bool) -> Result<Vec<Parcel>, Broken> {
+        self.begun.remove(&id);
         let waiting = self.cache.end(id, reply);
         let hear: Vec<Letter> = waiting.iter().map(Parcel::letter).collect();
         self.shadow.ends(id, reply, is_spoiled, &hear)?;
@@ -98,15 +109,17 @@ impl World {
     /// Whether the store has to be asked for what a node is about to send. Else it is answered without it,
     /// now or when a read is over that is under way.
     pub(super) fn asks_store(&mut self, parcel: &mut Parcel) -> Result<bool, Broken> {
-        let (n, life) = (parcel.node, parcel.life);
+        let (n, life, now) = (parcel.node, parcel.life, self.now);
         let Some(cache) = self.nodes[n].cache.as_mut() else { return Ok(true) };
         let (asked, is_spoiled) = cache.ask(parcel)?;
         match asked {
             Asked::Pass => Ok(true),
             Asked::Begun(read) => {
                 parcel.read = Some(read);
-                let until = READ_TIME_MAX.as_millis() as u64;
-                self.after(until, Event::ReadEnds { node: n, life, read });
+                cache.begun.insert(read, now);
+                if !std::mem::replace(&mut cache.is_timed, true) {
+                    self.after(READ_MOST, Event::ReadsEnd { node: n, life });
+                }
                 Ok(true)
             }
             Asked::Joined => {
@@ -138,6 +151,26 @@ impl World {
             return self.hear(parcel);
         };
         self.end_read((parcel.node, parcel.life), read, (reply, parcel.is_spoiled))
+    }
+
+    /// The reads of a node, in one of its lives, that have had their time are over.
+    pub(super) fn end_reads(&mut self, n: usize, life: u32) -> Result<(), Broken> {
+        let now = self.now;
+        while self.lives(n, life)
+            && let Some(cache) = self.nodes[n].cache.as_mut()
+        {
+            let oldest = cache.begun.first_key_value().map(|(read, began)| (*read, *began));
+            let Some((read, began)) = oldest else {
+                cache.is_timed = false;
+                break;
+            };
+            if now < began + READ_MOST {
+                self.after(began + READ_MOST - now, Event::ReadsEnd { node: n, life });
+                break;
+            }
+            self.end_read((n, life), read, (&Reply::Lost, false))?;
+        }
+        Ok(())
     }
 
     /// A read of a node, in one of its lives, is over: all who wait for it hear of it. The reply may not be

@@ -286,10 +286,10 @@ impl World {
         };
         let ends = matches!(output, Output::Delete(Ok(Deleted::Landed(_))));
         let leaves = bill.created > 0 || ends;
-        let was_loaded = hosted.service.is_loaded();
+        let dropped = hosted.dropped(id, &output);
         let words = guarded(|| hosted.service.finished(local, id, output))?;
-        let brings_back = hosted.brings_back(id, was_loaded);
-        Oracle::Cached.demand(!brings_back, || {
+        let is_back = dropped.is_some_and(|dropped| dropped.is_back(hosted.service.loaded()));
+        Oracle::Cached.demand(!is_back, || {
             format!("node {n} holds again what it was to drop of ns{space}: task {} had it", id.0)
         })?;
         let owes = hosted.service.is_absent() || hosted.service.owes_sweep_since() == Some(local);

@@ -64,8 +64,6 @@ use std::hash::Hash;
 
 use sana_engine::base::name::NamespaceName;
 use sana_engine::format::head::Head;
-use sana_engine::machine::request::Reply;
-use sana_engine::service::cache::ReadId;
 
 use crate::choices::{Choices, Scope, Site, Ways};
 use crate::digest::{self, Digest, Mixer};
@@ -159,8 +157,8 @@ enum Event {
     Remember(Box<Parcel>),
     /// Somebody has a node drop all that it can read again of a namespace.
     Purge { node: usize, life: u32, space: usize },
-    /// A node has waited long enough for a read.
-    ReadEnds { node: usize, life: u32, read: ReadId },
+    /// A node may have waited long enough for a read.
+    ReadsEnd { node: usize, life: u32 },
     /// A node has something to do for a namespace.
     Wake { node: usize, life: u32, space: usize },
     /// A client goes on.
@@ -336,9 +334,7 @@ impl World {
             Event::Return(parcel) => self.take_reply(&parcel)?,
             Event::Remember(parcel) => self.hear(&parcel)?,
             Event::Purge { node, life, space } => self.purge(node, life, space)?,
-            Event::ReadEnds { node, life, read } => {
-                self.end_read((node, life), read, (&Reply::Lost, false))?;
-            }
+            Event::ReadsEnd { node, life } => self.end_reads(node, life)?,
             Event::Wake { node, life, space } => self.wake(node, life, space)?,
             Event::Client(client) => self.client_goes_on(client)?,
             Event::GiveUp { client, op, node } => self.give_up(client, op, node),
@@ -355,7 +351,7 @@ impl World {
     fn paused(&self, event: &Event) -> Option<u64> {
         let node = match event {
             Event::Return(parcel) | Event::Remember(parcel) => parcel.node,
-            Event::ReadEnds { node, .. }
+            Event::ReadsEnd { node, .. }
             | Event::Purge { node, .. }
             | Event::Wake { node, .. }
             | Event::Watch { node, .. }

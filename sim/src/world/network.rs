@@ -483,24 +483,29 @@ impl World {
         }
     }
 
-    /// Whether the machine still waits that sent this.
+    /// Whether the machine still waits for an answer that sent this.
     pub(super) fn waits_for(&self, parcel: &Parcel) -> bool {
-        let &Parcel { node, life, space, errand, round, .. } = parcel;
-        let running = self.in_round(node, life, space, errand, round);
-        running.is_some_and(|running| running.queued_until.is_none())
+        let node = &self.nodes[parcel.node];
+        let hosted = node.hosted.get(&parcel.space);
+        let running = hosted.and_then(|hosted| hosted.running(parcel.errand));
+        let waits = |running: &Running| {
+            running.past.round == parcel.round && running.queued_until.is_none()
+        };
+        node.life == parcel.life && running.is_some_and(waits)
     }
 
-    /// The machine of a node in this life, if it is still in this round, or has not taken note of its end.
-    pub(super) fn in_round(
+    /// Whether a machine of a node in this life is still in this round, waits for a processor to end it, or
+    /// computes what comes of it.
+    pub(super) fn is_in_round(
         &self,
         node: usize,
         life: u32,
         space: usize,
         errand: Errand,
         round: u32,
-    ) -> Option<&Running> {
+    ) -> bool {
         let node = &self.nodes[node];
-        let running = node.hosted.get(&space).and_then(|hosted| hosted.running(errand));
-        running.filter(|running| node.life == life && running.past.round == round)
+        let hosted = node.hosted.get(&space).filter(|_| node.life == life);
+        hosted.is_some_and(|hosted| hosted.is_in_round(errand, round))
     }
 }

@@ -7,10 +7,11 @@ use sana_engine::base::time::Timestamp;
 use sana_engine::machine::Step;
 use sana_engine::machine::flight::Flight;
 use sana_engine::machine::request::Reply;
+use sana_engine::namespace::snapshot::Snapshot;
 use sana_engine::service::cache::Keep;
 use sana_engine::service::left::Progress;
 use sana_engine::service::namespace::{NamespaceService, Ticket};
-use sana_engine::service::task::{Start, Task, TaskId};
+use sana_engine::service::task::{Output, Start, Task, TaskId};
 
 use crate::oracles::cost::Bill;
 use crate::oracles::linearizability::OpId;
@@ -114,6 +115,26 @@ pub struct Queued {
     pub start: Option<Start>,
     /// Until when it waits.
     pub until: u64,
+}
+
+/// What is not to be held when an operation has ended that was under way when all was dropped.
+#[derive(Clone, Debug)]
+pub enum Dropped {
+    /// What it had read.
+    Read(Arc<Snapshot>),
+    /// Anything but this, which was held before a query ended that has nothing to tell of it.
+    Learned(Arc<Snapshot>),
+}
+
+impl Dropped {
+    /// Whether it has come back.
+    pub fn is_back(&self, loaded: Option<&Arc<Snapshot>>) -> bool {
+        let is_held = |one: &Arc<Snapshot>| loaded.is_some_and(|held| Arc::ptr_eq(held, one));
+        match self {
+            Self::Read(read) => is_held(read),
+            Self::Learned(before) => !is_held(before),
+        }
+    }
 }
 
 /// A machine in its round.
@@ -277,6 +298,13 @@ impl Hosted {
         self.tasks.get(&errand.task).filter(|_| errand.stay == self.stay)
     }
 
+    /// Whether the machine of an errand is in a round, or computes what comes of it.
+    pub fn is_in_round(&self, errand: Errand, round: u32) -> bool {
+        let computing = self.computing.get(&errand.task).filter(|_| errand.stay == self.stay);
+        self.running(errand).is_some_and(|running| running.past.round == round)
+            || computing.is_some_and(|computing| computing.past.round == round + 1)
+    }
+
     /// Whether nobody waits and nothing runs or is about to.
     pub fn has_nothing_to_do(&self) -> bool {
         self.tickets.is_empty() && self.machines() == 0 && self.service.is_idle()
@@ -326,10 +354,20 @@ impl Hosted {
         self.purged = self.begun().chain(queued).collect();
     }
 
-    /// An operation has ended, and something was or was not held before. Whether what was dropped while it
-    /// was under way has come back with it.
-    pub fn brings_back(&mut self, id: TaskId, was_loaded: bool) -> bool {
-        self.purged.remove(&id) && !was_loaded && self.service.is_loaded()
+    /// What an operation that is ending may not bring back, if all was dropped while it was under way.
+    pub fn dropped(&mut self, id: TaskId, output: &Output) -> Option<Dropped> {
+        if !self.purged.remove(&id) {
+            return None;
+        }
+        match output {
+            Output::Refresh(Ok(held)) => held.snapshot.clone().map(Dropped::Read),
+            Output::Commit(committed) => {
+                let held = committed.held.as_ref();
+                held.and_then(|held| held.snapshot.clone()).map(Dropped::Read)
+            }
+            Output::Query(_) => self.service.loaded().cloned().map(Dropped::Learned),
+            _ => None,
+        }
     }
 
     /// A machine is in its next round.

@@ -83,6 +83,7 @@ impl World {
             }
             self.activations.count(Fault::NoTurn);
             let Some(hosted) = self.nodes[n].hosted.get_mut(&space) else { return Ok(true) };
+            hosted.purged.remove(&id);
             let words = guarded(|| hosted.service.finished(local, id, Output::NoTurn))?;
             self.deliver_all(n, space, words)?;
         }

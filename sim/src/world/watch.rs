@@ -139,7 +139,7 @@ impl World {
             self.watch.sealed.insert(n, others);
         }
         for Sealed { life, space, errand, round, site, fate } in over {
-            let waits = self.in_round(n, life, space, errand, round).is_some();
+            let waits = self.is_in_round(n, life, space, errand, round);
             self.watch.counts.ledger.count(site, fate, waits);
         }
     }
@@ -170,7 +170,7 @@ impl World {
         if let (Request::Put { key, when: When::Fresh, .. }, Reply::Stored { .. }) =
             (request, reply)
             && (parcel.passage.is_late || self.watch.maker(key).is_some())
-            && !self.waits_for(parcel)
+            && !self.is_in_round(node, life, space, errand, parcel.round)
         {
             self.watch.excused.insert(key.clone());
         }

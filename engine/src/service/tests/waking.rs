@@ -1,10 +1,14 @@
 //! When a driver has to wake a service that does something unasked: at the moment at which there is
 //! something to begin, and not before.
 
+use std::sync::Arc;
+
 use super::bench::*;
 
 use crate::base::name::NamespaceName;
 use crate::base::time::{Timestamp, WallTime};
+use crate::base::value::Raw;
+use crate::namespace::request::{Operator, Predicate, QueryRequest, WriteRequest};
 use crate::service::cache::Keep;
 use crate::service::namespace::{NamespaceService, Ticket};
 use crate::service::settings::Settings;
@@ -270,29 +274,85 @@ fn what_upkeep_reads_is_not_kept_and_what_clients_wait_for_is() {
 /// A check of the head brought back what was dropped while it was under way.
 #[test]
 fn what_is_dropped_does_not_come_back_with_what_was_under_way() {
+    let condition = Predicate::Compare {
+        attribute: "a".into(),
+        operator: Operator::Eq,
+        operand: Raw::Integer(99),
+    };
+    // A commit that looks at the newest version and changes nothing has read that, as a check has.
+    let changes_nothing = WriteRequest { upsert_condition: Some(condition), ..upsert(0, 2) };
     for is_check in [true, false] {
         let mut driven = Driven::new();
         driven.first_write();
         driven.flush();
-        assert!(driven.service.is_loaded());
         let now = Timestamp(driven.bench.now);
         if is_check {
             driven.service.query(now, Ticket(2), by_id(1));
         } else {
-            driven.service.write(now, Ticket(2), upsert(2, 2), 100);
+            driven.service.write(now, Ticket(2), changes_nothing.clone(), 100);
         }
         let under_way = driven.only();
+        assert!(driven.service.loaded().is_some());
         driven.service.purge();
         driven.end(under_way, 0);
-        assert!(!driven.service.is_loaded(), "{is_check}");
-        for (id, start) in driven.due() {
-            driven.end((id, start), 0);
+        assert!(driven.service.loaded().is_none(), "{is_check}");
+        for due in driven.due() {
+            driven.end(due, 0);
         }
         driven.service.query(Timestamp(driven.bench.now), Ticket(3), by_id(1));
         let check = driven.only();
         driven.end(check, 0);
-        assert!(driven.service.is_loaded());
+        assert!(driven.service.loaded().is_some());
     }
+}
+
+#[test]
+fn a_query_tells_nothing_of_what_was_dropped_meanwhile() {
+    for is_dropped in [false, true] {
+        let mut driven = Driven::new();
+        driven.first_write();
+        driven.flush();
+        driven.write(0);
+        let checks = |driven: &mut Driven| {
+            let all = QueryRequest { filter: None, ..by_id(0) };
+            driven.service.query(Timestamp(driven.bench.now), Ticket(2), all);
+            let check = driven.only();
+            driven.end(check, 0);
+            driven.only()
+        };
+        let (id, query) = checks(&mut driven);
+        if is_dropped {
+            driven.service.purge();
+        }
+        checks(&mut driven);
+        let before = driven.service.loaded().cloned().expect("it was loaded for a query");
+        let output = run(&mut driven.bench, query);
+        assert!(matches!(&output, Output::Query(Ok(answer)) if answer.learned.is_some()));
+        driven.service.finished(Timestamp(driven.bench.now), id, output);
+        let after = driven.service.loaded().expect("it stays");
+        assert_eq!(Arc::ptr_eq(&before, after), is_dropped);
+    }
+}
+
+/// Whatever was loaded was dropped before it could be built from.
+#[test]
+fn where_everything_is_dropped_again_and_again_the_log_is_flushed_all_the_same() {
+    let mut driven = Driven::new();
+    driven.write(0);
+    let mut is_flushed = false;
+    while !is_flushed {
+        let due = driven.due();
+        driven.service.purge();
+        assert!(driven.service.loaded().is_none());
+        for due in due {
+            is_flushed |= matches!(due.1, Start::Flush { .. });
+            driven.end(due, 200);
+        }
+        assert!(driven.bench.now < 2_000, "nothing is built");
+    }
+    let publication = driven.only();
+    driven.end(publication, 0);
+    assert!(driven.service.head().unwrap().live().unwrap().log.entries.is_empty());
 }
 
 #[test]
