@@ -240,19 +240,19 @@ impl NamespaceService {
         let mut nonces = Nonces::new(seed);
         let mut starts = Vec::new();
         self.start_queries(now, &mut starts);
+        let lends = self.view.lend();
         if self.settings.indexes {
             let (name, settings) = (self.name.clone(), self.settings);
             let waits = self.commit_is_next && !self.queue.writes.is_empty();
             let free = !self.has_turn() && !self.is_early(now) && !waits;
-            let lends = self.view.lend();
             let upkeep =
                 self.upkeep.due(now, wall, &name, &settings, &self.view, free, &mut nonces);
-            self.view.take_back(lends);
             for start in upkeep {
                 let running = Running::Upkeep;
                 starts.push((self.run(running), start));
             }
         }
+        self.view.take_back(lends);
         self.start_refresh(now, &mut starts);
         if !self.has_turn() && !self.upkeep.has_turn() {
             starts.extend(self.start_delete(&mut nonces, now));

@@ -307,6 +307,27 @@ fn what_is_dropped_does_not_come_back_with_what_was_under_way() {
 }
 
 #[test]
+fn of_what_was_dropped_nothing_stays_where_nobody_indexes() {
+    let mut driven = Driven::with(Settings { indexes: false, ..Settings::default() });
+    driven.write(0);
+    let asks = |driven: &mut Driven| {
+        driven.service.query(Timestamp(driven.bench.now), Ticket(2), by_id(0));
+        driven.only()
+    };
+    let check = asks(&mut driven);
+    driven.end(check, 0);
+    let query = driven.only();
+    driven.end(query, 0);
+    let held = Arc::downgrade(driven.service.loaded().expect("it was loaded for a query"));
+    let check = asks(&mut driven);
+    driven.service.purge();
+    driven.end(check, 0);
+    let query = driven.only();
+    driven.end(query, 0);
+    assert!(held.upgrade().is_none());
+}
+
+#[test]
 fn a_query_tells_nothing_of_what_was_dropped_meanwhile() {
     for is_dropped in [false, true] {
         let mut driven = Driven::new();
