@@ -296,9 +296,17 @@ pub(crate) struct WorldArguments {
 }
 
 impl WorldArguments {
-    pub(crate) fn store_name(self) -> &'static str {
-        let named = Kind::ALL.into_iter().find(|(_, kind)| *kind == self.store);
-        named.map_or("sound", |(name, _)| name)
+    /// What says the same on a command line.
+    pub(crate) fn flags(self) -> Vec<String> {
+        let Self { nodes, namespaces, seconds, idle, store } = self;
+        let mut flags = vec!["--nodes".into(), nodes.to_string()];
+        flags.extend(namespaces.into_iter().flat_map(|n| ["--namespaces".into(), n.to_string()]));
+        flags.extend(["--seconds".into(), seconds.to_string()]);
+        flags.extend(idle.then(|| "--idle".into()));
+        if store != Kind::Sound {
+            flags.extend(["--store".into(), store.name().into()]);
+        }
+        flags
     }
 
     pub(crate) fn size(self) -> Size {

@@ -60,7 +60,7 @@ const PACES: [(u32, u64); 5] =
 const CLIENTS: u32 = 8;
 
 /// Seeds of busy worlds of each pace: each draws other faults and another mix.
-const BUSY_SEEDS: u64 = 12;
+const BUSY_SEEDS: u64 = 36;
 
 /// Every node has clients all the time. Only that time is counted, not the one in which all gets quiet.
 fn busy() -> String {

@@ -24,7 +24,6 @@ use sana_sim::proof::measure::{self, Plan};
 use sana_sim::report::{self, Look};
 use sana_sim::smallest::Effort;
 use sana_sim::stopwatch::Stopwatch;
-use sana_sim::store::Kind;
 use sana_sim::story::{Story, Time};
 use sana_sim::swarm::{self, Band};
 use sana_sim::trace::Trace;
@@ -161,16 +160,8 @@ fn run(
 
 /// The command that replays a seed.
 fn again(seed: u64, world: WorldArguments) -> String {
-    let WorldArguments { nodes, namespaces, seconds, idle, store } = world;
-    let store = match store {
-        Kind::Sound => String::new(),
-        store => format!(" --store {}", store.name()),
-    };
-    let spaces = namespaces.map_or(String::new(), |spaces| format!(" --namespaces {spaces}"));
-    let idle = if idle { " --idle" } else { "" };
-    format!(
-        "cargo run --release -p sana-sim -- replay {seed} --nodes {nodes}{spaces} --seconds {seconds}{idle}{store}"
-    )
+    let world = world.flags().join(" ");
+    format!("cargo run --release -p sana-sim -- replay {seed} {world}")
 }
 
 fn print_band(band: &Band, seconds: f64, threads: usize) {
@@ -199,10 +190,7 @@ fn run_twice(
 ) -> Result<bool, String> {
     let own = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let other = other.unwrap_or_else(|| own.clone());
-    let WorldArguments { nodes, seconds, .. } = world;
-    let store = world.store_name();
-    let said = format!("--nodes {nodes} --seconds {seconds} --store {store}");
-    let world = said.split(' ').map(ToOwned::to_owned).collect();
+    let world = world.flags();
     let (count, watch) = (seeds.end.saturating_sub(seeds.start), Stopwatch::start());
     let first = Process { program: &own, threads: 1, moved: 0 };
     let second = Process { program: &other, threads: threads() + 1, moved: 7_919 };
@@ -225,13 +213,11 @@ fn replay(what: &RunArguments, all: bool) -> Result<bool, String> {
     Ok(finding.run.broken.is_none())
 }
 
-/// Shrinks a run and tells it. Whether nothing breaks in it.
+/// Shrinks a run and tells it. Nothing is well about it: something breaks, or there is nothing to shrink.
 fn shrink(what: &RunArguments, runs: u64) -> Result<bool, String> {
     let trace = what.trace()?;
-    let Some(broken) = trace.run(Story::silent()).broken else {
-        println!("nothing breaks in this run, so there is nothing to shrink");
-        return Ok(true);
-    };
+    let broken = trace.run(Story::silent()).broken;
+    let broken = broken.ok_or("nothing breaks in this run, so there is nothing to shrink; `run` finds seeds in which something does")?;
     shorten(&what.name(), &trace, &broken, Effort { runs, ..Effort::SOME }, what.wanted())?;
     Ok(false)
 }

@@ -17,6 +17,7 @@ use crate::ledger::{Cell, Ledger};
 use crate::marks::Mark;
 use crate::oracles::Broken;
 use crate::oracles::cost::{Costs, Work};
+use crate::oracles::history::Orders;
 use crate::proof::{self, measure};
 use crate::smallest;
 use crate::stopwatch::Stopwatch;
@@ -271,7 +272,8 @@ fn is_on_record(record: &str, look: &Look) -> bool {
 /// Prints what a band came across, and if it is wanted what became of which writes and what operations
 /// cost. Whether it came across everything that a band of its size must.
 pub fn counts(band: &Band, with_ledger: bool) -> bool {
-    let Counts { marks, ledger, costs, orders: (found, others) } = &band.counts;
+    let Counts { marks, ledger, costs, orders } = &band.counts;
+    let Orders { found, long, undecided } = orders;
     for fault in Fault::ALL {
         println!("{:>12} × {fault:?}", band.activations.of(fault));
     }
@@ -279,7 +281,7 @@ pub fn counts(band: &Band, with_ledger: bool) -> bool {
         println!("{:>12} × {mark:?}", marks.of(mark));
     }
     println!(
-        "{found} histories have an order that clients alone tell, {others} are too long to look"
+        "{found} histories have an order that clients alone tell, {long} are too long to look, {undecided} were given up"
     );
     if with_ledger {
         print_ledger(ledger);
@@ -299,6 +301,9 @@ pub fn counts(band: &Band, with_ledger: bool) -> bool {
             seldom.iter().for_each(|what| println!("  {what}"));
         }
         never.extend(cells_below(ledger, 1));
+        if !orders.are_enough() {
+            never.push("an order of most histories".into());
+        }
     }
     if !never.is_empty() {
         println!("never happened, so nothing is proven about it: {}", never.join("; "));

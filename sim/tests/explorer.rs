@@ -6,7 +6,7 @@ use sana_sim::arena::{LeavesOut, Setup};
 use sana_sim::explore::{Bounds, Exploration, explore};
 use sana_sim::guard;
 
-/// Explorations of more worlds than this are compared in the gate alone.
+/// Explorations of more worlds than this are not compared: it would take minutes.
 const WORLDS: usize = 120_000;
 
 fn small(name: &str) -> Setup {

@@ -43,3 +43,18 @@ fn every_oracle_is_shown_red_by_a_planted_bug() {
         assert!(shown, "{bug:?} breaks {oracle:?} in no seed");
     }
 }
+
+/// The table of oracles in the documentation names these bugs, and no number that is of none.
+#[test]
+fn the_table_of_oracles_names_the_bugs_that_show_them_red() {
+    let text = include_str!("../../docs/testing.md");
+    for (bug, oracle) in BUGS {
+        let row = text.lines().find(|line| line.starts_with(&format!("| {} |", oracle.number())));
+        let row = row.unwrap_or_else(|| panic!("{oracle:?} has no row"));
+        let named = row.trim_end_matches(" |").rsplit("| ").next().unwrap_or_default();
+        let named: Vec<u8> = named.split(", ").map(|n| n.parse().expect("a number")).collect();
+        assert!(named.contains(&(bug as u8)), "{bug:?} is not named for {oracle:?}: {named:?}");
+        let is_bug = |number: &u8| Bug::ALL.iter().any(|bug| *bug as u8 == *number);
+        assert!(named.iter().all(is_bug), "{oracle:?}: {named:?}");
+    }
+}

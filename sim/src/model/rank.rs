@@ -29,11 +29,18 @@ pub fn ranked<'a>(
         Rank::Likest { attribute, to } => {
             score(attributes, attribute, to).map(|score| (id, attributes, Some(score)))
         }
-        Rank::Shuffled { .. } => panic!("the workload has no order like {rank:?}"),
+        Rank::Shuffled { attribute, .. } => {
+            attributes.contains_key(attribute).then_some((id, attributes, None))
+        }
     };
     let mut rows: Vec<Ranked<'_>> = all.filter_map(placed).collect();
     rows.sort_by(|a, b| compare(rank, a, b).then(a.0.cmp(b.0)));
     rows
+}
+
+/// Whether any rows of so many will do.
+pub const fn is_sample(rank: &Rank) -> bool {
+    matches!(rank, Rank::Shuffled { .. })
 }
 
 /// Whether an order is known to the last digit. One by angles is not: they are rounded.
@@ -114,6 +121,7 @@ fn compare(rank: &Rank, a: &Ranked<'_>, b: &Ranked<'_>) -> Ordering {
         }
         Rank::Nearest { .. } => far(a).total_cmp(&far(b)),
         Rank::Likest { .. } => far(b).total_cmp(&far(a)),
-        Rank::Shuffled { .. } => unreachable!("what is shuffled has no place in an order"),
+        // Any order will do for what is compared with a sample.
+        Rank::Shuffled { .. } => Ordering::Equal,
     }
 }

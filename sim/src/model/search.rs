@@ -228,7 +228,9 @@ fn row(
 pub fn agrees(content: &Content, query: &QueryRequest, answer: &Found, expected: &Found) -> bool {
     match (answer, expected, &query.want) {
         (Found::Rows(rows), Found::Rows(expected), Want::Rows { rank, .. }) => {
-            if rank::is_exact(rank) {
+            if rank::is_sample(rank) {
+                is_sample(content, query, rows, expected.len())
+            } else if rank::is_exact(rank) {
                 rows.len() == expected.len() && rows.iter().zip(expected).all(|(a, b)| same(a, b))
             } else {
                 agrees_nearly(content, query, rows, expected)
@@ -255,6 +257,26 @@ pub fn agrees(content: &Content, query: &QueryRequest, answer: &Found, expected:
     }
 }
 
+/// Whether these are so many rows, each another, of all that there are.
+fn is_sample(content: &Content, query: &QueryRequest, rows: &[AnswerRow], count: usize) -> bool {
+    let ids: BTreeSet<&Id> = rows.iter().map(|row| &row.id).collect();
+    let all = find_all(content, query).unwrap_or_default();
+    let is_one = |row: &AnswerRow| all.iter().any(|other| same(row, other));
+    rows.len() == count && ids.len() == count && rows.iter().all(is_one)
+}
+
+/// The rows that a query would find without a limit.
+fn find_all(content: &Content, query: &QueryRequest) -> Option<Vec<AnswerRow>> {
+    let mut all = query.clone();
+    if let Want::Rows { limit, .. } = &mut all.want {
+        *limit = usize::MAX;
+    }
+    match find(content, &all) {
+        Some(Found::Rows(all)) => Some(all),
+        _ => None,
+    }
+}
+
 /// The same, where rows may change places that are as near but for the last digits.
 fn agrees_nearly(
     content: &Content,
@@ -262,11 +284,7 @@ fn agrees_nearly(
     rows: &[AnswerRow],
     expected: &[AnswerRow],
 ) -> bool {
-    let mut all = query.clone();
-    if let Want::Rows { limit, .. } = &mut all.want {
-        *limit = usize::MAX;
-    }
-    let Some(Found::Rows(all)) = find(content, &all) else { return false };
+    let Some(all) = find_all(content, query) else { return false };
     let close = |a: &AnswerRow, b: &AnswerRow| match (a.distance, b.distance) {
         (Some(a), Some(b)) => rank::is_close(a, b),
         _ => false,

@@ -53,6 +53,51 @@ pub enum Heard {
     NoAttribute,
 }
 
+/// What came of looking for an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Looked {
+    /// There is one.
+    Found,
+    /// There are too many operations to look for one.
+    Long,
+    /// There were too many orders to be tried.
+    Undecided,
+}
+
+/// How many histories came to what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Orders {
+    /// There is an order.
+    pub found: u64,
+    /// They are too long.
+    pub long: u64,
+    /// They were given up.
+    pub undecided: u64,
+}
+
+impl Orders {
+    /// One more.
+    pub const fn count(&mut self, looked: Looked) {
+        match looked {
+            Looked::Found => self.found += 1,
+            Looked::Long => self.long += 1,
+            Looked::Undecided => self.undecided += 1,
+        }
+    }
+
+    /// Adds those of other worlds.
+    pub const fn add(&mut self, other: Self) {
+        self.found += other.found;
+        self.long += other.long;
+        self.undecided += other.undecided;
+    }
+
+    /// Whether so many are decided that it says something: at least half.
+    pub const fn are_enough(self) -> bool {
+        self.found >= self.long + self.undecided
+    }
+}
+
 /// Operations of a history that is looked at.
 const OPS_MAX: usize = 150;
 /// States that are visited, unless others of the same world were in vain.
@@ -119,29 +164,29 @@ impl History {
         }
     }
 
-    /// That there is an order, if it is looked for. Whether it was. It visits at most so many states; if
+    /// That there is an order, if it is looked for. It visits at most so many states; if
     /// that was in vain, the next of the same world gets half of them, or a thousand tangled histories
     /// would take minutes.
     ///
     /// # Errors
     ///
     /// [`Broken`] if there is none.
-    pub fn check(mut self, most: &mut usize) -> Result<bool, Broken> {
+    pub fn check(mut self, most: &mut usize) -> Result<Looked, Broken> {
         for (begin, deed) in std::mem::take(&mut self.open).into_values() {
             if matches!(deed, Deed::Change(..)) {
                 self.ops.push(Op { begin, end: None, deed });
             }
         }
         if self.is_long {
-            return Ok(false);
+            return Ok(Looked::Long);
         }
         let mut namespace = Namespace::default();
         let first = Shared::new(State::default());
         match wgl::check(&mut namespace, &self.ops, first, *most) {
-            Verdict::Order(_) => Ok(true),
+            Verdict::Order(_) => Ok(Looked::Found),
             Verdict::GaveUp => {
                 *most = (*most / 2).max(STATES_MIN);
-                Ok(false)
+                Ok(Looked::Undecided)
             }
             Verdict::None(stuck) => {
                 let stuck: Vec<_> = stuck.into_iter().map(|place| &self.ops[place]).collect();
@@ -253,8 +298,8 @@ mod tests {
             let mut most = STATES_MAX;
             history.check(&mut most)
         };
-        assert_eq!(history([&[put(2)], &[put(1)]]), Ok(true));
-        assert_eq!(history([&[put(2)], &[put(2)]]), Ok(true));
+        assert_eq!(history([&[put(2)], &[put(1)]]), Ok(Looked::Found));
+        assert_eq!(history([&[put(2)], &[put(2)]]), Ok(Looked::Found));
         let gone = history([&[put(1)], &[put(2)]]).unwrap_err();
         assert_eq!(gone.oracle, Oracle::Linearizable);
     }

@@ -92,17 +92,24 @@ fn figures(measured: &Measured) -> Vec<Figure> {
 fn seeds(measured: &Measured) -> Section {
     let Measured { plan, band, band_seconds, .. } = measured;
     let hours = band.node_ms as f64 / 3_600_000.0;
+    let orders = band.counts.orders;
     let rate = |n: f64| n / band_seconds / plan.hunt.threads as f64;
     let text = format!(
-        "Each seed is a world of {} nodes whose clients are busy for {} seconds, with faults as heavy as \
+        "Seeds {} to {}. Each is a world of {} nodes whose clients are busy for {} seconds, with faults as heavy as \
          it draws; then the faults stop, and all must get quiet. Each is run twice, the second time told \
          what the first decided: both must come to the same fingerprint.",
-        plan.nodes, plan.seconds
+        plan.seeds.start,
+        plan.seeds.end.saturating_sub(1),
+        plan.nodes,
+        plan.seconds
     );
     let rows = [
         ("seeds", count(band.seeds)),
         ("requests of clients", count(band.ops)),
-        ("histories held to the model", count(band.histories as u64)),
+        ("histories held to the model, in the order of the store", count(band.histories as u64)),
+        ("of these, in some order that clients alone tell", count(orders.found)),
+        ("too long to look for one", count(orders.long)),
+        ("of too many orders to try", count(orders.undecided)),
         ("events", count(band.events)),
         (
             "thousand events a second and thread, with both runs",

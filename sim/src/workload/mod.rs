@@ -21,10 +21,12 @@ mod listing;
 mod locks;
 mod nearest;
 mod ordered;
+mod sampled;
 mod schemas;
 mod several;
 pub(crate) mod values;
 
+use core::ops::Range;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -112,7 +114,7 @@ pub enum Filtered {
 }
 
 /// Every kind of request. Writes share what the seed has of writes, queries what it has of queries.
-pub const OPERATIONS: [Operation; 16] = [
+pub const OPERATIONS: [Operation; 17] = [
     Operation { weight: documents::weight, draw: documents::draw },
     Operation { weight: listing::weight, draw: listing::draw },
     Operation { weight: |mix| mix.removals * 1_000, draw: |_, _, _| Drawn::Remove },
@@ -129,10 +131,13 @@ pub const OPERATIONS: [Operation; 16] = [
     Operation { weight: figures::weight, draw: figures::draw },
     Operation { weight: several::weight, draw: several::draw },
     Operation { weight: fused::weight, draw: fused::draw },
+    Operation { weight: sampled::weight, draw: sampled::draw },
 ];
 
 /// Kinds of requests that every seed has: without documents there is nothing to ask for.
 const ALWAYS: usize = 2;
+/// Kinds of requests that all traces know.
+const KNOWN: usize = 16;
 
 /// How many documents of a large world are large, in thousandths, if there are any.
 const LARGE_RARELY: u32 = 1;
@@ -164,10 +169,20 @@ impl Mix {
             wide: pick(&[0, 0, 200, 700]),
             absent: [false; OPERATIONS.len()],
         };
-        for absent in &mut mix.absent[ALWAYS..] {
+        mix.leave_out(ALWAYS..KNOWN, choices);
+        mix
+    }
+
+    /// Draws which of the later kinds of requests nobody asks. This is drawn behind all that older traces
+    /// know, so that those mean what they did.
+    pub fn draw_later(&mut self, choices: &mut Choices) {
+        self.leave_out(KNOWN..OPERATIONS.len(), choices);
+    }
+
+    fn leave_out(&mut self, kinds: Range<usize>, choices: &mut Choices) {
+        for absent in &mut self.absent[kinds] {
             *absent = choices.choose(Site::Profile, 4) == 3;
         }
-        mix
     }
 
     /// What a client asks; in a calm world nothing. `unique` was never given before.

@@ -11,8 +11,13 @@ pub(super) const fn weight(mix: &Mix) -> u32 {
     mix.queries * 250
 }
 
-pub(super) fn draw(mix: &Mix, choices: &mut Choices, _: u64) -> Drawn {
-    let rank = rank(mix, choices, true);
+pub(super) fn draw(mix: &Mix, choices: &mut Choices, unique: u64) -> Drawn {
+    let mut rank = rank(mix, choices, true);
+    if let Rank::Nearest { attribute, is_exact, metric: said, .. } = &mut rank {
+        // Most clients leave it to the server how it looks, and some say which metric they mean.
+        *is_exact = unique.is_multiple_of(3);
+        *said = unique.is_multiple_of(2).then(|| metric(attribute.as_str()));
+    }
     let limit = 1 + choices.choose(Site::Workload, 5);
     let include = Include::AllBut(vec![name("body")]);
     let far = choices.chance(Site::Workload, 300).then(|| {

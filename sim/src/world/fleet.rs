@@ -115,6 +115,11 @@ impl Fleet {
         Self { is_mixed, watch_every, forget_after, survey_every, rolls, has_core }
     }
 
+    /// The same, and nobody is restarted or stays away.
+    pub(super) const fn calm(self) -> Self {
+        Self { rolls: None, has_core: false, ..self }
+    }
+
     /// What each node is for. Each namespace has a node that serves clients and one that indexes.
     pub(super) fn roles(&self, nodes: usize, spaces: &[Space], choices: &mut Choices) -> Vec<Role> {
         let mut roles: Vec<Role> = (0..nodes)

@@ -216,12 +216,16 @@ impl World {
         let mut profile = Profile::draw(&mut choices, size.store);
         size.shape(&mut profile);
         let store = Store::of_kind(size.store, profile.backend.tags).with_pages_of(profile.page);
-        let clocks: Vec<Clock> = (0..size.nodes).map(|n| draw_clock(n, &mut choices)).collect();
+        let mut clocks: Vec<Clock> = (0..size.nodes).map(|n| draw_clock(n, &mut choices)).collect();
+        if profile.is_calm() {
+            clocks.fill(Clock::TRUE);
+        }
         let mut skew = Skew::default();
         clocks.iter().for_each(|clock| skew.set(clock.calendar_off));
         let spaces: Vec<Space> =
             (0..size.spaces).map(|n| Space::draw(n, size, &profile, &mut choices)).collect();
         let fleet = Fleet::draw(&mut choices, size);
+        let fleet = if profile.is_calm() { fleet.calm() } else { fleet };
         let roles = fleet.roles(size.nodes, &spaces, &mut choices);
         let mut hosts = vec![Vec::new(); size.nodes];
         for (n, space) in spaces.iter().enumerate() {

@@ -193,6 +193,7 @@ impl Profile {
         let patience = pick(any, [0, 0, 300, 3_000]).into();
         faults.purge = pick(any, [0, 0, 3, 30]);
         let cache_bytes = pick(true, [0, 0, CACHE_BYTES_LEAST, 64 << 20]) as usize;
+        mix.draw_later(choices);
         Self {
             backend,
             page,
@@ -206,6 +207,11 @@ impl Profile {
             cache_bytes,
             settings,
         }
+    }
+
+    /// Whether nothing goes wrong at all.
+    pub fn is_calm(&self) -> bool {
+        self.faults == Faults::default() && self.weather.is_calm()
     }
 
     /// What goes wrong with a request that writes this, if it writes.

@@ -13,7 +13,7 @@ use crate::marks::{Mark, Tally};
 use crate::oracles::Broken;
 use crate::oracles::bounds::{self, Load};
 use crate::oracles::cost::{Bill, Costs, Work};
-use crate::oracles::history::STATES_MAX;
+use crate::oracles::history::{Orders, STATES_MAX};
 use crate::oracles::linearizability::OpId;
 use crate::oracles::reachability;
 use crate::oracles::reuse::{Maker, Reuse};
@@ -48,9 +48,8 @@ pub struct Counts {
     pub marks: Tally,
     /// Writes and their fates.
     pub ledger: Ledger,
-    /// Histories for which an order was found without knowing the store's, and those that were too long
-    /// to look for one.
-    pub orders: (u64, u64),
+    /// Histories by what came of looking for an order without knowing the store's.
+    pub orders: Orders,
     /// Rounds and requests of operations to which nothing happened.
     pub costs: Costs,
 }
@@ -61,8 +60,7 @@ impl Counts {
         self.marks.add(&other.marks);
         self.ledger.add(&other.ledger);
         self.costs.add(&other.costs);
-        self.orders.0 += other.orders.0;
-        self.orders.1 += other.orders.1;
+        self.orders.add(other.orders);
     }
 }
 
@@ -252,9 +250,8 @@ impl World {
     pub(super) fn look_for_orders(&mut self) -> Result<(), Broken> {
         let mut most = STATES_MAX;
         for space in 0..self.spaces.len() {
-            let was_found = std::mem::take(&mut self.spaces[space].history).check(&mut most)?;
-            let (found, others) = &mut self.watch.counts.orders;
-            *if was_found { found } else { others } += 1;
+            let looked = std::mem::take(&mut self.spaces[space].history).check(&mut most)?;
+            self.watch.counts.orders.count(looked);
         }
         Ok(())
     }
