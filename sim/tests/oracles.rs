@@ -58,3 +58,17 @@ fn the_table_of_oracles_names_the_bugs_that_show_them_red() {
         assert!(named.iter().all(is_bug), "{oracle:?}: {named:?}");
     }
 }
+
+/// The seed that the README makes short shows its bug: which one does changes with what seeds draw.
+#[test]
+fn the_run_that_the_readme_makes_short_breaks() {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("-- shrink ").expect("it is shown how a run is made short");
+    let (seed, rest) = rest.split_once(" --planted ").expect("with a bug");
+    let bug = rest.split(' ').next().unwrap_or_default();
+    let bug = Bug::ALL.into_iter().find(|other| format!("{other:?}") == bug);
+    planted::choose(Some(bug.expect("a bug that there is")));
+    let run = swarm::run(seed.parse().expect("a seed"), swarm::size(3, 60));
+    planted::choose(None);
+    assert!(run.broken.is_some(), "choose another seed");
+}
