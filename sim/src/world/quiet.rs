@@ -38,6 +38,8 @@ const ROUNDS_MAX: u64 = 8;
 const WORDS_MOST: u32 = 50;
 /// How often it is looked at, in milliseconds.
 const LOOK_EVERY: u64 = 5_000;
+/// How often whoever is not settled looks again, in milliseconds.
+const LOOK_AGAIN: u64 = 30_000;
 /// How often it is looked at who is settled, in milliseconds.
 const SETTLE_EVERY: u64 = 1_000;
 
@@ -214,16 +216,15 @@ impl World {
                 restless.extend(node.spaces.iter().map(|space| (n, *space)));
             }
         }
-        for (n, space) in restless.iter().copied() {
-            let now = self.now;
-            let hosted = self.host(n, space);
-            hosted.asked_at = now;
-            hosted.service.look();
-            self.pump(n, space)?;
-        }
         // Whatever was begun before the faults stopped may have to run out of time first.
-        let until = self.now + PATIENCE;
+        let (until, mut look_at) = (self.now + PATIENCE, self.now);
         while !restless.is_empty() && self.now < until {
+            // What was damaged on its way may still be in a cache: who meets it knows no more than before,
+            // and drops it. So whoever wants to know looks again, as `sana compact` does.
+            if look_at <= self.now {
+                look_at += LOOK_AGAIN;
+                self.look_all(&restless)?;
+            }
             self.pass_until(self.now + SETTLE_EVERY)?;
             let now = self.now;
             restless.retain(|(n, space)| {
@@ -237,6 +238,18 @@ impl World {
             let all = restless.iter().map(|(n, space)| format!("node {n} of ns{space}"));
             format!("in a quiet world these are not settled: {:?}", all.collect::<Vec<_>>())
         })
+    }
+
+    /// These nodes look at these namespaces.
+    fn look_all(&mut self, all: &[(usize, usize)]) -> Result<(), Broken> {
+        for (n, space) in all.iter().copied() {
+            let now = self.now;
+            let hosted = self.host(n, space);
+            hosted.asked_at = now;
+            hosted.service.look();
+            self.pump(n, space)?;
+        }
+        Ok(())
     }
 
     /// What is not quiet yet, from this place on and around. Whoever looks again begins where it was not
